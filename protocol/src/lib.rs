@@ -1,0 +1,17 @@
+//! Every id and message that crosses a door of Veche: the WebSocket, REST, and the seam between
+//! the control plane and the media plane. Knows nothing about sockets, storage or media.
+
+pub mod client;
+pub mod error;
+pub mod id;
+pub mod limits;
+pub mod media;
+pub mod rest;
+pub mod room;
+pub mod server;
+
+pub use client::{ClientMessage, ClientRequest};
+pub use error::{ErrorBody, ErrorCode, ErrorDetail};
+pub use id::{MessageId, ParticipantId, RoomId, TrackId, UserId};
+pub use media::{Kind, SlotBinding, SlotReason, Source, Track};
+pub use server::ServerMessage;

@@ -1,0 +1,58 @@
+//! The bounds of everything that crosses the wire, in one place.
+
+use std::time::Duration;
+
+/// Characters of a display name. More breaks tiles, fewer cuts real names.
+pub const MAX_DISPLAY_NAME_CHARS: usize = 64;
+/// Characters of a room's name.
+pub const MAX_ROOM_NAME_CHARS: usize = 120;
+/// Characters of a slug: `[a-z0-9-]`, so that it is a safe folder name as well.
+pub const MAX_SLUG_CHARS: usize = 64;
+/// Characters of an invite key.
+pub const MAX_INVITE_KEY_CHARS: usize = 128;
+/// Characters of a chat message.
+pub const MAX_CHAT_CHARS: usize = 4_000;
+/// Characters of a client's own id of a message.
+pub const MAX_CLIENT_ID_CHARS: usize = 64;
+/// Bytes of one WebSocket frame from a client. An SDP of 300 m-lines has about 200 kB; a real one 10 kB.
+pub const MAX_FRAME_BYTES: usize = 128 * 1024;
+/// Bytes of an SDP.
+pub const MAX_SDP_BYTES: usize = 96 * 1024;
+/// Tracks one participant may publish: microphone, camera, screen, its sound, and one spare of each kind.
+pub const MAX_TRACKS: usize = 6;
+/// Audio slots of a subscriber.
+pub const MAX_AUDIO_SLOTS: u8 = 8;
+/// Video slots of a subscriber.
+pub const MAX_VIDEO_SLOTS: u8 = 25;
+/// Audio slots when the client does not say.
+pub const DEFAULT_AUDIO_SLOTS: u8 = 4;
+/// Video slots when the client does not say: what a 3 × 3 grid shows.
+pub const DEFAULT_VIDEO_SLOTS: u8 = 9;
+/// Tiles in one `view.set`.
+pub const MAX_VIEW_TILES: usize = 64;
+/// Silenced participants in one `view.set`.
+pub const MAX_VIEW_SILENCED: usize = 1_024;
+/// Messages a client may send over the socket in a burst.
+pub const SOCKET_BURST: u32 = 60;
+/// Messages a client may send over the socket per second, lasting.
+pub const SOCKET_PER_SECOND: u32 = 20;
+/// Chat messages a participant may send in a burst.
+pub const CHAT_BURST: u32 = 10;
+/// Chat messages a participant may send per second, lasting.
+pub const CHAT_PER_SECOND: u32 = 2;
+/// Messages waiting for a slow socket. A socket behind by more is closed, never the room.
+pub const OUTBOX_MESSAGES: usize = 1_024;
+/// Bytes waiting for a slow socket.
+pub const OUTBOX_BYTES: usize = 4 * 1024 * 1024;
+/// Messages in one page of history.
+pub const MAX_PAGE: u32 = 100;
+/// Participants in a room when the room does not say less.
+pub const MAX_PARTICIPANTS: usize = 1_000;
+/// Without socket and media for this long, a participant is `reconnecting` and holds no slots.
+pub const RECONNECTING_AFTER: Duration = Duration::from_secs(10);
+/// Without socket and media for this long, a participant has left.
+pub const LEFT_AFTER: Duration = Duration::from_secs(25);
+/// Server's ping on the socket.
+pub const PING_EVERY: Duration = Duration::from_secs(5);
+/// How long a ticket for the socket is good.
+pub const TICKET_TTL: Duration = Duration::from_secs(30);

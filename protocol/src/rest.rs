@@ -1,0 +1,245 @@
+//! Bodies of the REST calls under `/api/v1`.
+
+use crate::id::{RoomId, UserId};
+use crate::room::{ChatMessage, Participant, Room};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Role of an account in the whole deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AccountRole {
+    /// Runs the deployment.
+    Admin,
+    /// Has an account.
+    User,
+    /// Has a name and nothing else.
+    Guest,
+}
+
+impl AccountRole {
+    /// As stored and as sent.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AccountRole::Admin => "admin",
+            AccountRole::User => "user",
+            AccountRole::Guest => "guest",
+        }
+    }
+
+    /// The role with this name, if there is one.
+    pub fn parse(text: &str) -> Option<AccountRole> {
+        match text {
+            "admin" => Some(AccountRole::Admin),
+            "user" => Some(AccountRole::User),
+            "guest" => Some(AccountRole::Guest),
+            _ => None,
+        }
+    }
+}
+
+/// An identity as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct User {
+    /// Id.
+    pub id: UserId,
+    /// Name to show.
+    pub display_name: String,
+    /// Name to log in with; guests have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// Only for its owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Role in the deployment.
+    pub role: AccountRole,
+}
+
+/// `POST auth/guest`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct GuestRequest {
+    /// Name to show, 1–64 characters.
+    pub display_name: String,
+}
+
+/// `POST auth/register`.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct RegisterRequest {
+    /// E-mail.
+    pub email: String,
+    /// 3–32 of `[A-Za-z0-9_.-]`.
+    pub username: String,
+    /// At least 8 characters.
+    pub password: String,
+    /// Name to show; the username when absent.
+    #[serde(default)]
+    pub display_name: Option<String>,
+    /// Where the deployment asks for it.
+    #[serde(default)]
+    pub registration_secret: Option<String>,
+    /// Token of the admin set-up link printed at first start.
+    #[serde(default)]
+    pub setup_token: Option<String>,
+}
+
+/// `POST auth/login`.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct LoginRequest {
+    /// Username or e-mail.
+    pub username: String,
+    /// Password.
+    pub password: String,
+}
+
+/// `POST auth/refresh`, `POST auth/logout`.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct RefreshRequest {
+    /// The refresh token; used once, answered by a new one.
+    pub refresh_token: String,
+}
+
+/// Answer of every call that signs in.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct AuthResponse {
+    /// Bearer token for everything else.
+    pub access_token: String,
+    /// Always `bearer`.
+    pub token_type: String,
+    /// Seconds until it ends.
+    pub expires_in: u64,
+    /// For accounts: gets the next access token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
+    /// Who you are.
+    pub user: User,
+}
+
+/// `GET config`: what the client needs to know before anybody signs in.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PublicConfig {
+    /// Name of the deployment.
+    pub app_name: String,
+    /// Version of the server.
+    pub version: String,
+    /// Whether accounts can be made, and how.
+    pub registration: Registration,
+    /// Whether guests may create rooms.
+    pub guests_may_create_rooms: bool,
+}
+
+/// Whether accounts can be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Registration {
+    /// Anybody may.
+    Open,
+    /// With the registration secret.
+    Secret,
+    /// Nobody may.
+    Closed,
+}
+
+/// `POST rooms`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct CreateRoomRequest {
+    /// Name to show, 1–120 characters.
+    pub name: String,
+    /// 3–64 of `[a-z0-9-]`; made from chance when absent.
+    #[serde(default)]
+    pub slug: Option<String>,
+    /// A word people must know to get in.
+    #[serde(default)]
+    pub invite_key: Option<String>,
+}
+
+/// `PATCH rooms/{slug}`; what is absent stays.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct UpdateRoomRequest {
+    /// New name.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// New topic.
+    #[serde(default)]
+    pub topic: Option<String>,
+    /// New invite key; empty takes it away.
+    #[serde(default)]
+    pub invite_key: Option<String>,
+}
+
+/// `GET rooms`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct RoomList {
+    /// Rooms you are a member of, newest first.
+    pub rooms: Vec<Room>,
+}
+
+/// `GET rooms/by-invite/{code}`: what a holder of the code may see.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct InvitedRoom {
+    /// Id.
+    pub id: RoomId,
+    /// Slug.
+    pub slug: String,
+    /// Name.
+    pub name: String,
+    /// People in it now.
+    pub participants: u32,
+}
+
+/// `POST rooms/{slug}/ticket`.
+#[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
+pub struct TicketRequest {
+    /// Where the room asks for it.
+    #[serde(default)]
+    pub invite_key: Option<String>,
+    /// From `joined`: takes that participant over.
+    #[serde(default)]
+    pub resume: Option<String>,
+}
+
+/// A one-use door to the room's socket.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct TicketResponse {
+    /// For `GET /ws/rooms/{slug}?ticket=`.
+    pub ticket: String,
+    /// Seconds until it ends.
+    pub expires_in: u64,
+}
+
+/// `GET rooms/{slug}/participants`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ParticipantList {
+    /// In order of joining.
+    pub participants: Vec<Participant>,
+}
+
+/// `GET rooms/{slug}/messages`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct MessagePage {
+    /// Oldest first.
+    pub messages: Vec<ChatMessage>,
+    /// Whether there are older ones.
+    pub has_more: bool,
+}
+
+/// One entry for `RTCConfiguration.iceServers`.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct IceServer {
+    /// `stun:`, `turn:`, `turns:`.
+    pub urls: Vec<String>,
+    /// For TURN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// For TURN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+}
+
+/// `GET webrtc/ice-servers`.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct IceServers {
+    /// In order of preference.
+    pub ice_servers: Vec<IceServer>,
+    /// Seconds until the credentials end.
+    pub ttl: u64,
+}

@@ -1,0 +1,206 @@
+//! What the server says on the room's socket.
+
+use crate::error::ErrorCode;
+use crate::id::{ParticipantId, UserId};
+use crate::media::{SlotBinding, Track};
+use crate::room::{ChatMessage, MediaState, Participant, Presence, Role, Room, RoomState};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// Why a participant is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LeaveReason {
+    /// Said so.
+    Left,
+    /// 25 s of silence.
+    TimedOut,
+    /// The room was deleted.
+    RoomClosed,
+    /// Removed by a moderator.
+    Kicked,
+}
+
+/// Everything the server may say. Answers carry the request's `id` in `re`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "type")]
+pub enum ServerMessage {
+    /// First message: who you are here.
+    #[serde(rename = "joined")]
+    Joined {
+        /// You.
+        participant_id: ParticipantId,
+        /// Your identity.
+        user_id: UserId,
+        /// Your role.
+        role: Role,
+        /// The room.
+        room: Room,
+        /// Secret that takes this participant over on a new socket (`POST rooms/{slug}/ticket {resume}`).
+        resume: String,
+        /// Whether this socket took over a participant that was here already.
+        resumed: bool,
+    },
+    /// Second message: everything as it is now. Changes follow as events.
+    #[serde(rename = "state.snapshot")]
+    StateSnapshot {
+        /// Topic, lock and so on.
+        state: RoomState,
+        /// Everybody, you included, in order of joining.
+        participants: Vec<Participant>,
+        /// Newest chat messages, oldest first.
+        messages: Vec<ChatMessage>,
+        /// Who speaks now, loudest first.
+        speakers: Vec<ParticipantId>,
+    },
+    /// Third message: the number the next stored event gets.
+    #[serde(rename = "sync.info")]
+    SyncInfo {
+        /// Next `seq`.
+        next_seq: i64,
+    },
+    /// Somebody came.
+    #[serde(rename = "member.joined")]
+    MemberJoined {
+        /// Who.
+        participant: Participant,
+        /// Event number.
+        seq: i64,
+    },
+    /// Somebody is gone.
+    #[serde(rename = "member.left")]
+    MemberLeft {
+        /// Who.
+        participant_id: ParticipantId,
+        /// Why.
+        reason: LeaveReason,
+        /// Event number.
+        seq: i64,
+    },
+    /// Somebody fell silent, or is back.
+    #[serde(rename = "member.presence")]
+    MemberPresence {
+        /// Who.
+        participant_id: ParticipantId,
+        /// How present.
+        presence: Presence,
+    },
+    /// Somebody's mutes changed.
+    #[serde(rename = "media.updated")]
+    MediaUpdated {
+        /// Who.
+        participant_id: ParticipantId,
+        /// All of them, as they are now.
+        media: MediaState,
+    },
+    /// Somebody publishes something else now.
+    #[serde(rename = "tracks.changed")]
+    TracksChanged {
+        /// Who.
+        participant_id: ParticipantId,
+        /// All of them, as they are now.
+        tracks: Vec<Track>,
+    },
+    /// A line of chat, stored.
+    #[serde(rename = "chat.message")]
+    ChatMessage {
+        /// The message.
+        #[serde(flatten)]
+        message: ChatMessage,
+        /// For the sender: the request it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<String>)]
+        re: Option<Value>,
+    },
+    /// Somebody is writing, or stopped.
+    #[serde(rename = "chat.typing")]
+    ChatTyping {
+        /// Who.
+        participant_id: ParticipantId,
+        /// Whether.
+        is_typing: bool,
+    },
+    /// SDP answer to `media.publish`.
+    #[serde(rename = "media.published")]
+    MediaPublished {
+        /// Which RTCPeerConnection.
+        pc: String,
+        /// The answer.
+        sdp: String,
+        /// The request it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<String>)]
+        re: Option<Value>,
+    },
+    /// SDP offer of the subscribe transport.
+    #[serde(rename = "media.offer")]
+    MediaOffer {
+        /// Which RTCPeerConnection.
+        pc: String,
+        /// The offer.
+        sdp: String,
+        /// The request it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<String>)]
+        re: Option<Value>,
+    },
+    /// A transport of yours is over: make a new one.
+    #[serde(rename = "media.closed")]
+    MediaClosed {
+        /// Which RTCPeerConnection.
+        pc: String,
+        /// In words.
+        reason: String,
+    },
+    /// What your slots carry now: all of them.
+    #[serde(rename = "slots.changed")]
+    SlotsChanged {
+        /// Which RTCPeerConnection.
+        pc: String,
+        /// In order of m-lines.
+        slots: Vec<SlotBinding>,
+    },
+    /// Who speaks now, loudest first; empty when nobody does.
+    #[serde(rename = "speakers.changed")]
+    SpeakersChanged {
+        /// Who.
+        speakers: Vec<ParticipantId>,
+    },
+    /// Answer to `ping`.
+    #[serde(rename = "pong")]
+    Pong {
+        /// The request it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<String>)]
+        re: Option<Value>,
+    },
+    /// Something you asked for did not happen. The socket lives.
+    #[serde(rename = "error")]
+    Error {
+        /// Stable code.
+        code: ErrorCode,
+        /// Plain words.
+        reason: String,
+        /// The request it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<String>)]
+        re: Option<Value>,
+    },
+}
+
+/// Close codes of the socket (RFC 6455 §7.4.2, private range).
+pub mod close {
+    /// Too slow: the outbox is full. Come back and resume.
+    pub const TOO_SLOW: u16 = 4001;
+    /// Another socket took this participant over.
+    pub const REPLACED: u16 = 4002;
+    /// The room is gone.
+    pub const ROOM_CLOSED: u16 = 4003;
+    /// Removed by a moderator.
+    pub const KICKED: u16 = 4004;
+    /// Too many messages, again and again.
+    pub const FLOODING: u16 = 4005;
+    /// The server stops. Come back with some jitter.
+    pub const RESTARTING: u16 = 1012;
+}

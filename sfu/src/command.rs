@@ -1,0 +1,116 @@
+//! What the control plane may ask of the media plane.
+
+use protocol::media::{TrackOffer, View};
+use protocol::room::MediaState;
+use protocol::{ParticipantId, RoomId};
+
+/// One transport of a participant. Chosen by the control plane, never used twice in a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PeerId(pub u64);
+
+/// Which sources the m-lines of a publisher's offer carry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrackNames {
+    /// As the client named them by mid.
+    Named(Vec<TrackOffer>),
+    /// An encoder that cannot say (WHIP): the first audio is the microphone, the first video the camera.
+    ByOrder,
+}
+
+/// An order from the control plane. Participants come into being with the first command that names them.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// The client offers its publish transport, anew or again (same `peer`).
+    /// Answered by [`Event::Answered`](crate::Event::Answered) or `Refused`.
+    Publish {
+        /// Transport.
+        peer: PeerId,
+        /// Room.
+        room: RoomId,
+        /// Who publishes.
+        participant: ParticipantId,
+        /// SDP of the offer.
+        offer: String,
+        /// Sources of its m-lines.
+        tracks: TrackNames,
+    },
+    /// The server shall offer a subscribe transport, or offer it again with more slots (same `peer`).
+    /// Answered by [`Event::Offered`](crate::Event::Offered) or `Refused`.
+    Subscribe {
+        /// Transport.
+        peer: PeerId,
+        /// Room.
+        room: RoomId,
+        /// Who receives.
+        participant: ParticipantId,
+        /// Audio m-lines.
+        audio_slots: u8,
+        /// Video m-lines.
+        video_slots: u8,
+    },
+    /// The client's answer to `Offered`. Only a failure is answered, by `Refused`.
+    Answer {
+        /// Transport.
+        peer: PeerId,
+        /// SDP of the answer.
+        answer: String,
+    },
+    /// A viewer offers a receive-only transport (WHEP); each m-line becomes a slot.
+    /// Answered by `Answered` or `Refused`.
+    Watch {
+        /// Transport.
+        peer: PeerId,
+        /// Room.
+        room: RoomId,
+        /// Who receives; not seen by others.
+        participant: ParticipantId,
+        /// SDP of the offer.
+        offer: String,
+        /// Whom to show; the active speaker when absent.
+        follow: Option<ParticipantId>,
+    },
+    /// Ends a transport.
+    Close {
+        /// Transport.
+        peer: PeerId,
+    },
+    /// Ends everything of a participant and forgets their mutes.
+    Leave {
+        /// Room.
+        room: RoomId,
+        /// Who.
+        participant: ParticipantId,
+    },
+    /// What a participant shows and hears.
+    SetView {
+        /// Room.
+        room: RoomId,
+        /// Whose view.
+        participant: ParticipantId,
+        /// The view.
+        view: View,
+    },
+    /// A participant's own and forced mutes; lives on the participant, whatever is published.
+    SetMedia {
+        /// Room.
+        room: RoomId,
+        /// Whose mutes.
+        participant: ParticipantId,
+        /// All of them.
+        media: MediaState,
+    },
+    /// A participant is reconnecting: their tracks take no slots until they are back.
+    SetAway {
+        /// Room.
+        room: RoomId,
+        /// Who.
+        participant: ParticipantId,
+        /// Whether.
+        away: bool,
+    },
+    /// Ends every transport of a room.
+    CloseRoom {
+        /// Room.
+        room: RoomId,
+    },
+}

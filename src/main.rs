@@ -1,0 +1,2 @@
+//! veche
+fn main() {}
