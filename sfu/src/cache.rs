@@ -1,0 +1,1 @@
+//! The packets of a stream that can still be asked for again.

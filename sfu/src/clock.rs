@@ -1,0 +1,1 @@
+//! Publishers' clocks mapped to the server's.

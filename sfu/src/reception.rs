@@ -1,0 +1,1 @@
+//! What receiver reports say about a stream.

@@ -1,0 +1,1 @@
+//! RTCP packets on the wire.

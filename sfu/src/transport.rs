@@ -1,0 +1,1 @@
+//! One peer's way to the server: ICE-lite, DTLS and SRTP without sockets.

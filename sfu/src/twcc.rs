@@ -1,0 +1,1 @@
+//! Arrival times for the sender's bandwidth estimate.
