@@ -1,0 +1,72 @@
+//! What the control plane is told at start.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Text that must never reach a log; printing it shows nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps it.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the one place that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// Settings of the control plane, checked by the process before they come here.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Name of the deployment.
+    pub app_name: String,
+    /// Whether unsafe settings are refused and guests are held shorter.
+    pub is_production: bool,
+    /// Key of access tokens, at least 32 bytes; invite codes and resume secrets are keyed from it too.
+    pub jwt_secret: Secret,
+    /// Life of an access token.
+    pub access_token_ttl: Duration,
+    /// Life of a refresh token.
+    pub refresh_token_ttl: Duration,
+    /// Asked for at registration; without it registration is open in development and closed in production.
+    pub registration_secret: Option<Secret>,
+    /// Whether guests may create rooms.
+    pub guests_may_create_rooms: bool,
+    /// Token of the admin set-up link, while no admin exists.
+    pub setup_token: Option<Secret>,
+    /// Origins beside our own that may open sockets and read answers.
+    pub cors_origins: Vec<String>,
+    /// `stun:` URLs handed to clients.
+    pub stun_servers: Vec<String>,
+    /// `turn:` and `turns:` URLs handed to clients.
+    pub turn_urls: Vec<String>,
+    /// Shared secret for short-lived TURN credentials (coturn's `use-auth-secret`).
+    pub turn_secret: Option<Secret>,
+    /// Static TURN user, when there is no shared secret.
+    pub turn_username: Option<String>,
+    /// Static TURN password.
+    pub turn_password: Option<Secret>,
+    /// Whether `X-Forwarded-For` is believed for rate limits, because a proxy of ours stands before us.
+    pub trust_forwarded_for: bool,
+}
+
+/// The media plane's queue is full; the client is told to try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the media plane is busy")]
+pub struct MediaBusy;
+
+/// The way to the media plane. Never blocks.
+pub trait MediaPlane: Send + Sync + 'static {
+    /// Hands a command over.
+    fn send(&self, command: sfu::Command) -> Result<(), MediaBusy>;
+}
