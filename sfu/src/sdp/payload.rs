@@ -1,0 +1,224 @@
+//! Payload types: what `a=rtpmap`, `a=fmtp` and `a=rtcp-fb` say together.
+
+use super::Feedback;
+use super::description::Section;
+use crate::format::{Codec, Payload};
+use protocol::Kind;
+use std::collections::BTreeMap;
+
+/// A payload type of a codec that is forwarded, with what its lines say.
+#[derive(Clone, Debug)]
+pub(super) struct Format {
+    /// Number, codec and RTX.
+    pub(super) payload: Payload,
+    /// Parameters of `a=fmtp` as they were sent, names in lower case.
+    pub(super) parameters: Vec<(String, String)>,
+    /// What `a=rtcp-fb` names for it.
+    pub(super) feedback: Feedback,
+}
+
+impl Format {
+    /// Payload types of a section that can be forwarded, in the order of the m-line.
+    pub(super) fn read_all(section: &Section, kind: Kind) -> Vec<Self> {
+        let lines = Lines::read(section);
+        let numbers: Vec<u8> =
+            section.formats.iter().filter_map(|format| payload_type(format)).collect();
+        let mut rtx: BTreeMap<u8, u8> = BTreeMap::new();
+        for &pt in &numbers {
+            if let Some(primary) = lines.of(pt).and_then(Line::retransmits) {
+                rtx.entry(primary).or_insert(pt);
+            }
+        }
+        let mut formats: Vec<Self> = Vec::new();
+        for &pt in &numbers {
+            let Some(line) = lines.of(pt) else { continue };
+            let Some(codec) = line.codec().filter(|codec| codec.kind() == kind) else { continue };
+            if formats.iter().any(|format| format.payload.pt == pt) {
+                continue;
+            }
+            let payload = Payload { pt, codec, rtx: rtx.get(&pt).copied() };
+            let mut feedback = line.feedback;
+            feedback.add(lines.feedback_of_all);
+            formats.push(Self { payload, parameters: line.parameters.clone(), feedback });
+        }
+        formats
+    }
+
+    /// Value of a parameter of `a=fmtp`.
+    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+        parameter(&self.parameters, name)
+    }
+}
+
+impl Feedback {
+    /// What either names.
+    pub(super) fn add(&mut self, other: Self) {
+        self.nack |= other.nack;
+        self.pli |= other.pli;
+        self.fir |= other.fir;
+        self.transport_cc |= other.transport_cc;
+        self.remb |= other.remb;
+    }
+
+    /// What follows the payload type in each `a=rtcp-fb`.
+    pub(super) fn words(self) -> impl Iterator<Item = &'static str> {
+        [
+            (self.remb, "goog-remb"),
+            (self.transport_cc, "transport-cc"),
+            (self.fir, "ccm fir"),
+            (self.nack, "nack"),
+            (self.pli, "nack pli"),
+        ]
+        .into_iter()
+        .filter_map(|(is_named, words)| is_named.then_some(words))
+    }
+
+    fn read(words: &str) -> Self {
+        let words: Vec<&str> = words.split_ascii_whitespace().collect();
+        let mut feedback = Self::default();
+        match words.as_slice() {
+            ["nack"] => feedback.nack = true,
+            ["nack", "pli"] => feedback.pli = true,
+            ["ccm", "fir"] => feedback.fir = true,
+            ["transport-cc"] => feedback.transport_cc = true,
+            ["goog-remb"] => feedback.remb = true,
+            _ => {}
+        }
+        feedback
+    }
+}
+
+/// What is said about every payload type; Firefox writes `a=fmtp` before `a=rtpmap`.
+#[derive(Default)]
+struct Lines {
+    by_pt: BTreeMap<u8, Line>,
+    /// `a=rtcp-fb:*`
+    feedback_of_all: Feedback,
+}
+
+#[derive(Default)]
+struct Line {
+    /// Encoding name in lower case and clock rate.
+    encoding: Option<(String, u32)>,
+    parameters: Vec<(String, String)>,
+    feedback: Feedback,
+}
+
+impl Lines {
+    fn read(section: &Section) -> Self {
+        let mut lines = Self::default();
+        for attribute in &section.attributes {
+            let Some((number, rest)) =
+                attribute.value.as_deref().and_then(|value| value.trim().split_once(' '))
+            else {
+                continue;
+            };
+            match attribute.key.as_str() {
+                "rtpmap" => {
+                    if let Some(line) = lines.line(number) {
+                        line.encoding = line.encoding.take().or_else(|| encoding(rest));
+                    }
+                }
+                "fmtp" => {
+                    if let Some(line) = lines.line(number) {
+                        line.parameters.extend(parameters(rest));
+                        line.parameters.truncate(MAX_PARAMETERS);
+                    }
+                }
+                "rtcp-fb" if number == "*" => lines.feedback_of_all.add(Feedback::read(rest)),
+                "rtcp-fb" => {
+                    if let Some(line) = lines.line(number) {
+                        line.feedback.add(Feedback::read(rest));
+                    }
+                }
+                _ => {}
+            }
+        }
+        lines
+    }
+
+    fn line(&mut self, number: &str) -> Option<&mut Line> {
+        Some(self.by_pt.entry(payload_type(number)?).or_default())
+    }
+
+    fn of(&self, pt: u8) -> Option<&Line> {
+        self.by_pt.get(&pt)
+    }
+}
+
+impl Line {
+    fn codec(&self) -> Option<Codec> {
+        let (name, rate) = self.encoding.as_ref()?;
+        let codec = match name.as_str() {
+            "opus" => Codec::Opus,
+            "vp8" => Codec::Vp8,
+            "vp9" => Codec::Vp9 { profile: self.number("profile-id").unwrap_or(0) },
+            "av1" => Codec::Av1 { profile: self.number("profile").unwrap_or(0) },
+            "h264" => Codec::H264 {
+                profile: self.h264_profile()?,
+                mode: self.number("packetization-mode").unwrap_or(0),
+            },
+            _ => return None,
+        };
+        (*rate == codec.clock_rate() && is_forwarded(codec)).then_some(codec)
+    }
+
+    /// First two bytes of `profile-level-id`; without it, Baseline (RFC 6184 §8.1).
+    fn h264_profile(&self) -> Option<u16> {
+        match parameter(&self.parameters, "profile-level-id") {
+            None => Some(H264_BASELINE),
+            Some(id) if id.len() == 6 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+                u32::from_str_radix(id, 16).ok().and_then(|id| u16::try_from(id >> 8).ok())
+            }
+            Some(_) => None,
+        }
+    }
+
+    fn retransmits(&self) -> Option<u8> {
+        let is_rtx = self.encoding.as_ref().is_some_and(|(name, _)| name == "rtx");
+        if is_rtx { parameter(&self.parameters, "apt").and_then(payload_type) } else { None }
+    }
+
+    fn number(&self, name: &str) -> Option<u8> {
+        parameter(&self.parameters, name).and_then(|value| value.parse().ok())
+    }
+}
+
+/// Whether streams of that codec are forwarded. Other profiles of VP9 and AV1 are 4:4:4 or 12 bit,
+/// which hardly any receiver could show; interleaved H264 (mode 2) nobody sends.
+fn is_forwarded(codec: Codec) -> bool {
+    match codec {
+        Codec::Opus | Codec::Vp8 => true,
+        Codec::Red => false,
+        Codec::Vp9 { profile } => matches!(profile, 0 | 2),
+        Codec::Av1 { profile } => profile == 0,
+        Codec::H264 { mode, .. } => mode <= 1,
+    }
+}
+
+fn payload_type(text: &str) -> Option<u8> {
+    text.parse().ok().filter(|pt| *pt < 128)
+}
+
+/// Reads `<name>/<rate>[/<channels>]`.
+fn encoding(text: &str) -> Option<(String, u32)> {
+    let mut parts = text.trim().split('/');
+    let name = parts.next()?.to_ascii_lowercase();
+    Some((name, parts.next()?.parse().ok()?))
+}
+
+/// Reads `name=value;name=value`, with or without spaces.
+fn parameters(text: &str) -> impl Iterator<Item = (String, String)> {
+    text.split(';').filter_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        Some((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
+    })
+}
+
+fn parameter<'a>(parameters: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+}
+
+const H264_BASELINE: u16 = 0x4200;
+/// Parameters kept of one `a=fmtp`. Opus defines eleven, the most of all.
+const MAX_PARAMETERS: usize = 24;

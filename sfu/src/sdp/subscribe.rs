@@ -1,0 +1,209 @@
+//! Offers to subscribers and their answers.
+
+use super::description::Description;
+use super::extension::{self, Name};
+use super::payload::Format;
+use super::transport::Bundle;
+use super::write::{OurSetup, Writer};
+use super::{Feedback, Local, SdpError};
+use crate::credentials::RemoteParameters;
+use crate::format::{Codec, Extensions, Payload};
+use protocol::Kind;
+
+/// One m-line of a subscribe transport. What it carries changes, what is said here never does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotSpec {
+    /// Mid.
+    pub mid: String,
+    /// Audio or video.
+    pub kind: Kind,
+    /// SSRC of everything that is sent in it.
+    pub ssrc: u32,
+    /// SSRC of its retransmissions; audio has none.
+    pub rtx_ssrc: u32,
+    /// Stream of its msid. Browsers play one audio and one video of a stream in sync.
+    pub stream: String,
+    /// Canonical name; the same for slots of one stream.
+    pub cname: String,
+}
+
+/// One m-line as the subscriber answered it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscribeSection {
+    /// Mid of the slot.
+    pub mid: String,
+    /// Audio or video.
+    pub kind: Kind,
+    /// Whether the subscriber receives on it.
+    pub accepted: bool,
+    /// Codecs it takes, as numbered on this transport.
+    pub payloads: Vec<Payload>,
+    /// Header extensions it takes.
+    pub extensions: Extensions,
+    /// What it sends back.
+    pub feedback: Feedback,
+}
+
+/// Offers these slots. With more slots behind the earlier ones, their m-lines stay as they were.
+pub fn offer_subscribe(slots: &[SlotSpec], local: &Local<'_>) -> String {
+    let mids: Vec<String> = slots.iter().map(|slot| slot.mid.clone()).collect();
+    let mut writer = Writer::begin(local, Some(&mids));
+    for (index, slot) in slots.iter().enumerate() {
+        let media = match slot.kind {
+            Kind::Audio => "audio",
+            Kind::Video => "video",
+        };
+        let offered = offered(slot.kind);
+        let payloads: Vec<Payload> = offered.iter().map(|(payload, _)| *payload).collect();
+        writer.section(media, "UDP/TLS/RTP/SAVPF", &payloads, OurSetup::Actpass, index == 0);
+        writer.line(format_args!("a=mid:{}", slot.mid));
+        for (id, name) in EXTENSIONS.into_iter().filter(|(_, name)| name.fits(slot.kind)) {
+            writer.line(format_args!("a=extmap:{id} {}", name.uri()));
+        }
+        writer.line(format_args!("a=sendonly"));
+        let feedback = match slot.kind {
+            Kind::Audio => Feedback { transport_cc: true, ..Feedback::default() },
+            Kind::Video => {
+                Feedback { nack: true, pli: true, fir: true, transport_cc: true, remb: false }
+            }
+        };
+        for (payload, parameters) in offered {
+            writer.format(*payload, parameters, feedback);
+        }
+        slot.write_streams(slot.kind == Kind::Video, &mut writer);
+    }
+    writer.finish()
+}
+
+/// Reads the answer to an offer of these slots. The sections are in the order of the slots.
+pub fn read_answer(
+    answer: &str,
+    slots: &[SlotSpec],
+) -> Result<(RemoteParameters, Vec<SubscribeSection>), SdpError> {
+    let description = Description::read(answer)?;
+    let sections = &description.sections;
+    if let Some(extra) = sections.get(slots.len()) {
+        return Err(SdpError::UnknownMid { mid: extra.mid.clone() });
+    }
+    for (section, slot) in sections.iter().zip(slots) {
+        if section.has_mid && section.mid != slot.mid {
+            return Err(SdpError::UnknownMid { mid: section.mid.clone() });
+        }
+    }
+    let formats: Vec<Vec<Format>> = sections
+        .iter()
+        .zip(slots)
+        .map(|(section, slot)| {
+            let is_used = !section.is_rejected && section.kind() == Some(slot.kind);
+            if is_used { Format::read_all(section, slot.kind) } else { Vec::new() }
+        })
+        .collect();
+    let usable: Vec<usize> = (0..sections.len()).filter(|&i| !formats[i].is_empty()).collect();
+    let bundle = Bundle::of(&description, &usable)?;
+    let answered = slots.iter().enumerate().map(|(index, slot)| {
+        let Some(section) = sections.get(index).filter(|_| bundle.members.contains(&index)) else {
+            return slot.refused();
+        };
+        let mut feedback = Feedback::default();
+        formats[index].iter().for_each(|format| feedback.add(format.feedback));
+        let extensions = section.extensions();
+        let extensions = extensions.iter().filter(|extension| {
+            extension.is_received()
+                && extension.name.fits(slot.kind)
+                && EXTENSIONS.contains(&(extension.id, extension.name))
+        });
+        SubscribeSection {
+            mid: slot.mid.clone(),
+            kind: slot.kind,
+            accepted: section.receives(),
+            payloads: formats[index].iter().map(|format| format.payload).collect(),
+            extensions: extension::ids(extensions),
+            feedback,
+        }
+    });
+    Ok((bundle.remote.clone(), answered.collect()))
+}
+
+impl SlotSpec {
+    /// What is sent in it: msid and SSRCs.
+    pub(super) fn write_streams(&self, has_rtx: bool, writer: &mut Writer<'_>) {
+        let Self { ssrc, rtx_ssrc, stream, cname, .. } = self;
+        let track = match self.kind {
+            Kind::Audio => "audio",
+            Kind::Video => "video",
+        };
+        writer.line(format_args!("a=msid:{stream} {stream}-{track}"));
+        if has_rtx {
+            writer.line(format_args!("a=ssrc-group:FID {ssrc} {rtx_ssrc}"));
+        }
+        writer.line(format_args!("a=ssrc:{ssrc} cname:{cname}"));
+        if has_rtx {
+            writer.line(format_args!("a=ssrc:{rtx_ssrc} cname:{cname}"));
+        }
+    }
+
+    fn refused(&self) -> SubscribeSection {
+        SubscribeSection {
+            mid: self.mid.clone(),
+            kind: self.kind,
+            accepted: false,
+            payloads: Vec::new(),
+            extensions: Extensions::default(),
+            feedback: Feedback::default(),
+        }
+    }
+}
+
+fn offered(kind: Kind) -> &'static [(Payload, &'static str)] {
+    match kind {
+        Kind::Audio => &AUDIO,
+        Kind::Video => &VIDEO,
+    }
+}
+
+const fn payload(pt: u8, codec: Codec) -> Payload {
+    Payload { pt, codec, rtx: Some(pt + 1) }
+}
+
+const fn h264(pt: u8, profile: u16, mode: u8) -> Payload {
+    payload(pt, Codec::H264 { profile, mode })
+}
+
+const AUDIO: [(Payload, &str); 1] =
+    [(Payload { pt: 111, codec: Codec::Opus, rtx: None }, "minptime=10;useinbandfec=1")];
+
+/// Everything that publishers may send. One number means the same on every m-line, as BUNDLE wants.
+const VIDEO: [(Payload, &str); 9] = [
+    (payload(96, Codec::Vp8), ""),
+    (payload(98, Codec::Vp9 { profile: 0 }), "profile-id=0"),
+    (payload(100, Codec::Vp9 { profile: 2 }), "profile-id=2"),
+    (payload(102, Codec::Av1 { profile: 0 }), "level-idx=5;profile=0;tier=0"),
+    (
+        h264(104, 0x42e0, 1),
+        "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
+    ),
+    (
+        h264(106, 0x4200, 1),
+        "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42001f",
+    ),
+    (
+        h264(108, 0x4d00, 1),
+        "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=4d001f",
+    ),
+    (
+        h264(112, 0x6400, 1),
+        "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=64001f",
+    ),
+    (
+        h264(114, 0x42e0, 0),
+        "level-asymmetry-allowed=1;packetization-mode=0;profile-level-id=42e01f",
+    ),
+];
+
+/// Extensions of our offers and their ids, the same on every m-line.
+const EXTENSIONS: [(u8, Name); 4] = [
+    (1, Name::AudioLevel),
+    (2, Name::AbsSendTime),
+    (3, Name::TransportCc),
+    (4, Name::VideoOrientation),
+];

@@ -1,0 +1,150 @@
+//! The text of offers and answers.
+
+use super::description::Section;
+use super::{Feedback, Local};
+use crate::credentials::DtlsRole;
+use crate::format::{Codec, Payload};
+use std::fmt;
+use std::fmt::Write;
+
+/// An SDP that is being written, line by line.
+pub(super) struct Writer<'a> {
+    text: String,
+    local: &'a Local<'a>,
+}
+
+/// `a=setup` that we write.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum OurSetup {
+    Actpass,
+    As(DtlsRole),
+}
+
+impl<'a> Writer<'a> {
+    /// Begins an SDP; `mids` are those of the BUNDLE group, where one is said.
+    pub(super) fn begin(local: &'a Local<'a>, mids: Option<&[String]>) -> Self {
+        let mut writer = Self { text: String::with_capacity(4096), local };
+        writer.line(format_args!("v=0"));
+        writer.line(format_args!(
+            "o=- {} {} IN IP4 127.0.0.1",
+            local.session_id, local.session_version
+        ));
+        writer.line(format_args!("s=-"));
+        writer.line(format_args!("t=0 0"));
+        writer.line(format_args!("a=ice-lite"));
+        if let Some(mids) = mids
+            && !mids.is_empty()
+        {
+            writer.line(format_args!("a=group:BUNDLE {}", mids.join(" ")));
+        }
+        writer.line(format_args!("a=msid-semantic: WMS *"));
+        writer
+    }
+
+    /// Writes one line.
+    pub(super) fn line(&mut self, line: fmt::Arguments<'_>) {
+        self.text.write_fmt(line).expect("a String takes whatever is written");
+        self.text.push_str("\r\n");
+    }
+
+    /// The m-line of a section that is used, with what its transport needs.
+    ///
+    /// Candidates stand in the first section of a BUNDLE group only, as browsers write them.
+    pub(super) fn section(
+        &mut self,
+        media: &str,
+        protocol: &str,
+        payloads: &[Payload],
+        setup: OurSetup,
+        has_candidates: bool,
+    ) {
+        write!(self.text, "m={media} 9 {protocol}").expect("a String takes whatever is written");
+        for pt in payloads.iter().flat_map(|payload| [Some(payload.pt), payload.rtx]).flatten() {
+            write!(self.text, " {pt}").expect("a String takes whatever is written");
+        }
+        self.text.push_str("\r\n");
+        let local = self.local;
+        self.line(format_args!("c=IN IP4 0.0.0.0"));
+        self.line(format_args!("a=ice-ufrag:{}", local.ice.ufrag));
+        self.line(format_args!("a=ice-pwd:{}", local.ice.pwd));
+        self.line(format_args!("a=fingerprint:{}", local.fingerprint));
+        let setup = match setup {
+            OurSetup::Actpass => "actpass",
+            OurSetup::As(DtlsRole::Server) => "passive",
+            OurSetup::As(DtlsRole::Client) => "active",
+        };
+        self.line(format_args!("a=setup:{setup}"));
+        if has_candidates {
+            for (index, candidate) in local.candidates.iter().enumerate() {
+                self.line(format_args!(
+                    "a=candidate:{} 1 udp {} {} {} typ host",
+                    index + 1,
+                    priority(index),
+                    candidate.ip(),
+                    candidate.port()
+                ));
+            }
+            self.line(format_args!("a=end-of-candidates"));
+        }
+        self.line(format_args!("a=rtcp-mux"));
+        self.line(format_args!("a=rtcp-rsize"));
+    }
+
+    /// The m-line of a section that is not used.
+    pub(super) fn rejected(&mut self, section: &Section) {
+        self.line(format_args!(
+            "m={} 0 {} {}",
+            section.media,
+            section.protocol,
+            section.formats.join(" ")
+        ));
+        self.line(format_args!("c=IN IP4 0.0.0.0"));
+        self.mid(section);
+        self.line(format_args!("a=inactive"));
+    }
+
+    /// `a=mid`, where the offer has one.
+    pub(super) fn mid(&mut self, section: &Section) {
+        if section.has_mid {
+            self.line(format_args!("a=mid:{}", section.mid));
+        }
+    }
+
+    /// All lines of a payload type and of its retransmissions.
+    pub(super) fn format(&mut self, payload: Payload, parameters: &str, feedback: Feedback) {
+        let pt = payload.pt;
+        self.line(format_args!("a=rtpmap:{pt} {}", encoding(payload.codec)));
+        for words in feedback.words() {
+            self.line(format_args!("a=rtcp-fb:{pt} {words}"));
+        }
+        if !parameters.is_empty() {
+            self.line(format_args!("a=fmtp:{pt} {parameters}"));
+        }
+        if let Some(rtx) = payload.rtx {
+            self.line(format_args!("a=rtpmap:{rtx} rtx/{}", payload.codec.clock_rate()));
+            self.line(format_args!("a=fmtp:{rtx} apt={pt}"));
+        }
+    }
+
+    /// The SDP.
+    pub(super) fn finish(self) -> String {
+        self.text
+    }
+}
+
+fn encoding(codec: Codec) -> &'static str {
+    match codec {
+        Codec::Opus => "opus/48000/2",
+        Codec::Red => "red/48000/2",
+        Codec::Vp8 => "VP8/90000",
+        Codec::Vp9 { .. } => "VP9/90000",
+        Codec::Av1 { .. } => "AV1/90000",
+        Codec::H264 { .. } => "H264/90000",
+    }
+}
+
+/// Priority of a host candidate (RFC 8445 §5.1.2.1); earlier ones are preferred.
+fn priority(index: usize) -> u32 {
+    let local = u16::MAX - u16::try_from(index).unwrap_or(u16::MAX);
+    (126 << 24) | (u32::from(local) << 8) | 255
+}
