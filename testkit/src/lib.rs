@@ -1,0 +1,45 @@
+//! A native client of Veche: signs in over REST, joins by WebSocket, publishes and subscribes with
+//! the media plane's own pieces used from the other end. It proves the server from outside and loads
+//! it in benchmarks; the server must never depend on it.
+
+pub mod api;
+pub mod http;
+pub mod socket;
+
+pub use api::Api;
+pub use socket::RoomSocket;
+
+use protocol::ErrorCode;
+
+/// What can go wrong on the client's side of a test.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The system's word.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// An HTTP status that is no success.
+    #[error("HTTP {status}: {body}")]
+    Refused {
+        /// Status.
+        status: u16,
+        /// Body.
+        body: String,
+    },
+    /// An `error` on the socket.
+    #[error("{code:?}: {reason}")]
+    Said {
+        /// Stable code.
+        code: ErrorCode,
+        /// Words.
+        reason: String,
+    },
+    /// The server closed the socket with this code.
+    #[error("the socket was closed with code {0}")]
+    Closed(u16),
+    /// An answer that makes no sense.
+    #[error("{0}")]
+    Answer(String),
+    /// Nothing came in time.
+    #[error("waited in vain for {0}")]
+    Timeout(&'static str),
+}
