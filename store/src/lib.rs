@@ -1,1 +1,22 @@
-//! store
+//! What lasts: identities, rooms, members, events. The only crate that knows SQL.
+//!
+//! One text of each statement serves SQLite and PostgreSQL: `$1` binds, TEXT and BIGINT columns only.
+//! The store reads no clock and makes no ids; both come in as arguments.
+
+mod error;
+mod members;
+mod migrations;
+mod pool;
+mod rooms;
+mod row;
+mod sessions;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod url;
+mod users;
+
+pub use error::Error;
+pub use pool::Store;
+pub use rooms::{NewRoom, Room, RoomChange, RoomCreated};
+pub use sessions::{NewSession, Rotated};
+pub use users::{AccountCreated, NewAccount};

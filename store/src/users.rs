@@ -1,0 +1,169 @@
+//! Identities: accounts and guests.
+
+use crate::error::Error;
+use crate::pool::Store;
+use crate::row::{folded, optional_text, parsed, text};
+use protocol::UserId;
+use protocol::rest::{AccountRole, User};
+use sqlx::any::AnyRow;
+
+/// An account to be made. Its names were checked before.
+#[derive(Clone, Debug)]
+pub struct NewAccount {
+    /// Id.
+    pub id: UserId,
+    /// Name to log in with.
+    pub username: String,
+    /// E-mail.
+    pub email: String,
+    /// Name to show.
+    pub display_name: String,
+    /// Digest of the password, with its parameters.
+    pub password_hash: String,
+    /// Whether it is the deployment's first admin; refused when that one was made before.
+    pub is_first_admin: bool,
+}
+
+/// What became of a [`NewAccount`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccountCreated {
+    /// It is there.
+    Yes(User),
+    /// Somebody has the username.
+    UsernameTaken,
+    /// Somebody has the e-mail.
+    EmailTaken,
+    /// The first admin was made before.
+    AdminExists,
+}
+
+impl Store {
+    /// Makes a guest.
+    pub async fn create_guest(
+        &self,
+        id: UserId,
+        display_name: &str,
+        now_ms: i64,
+    ) -> Result<User, Error> {
+        sqlx::query(
+            "INSERT INTO users (id, role, display_name, display_name_folded, created_ms) \
+             VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(id.to_string())
+        .bind(AccountRole::Guest.as_str())
+        .bind(display_name)
+        .bind(folded(display_name))
+        .bind(now_ms)
+        .execute(&self.writer)
+        .await?;
+        Ok(User {
+            id,
+            display_name: display_name.to_owned(),
+            username: None,
+            email: None,
+            role: AccountRole::Guest,
+        })
+    }
+
+    /// Makes an account, unless a name is taken. Of many at once with one name exactly one is made.
+    pub async fn create_account(
+        &self,
+        new: &NewAccount,
+        now_ms: i64,
+    ) -> Result<AccountCreated, Error> {
+        let mut transaction = self.begin().await?;
+        if new.is_first_admin {
+            let reached = sqlx::query(
+                "INSERT INTO milestones (name, reached_ms) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            )
+            .bind(FIRST_ADMIN)
+            .bind(now_ms)
+            .execute(&mut *transaction)
+            .await?;
+            if reached.rows_affected() == 0 {
+                return Ok(AccountCreated::AdminExists);
+            }
+        }
+        let role = if new.is_first_admin { AccountRole::Admin } else { AccountRole::User };
+        let inserted = sqlx::query(
+            "INSERT INTO users (id, role, display_name, display_name_folded, username, \
+             username_folded, email, email_folded, password_hash, created_ms) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
+        )
+        .bind(new.id.to_string())
+        .bind(role.as_str())
+        .bind(&new.display_name)
+        .bind(folded(&new.display_name))
+        .bind(&new.username)
+        .bind(folded(&new.username))
+        .bind(&new.email)
+        .bind(folded(&new.email))
+        .bind(&new.password_hash)
+        .bind(now_ms)
+        .execute(&mut *transaction)
+        .await?;
+        if inserted.rows_affected() == 0 {
+            let same_name = sqlx::query("SELECT id FROM users WHERE username_folded = $1")
+                .bind(folded(&new.username))
+                .fetch_optional(&mut *transaction)
+                .await?;
+            transaction.rollback().await?;
+            return Ok(match same_name {
+                Some(_) => AccountCreated::UsernameTaken,
+                None => AccountCreated::EmailTaken,
+            });
+        }
+        transaction.commit().await?;
+        Ok(AccountCreated::Yes(User {
+            id: new.id,
+            display_name: new.display_name.clone(),
+            username: Some(new.username.clone()),
+            email: Some(new.email.clone()),
+            role,
+        }))
+    }
+
+    /// The identity with this id.
+    pub async fn user(&self, id: UserId) -> Result<Option<User>, Error> {
+        let row = sqlx::query(
+            "SELECT id AS user_id, role, display_name, username, email FROM users WHERE id = $1",
+        )
+        .bind(id.to_string())
+        .fetch_optional(&self.reader)
+        .await?;
+        row.as_ref().map(user_of).transpose()
+    }
+
+    /// The account that logs in with this username or e-mail, and the digest of its password.
+    pub async fn account_by_login(&self, login: &str) -> Result<Option<(User, String)>, Error> {
+        let row = sqlx::query(
+            "SELECT id AS user_id, role, display_name, username, email, password_hash FROM users \
+             WHERE (username_folded = $1 OR email_folded = $1) AND password_hash IS NOT NULL",
+        )
+        .bind(folded(login))
+        .fetch_optional(&self.reader)
+        .await?;
+        row.map(|row| Ok((user_of(&row)?, text(&row, "password_hash")?))).transpose()
+    }
+
+    /// Whether the deployment's first admin was made; then the set-up link is void.
+    pub async fn has_admin(&self) -> Result<bool, Error> {
+        let row = sqlx::query("SELECT name FROM milestones WHERE name = $1")
+            .bind(FIRST_ADMIN)
+            .fetch_optional(&self.reader)
+            .await?;
+        Ok(row.is_some())
+    }
+}
+
+const FIRST_ADMIN: &str = "first_admin";
+
+pub(crate) fn user_of(row: &AnyRow) -> Result<User, Error> {
+    Ok(User {
+        id: parsed(row, "user_id")?,
+        display_name: text(row, "display_name")?,
+        username: optional_text(row, "username")?,
+        email: optional_text(row, "email")?,
+        role: AccountRole::parse(&text(row, "role")?).ok_or(Error::Corrupt("users.role"))?,
+    })
+}
