@@ -1,1 +1,51 @@
 //! What must be known of payloads to forward them.
+//!
+//! Only descriptors and first bytes are read, so encrypted media works wherever its senders leave
+//! those in the clear. Nothing here decodes.
+
+pub mod av1;
+pub mod h264;
+pub mod opus;
+pub mod vp8;
+pub mod vp9;
+
+pub use opus::opus_is_silence;
+
+use crate::format::Codec;
+
+/// Which part of a layered stream a packet belongs to. A stream without layers is layer 0 of both kinds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Layer {
+    /// Spatial layer, 0 the smallest.
+    pub spatial: u8,
+    /// Temporal layer, 0 the slowest.
+    pub temporal: u8,
+}
+
+/// Whether a decoder that knows nothing can begin with this packet: the first packet of a
+/// keyframe (or of the parameter sets in front of it). Every packet of audio is one.
+pub fn is_keyframe(codec: Codec, payload: &[u8]) -> bool {
+    match codec {
+        Codec::Opus | Codec::Red => true,
+        Codec::Vp8 => vp8::is_keyframe(payload),
+        Codec::Vp9 { .. } => vp9::is_keyframe(payload),
+        Codec::Av1 { .. } => av1::is_keyframe(payload),
+        Codec::H264 { .. } => h264::is_keyframe(payload),
+    }
+}
+
+/// The layer of a packet, as far as its payload says. AV1 says it in the dependency descriptor
+/// and in OBU headers; a fragment without either counts as layer 0.
+pub fn layer(codec: Codec, payload: &[u8]) -> Layer {
+    match codec {
+        Codec::Opus | Codec::Red | Codec::H264 { .. } => Layer::default(),
+        Codec::Vp8 => {
+            let temporal = vp8::Descriptor::parse(payload).and_then(|descriptor| descriptor.tid);
+            Layer { spatial: 0, temporal: temporal.unwrap_or(0) }
+        }
+        Codec::Vp9 { .. } => vp9::Descriptor::parse(payload)
+            .and_then(|descriptor| descriptor.layer)
+            .unwrap_or_default(),
+        Codec::Av1 { .. } => av1::layer(payload),
+    }
+}

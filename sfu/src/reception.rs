@@ -1,1 +1,157 @@
 //! What receiver reports say about a stream.
+
+use crate::rtcp::ReportBlock;
+use crate::sequence::SequenceUnwrapper;
+use std::time::{Duration, Instant};
+
+/// Reception statistics of one incoming stream (RFC 3550 appendices A.3 and A.8).
+///
+/// Counts what arrives under the stream's own SSRC. Retransmissions come under another and are
+/// left out: the sender wants to know what its path loses.
+#[derive(Debug)]
+pub struct Reception {
+    clock_rate: u32,
+    first: u64,
+    highest: u64,
+    received: u64,
+    reported_expected: u64,
+    reported_received: u64,
+    /// In 1/16 of RTP clock units.
+    jitter: u32,
+    last_packet: Option<LastPacket>,
+    last_sr: Option<(u32, Instant)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct LastPacket {
+    arrival: Instant,
+    timestamp: u32,
+}
+
+impl Reception {
+    /// Nothing received yet of a stream with this RTP clock.
+    pub fn new(clock_rate: u32) -> Self {
+        Reception {
+            clock_rate,
+            first: 0,
+            highest: 0,
+            received: 0,
+            reported_expected: 0,
+            reported_received: 0,
+            jitter: 0,
+            last_packet: None,
+            last_sr: None,
+        }
+    }
+
+    /// Notes a packet by its extended sequence number.
+    pub fn received(&mut self, now: Instant, sequence: u64, timestamp: u32) {
+        let is_next = self.received == 0 || sequence > self.highest;
+        if self.received == 0 {
+            (self.first, self.highest) = (sequence, sequence);
+        }
+        self.received += 1;
+        self.first = self.first.min(sequence);
+        if is_next {
+            self.highest = self.highest.max(sequence);
+            self.update_jitter(now, timestamp);
+        }
+    }
+
+    /// Notes a sender report of the stream.
+    pub fn sender_report(&mut self, now: Instant, ntp: u64) {
+        self.last_sr = Some((compact_ntp(ntp), now));
+    }
+
+    /// The report block for now; begins a new interval of `fraction_lost`. `None` before the first packet.
+    pub fn report(&mut self, now: Instant, ssrc: u32) -> Option<ReportBlock> {
+        if self.received == 0 {
+            return None;
+        }
+        let expected = self.highest - self.first + 1;
+        // A straggler can lower `first` and an interval can hold only duplicates.
+        let expected_now = expected.saturating_sub(self.reported_expected);
+        let received_now = self.received - self.reported_received;
+        let lost_now = expected_now.saturating_sub(received_now);
+        (self.reported_expected, self.reported_received) = (expected, self.received);
+        let fraction_lost = match expected_now {
+            0 => 0,
+            expected_now => (lost_now * 256 / expected_now).min(255) as u8,
+        };
+        let (last_sr, delay_since_last_sr) = match self.last_sr {
+            None => (0, 0),
+            Some((last_sr, arrival)) => {
+                (last_sr, compact_duration(now.saturating_duration_since(arrival)))
+            }
+        };
+        Some(ReportBlock {
+            ssrc,
+            fraction_lost,
+            cumulative_lost: (expected as i64 - self.received as i64).clamp(-0x80_0000, 0x7f_ffff)
+                as i32,
+            // Our numbers begin one cycle up, those of a report at cycle 0.
+            highest_sequence: self.highest.saturating_sub(SequenceUnwrapper::FIRST_CYCLE) as u32,
+            jitter: self.jitter >> 4,
+            last_sr,
+            delay_since_last_sr,
+        })
+    }
+
+    /// Interarrival jitter.
+    pub fn jitter(&self) -> Duration {
+        Duration::from_micros(
+            u64::from(self.jitter >> 4) * 1_000_000 / u64::from(self.clock_rate.max(1)),
+        )
+    }
+
+    fn update_jitter(&mut self, now: Instant, timestamp: u32) {
+        let last = self.last_packet.replace(LastPacket { arrival: now, timestamp });
+        let Some(last) = last else { return };
+        // The packets of one frame share a timestamp but leave one after the other; only the first
+        // says something about the path.
+        if last.timestamp == timestamp {
+            self.last_packet = Some(last);
+            return;
+        }
+        let waited = now.saturating_duration_since(last.arrival).as_nanos();
+        let waited = (waited * u128::from(self.clock_rate) / 1_000_000_000) as i64;
+        let sent = i64::from(timestamp.wrapping_sub(last.timestamp) as i32);
+        let difference = (waited - sent).unsigned_abs();
+        // A jump of seconds is a new timeline or a pause, not jitter.
+        if difference < MAX_DIFFERENCE_SECONDS * u64::from(self.clock_rate) {
+            // RFC 3550 A.8: J += (|D| - J) / 16, kept in sixteenths, rounded.
+            self.jitter = self.jitter + difference as u32 - ((self.jitter + 8) >> 4);
+        }
+    }
+}
+
+/// The round trip to the sender of a report block on one of our streams. `now_ntp` is in the clock
+/// of our sender reports. `None` before it got one, and for what cannot be.
+pub fn round_trip(now_ntp: u64, block: &ReportBlock) -> Option<Duration> {
+    if block.last_sr == 0 {
+        return None;
+    }
+    let since_sent = compact_ntp(now_ntp).wrapping_sub(block.last_sr);
+    let round_trip = since_sent.wrapping_sub(block.delay_since_last_sr) as i32;
+    // Rounding on both sides can take a local network's round trip just below zero.
+    let round_trip = if (-ROUNDING..0).contains(&round_trip) { 0 } else { round_trip };
+    let round_trip = Duration::from_micros(u64::try_from(round_trip).ok()? * 1_000_000 >> 16);
+    (round_trip <= MAX_ROUND_TRIP).then_some(round_trip)
+}
+
+/// The middle 32 bits of an NTP time: 16.16 bits of seconds.
+fn compact_ntp(ntp: u64) -> u32 {
+    (ntp >> 16) as u32
+}
+
+fn compact_duration(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros() * 65_536 / 1_000_000).unwrap_or(u32::MAX)
+}
+
+const MAX_DIFFERENCE_SECONDS: u64 = 5;
+
+/// A report that claims more is wrong or forged; believing it would stretch every repeat interval.
+const MAX_ROUND_TRIP: Duration = Duration::from_secs(10);
+
+/// In 1/65536 s: 1 ms.
+const ROUNDING: i32 = 66;

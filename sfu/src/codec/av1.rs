@@ -1,0 +1,103 @@
+//! AV1 payloads (AOMedia's RTP payload format, §4.4).
+
+use super::Layer;
+
+/// Whether the packet begins a coded video sequence. The N bit of the aggregation header says so;
+/// a sequence header in front is taken as a sign too, for packetizers that leave the bit out.
+pub fn is_keyframe(payload: &[u8]) -> bool {
+    let Some(aggregation) = payload.first() else { return false };
+    if aggregation & CONTINUES != 0 {
+        return false;
+    }
+    aggregation & NEW_SEQUENCE != 0
+        || Elements::new(payload)
+            .filter_map(|obu| obu.first().map(|header| obu_type(*header)))
+            .find(|kind| *kind != TEMPORAL_DELIMITER)
+            == Some(SEQUENCE_HEADER)
+}
+
+/// The layer in the OBU extension header of the first frame data in the packet.
+pub fn layer(payload: &[u8]) -> Layer {
+    let begins_inside = payload.first().is_some_and(|aggregation| aggregation & CONTINUES != 0);
+    Elements::new(payload)
+        .skip(usize::from(begins_inside))
+        .find_map(|obu| {
+            let extension = *obu.get(1)?;
+            let has_extension = obu[0] & 0x04 != 0;
+            has_extension
+                .then_some(Layer { temporal: extension >> 5, spatial: extension >> 3 & 0x03 })
+        })
+        .unwrap_or_default()
+}
+
+/// Shifts the frame number of a dependency descriptor extension in place, so that it runs on
+/// across a change of the source.
+pub fn rewrite_frame_number(dependency_descriptor: &mut [u8], delta: u16) {
+    if let Some(number) = dependency_descriptor.get_mut(1..3) {
+        let shifted = u16::from_be_bytes([number[0], number[1]]).wrapping_add(delta);
+        number.copy_from_slice(&shifted.to_be_bytes());
+    }
+}
+
+/// The OBU elements of a payload. Ends at the first that does not fit.
+struct Elements<'a> {
+    rest: &'a [u8],
+    /// Elements left; the last has no length in front. 0: all have one, their number is not told.
+    left: u8,
+    is_counted: bool,
+}
+
+impl<'a> Elements<'a> {
+    fn new(payload: &'a [u8]) -> Self {
+        match payload.split_first() {
+            None => Elements { rest: &[], left: 0, is_counted: true },
+            Some((aggregation, rest)) => {
+                let left = aggregation >> 4 & 0x03;
+                Elements { rest, left, is_counted: left != 0 }
+            }
+        }
+    }
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        if self.is_counted {
+            self.left = self.left.checked_sub(1)?;
+            if self.left == 0 {
+                return Some(std::mem::take(&mut self.rest));
+            }
+        }
+        let element = leb128(self.rest).and_then(|(len, rest)| rest.split_at_checked(len));
+        let (element, rest) = element.unwrap_or_default();
+        self.rest = rest;
+        (!element.is_empty()).then_some(element)
+    }
+}
+
+/// A length of at most four bytes, which is more than a datagram holds.
+fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let mut value = 0;
+    for (at, byte) in bytes.iter().take(4).enumerate() {
+        value |= usize::from(byte & 0x7f) << (7 * at);
+        if byte & 0x80 == 0 {
+            return Some((value, &bytes[at + 1..]));
+        }
+    }
+    None
+}
+
+fn obu_type(header: u8) -> u8 {
+    header >> 3 & 0x0f
+}
+
+/// Z: the first element goes on from the packet before.
+const CONTINUES: u8 = 0x80;
+/// N: first packet of a coded video sequence.
+const NEW_SEQUENCE: u8 = 0x08;
+const SEQUENCE_HEADER: u8 = 1;
+const TEMPORAL_DELIMITER: u8 = 2;

@@ -1,0 +1,115 @@
+//! VP8 payload descriptors (RFC 7741 §4.2).
+
+/// What stands in front of a piece of a VP8 frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Descriptor {
+    /// Picture number, 7 or 15 bits wide.
+    pub picture_id: Option<u16>,
+    /// Whether `picture_id` is 15 bits wide.
+    pub is_long_picture_id: bool,
+    /// Running number of temporal base layer frames (`TL0PICIDX`).
+    pub tl0: Option<u8>,
+    /// Temporal layer.
+    pub tid: Option<u8>,
+    /// Layer sync: depends on the base layer only.
+    pub y: bool,
+    /// Temporal key frame index, 5 bits.
+    pub key_idx: Option<u8>,
+    /// Nothing refers to this frame.
+    pub is_non_reference: bool,
+    /// First packet of a partition.
+    pub is_start: bool,
+    /// Partition, 0 the one with the frame header.
+    pub partition: u8,
+    /// Length of the descriptor; the partition's bytes begin here.
+    pub len: usize,
+    tl0_offset: usize,
+}
+
+impl Descriptor {
+    /// Parses the descriptor at the beginning of `payload`; `None` if it ends inside.
+    pub fn parse(payload: &[u8]) -> Option<Descriptor> {
+        let first = *payload.first()?;
+        let mut descriptor = Descriptor {
+            picture_id: None,
+            is_long_picture_id: false,
+            tl0: None,
+            tid: None,
+            y: false,
+            key_idx: None,
+            is_non_reference: first & 0x20 != 0,
+            is_start: first & 0x10 != 0,
+            partition: first & 0x07,
+            len: 1,
+            tl0_offset: 0,
+        };
+        if first & EXTENDED == 0 {
+            return Some(descriptor);
+        }
+        let flags = *payload.get(1)?;
+        descriptor.len = 2;
+        if flags & HAS_PICTURE_ID != 0 {
+            let high = *payload.get(descriptor.len)?;
+            descriptor.is_long_picture_id = high & 0x80 != 0;
+            if descriptor.is_long_picture_id {
+                let low = *payload.get(descriptor.len + 1)?;
+                descriptor.picture_id = Some(u16::from_be_bytes([high & 0x7f, low]));
+                descriptor.len += 2;
+            } else {
+                descriptor.picture_id = Some(u16::from(high));
+                descriptor.len += 1;
+            }
+        }
+        if flags & HAS_TL0 != 0 {
+            descriptor.tl0 = Some(*payload.get(descriptor.len)?);
+            descriptor.tl0_offset = descriptor.len;
+            descriptor.len += 1;
+        }
+        if flags & (HAS_TID | HAS_KEY_IDX) != 0 {
+            let byte = *payload.get(descriptor.len)?;
+            if flags & HAS_TID != 0 {
+                descriptor.tid = Some(byte >> 6);
+                descriptor.y = byte & 0x20 != 0;
+            }
+            if flags & HAS_KEY_IDX != 0 {
+                descriptor.key_idx = Some(byte & 0x1f);
+            }
+            descriptor.len += 1;
+        }
+        Some(descriptor)
+    }
+}
+
+/// Shifts picture id and TL0PICIDX in place, keeping their widths, so that both run on across a
+/// change of the source. A payload without them, or a broken one, stays as it is.
+pub fn rewrite(payload: &mut [u8], picture_id_delta: u16, tl0_delta: u8) {
+    let Some(descriptor) = Descriptor::parse(payload) else { return };
+    if let Some(picture_id) = descriptor.picture_id {
+        let shifted = picture_id.wrapping_add(picture_id_delta);
+        if descriptor.is_long_picture_id {
+            payload[PICTURE_ID_OFFSET..PICTURE_ID_OFFSET + 2]
+                .copy_from_slice(&(shifted | 0x8000).to_be_bytes());
+        } else {
+            payload[PICTURE_ID_OFFSET] = shifted as u8 & 0x7f;
+        }
+    }
+    if let Some(tl0) = descriptor.tl0 {
+        payload[descriptor.tl0_offset] = tl0.wrapping_add(tl0_delta);
+    }
+}
+
+/// Whether the packet begins a keyframe. The frame header's first byte says so (RFC 6386 §9.1).
+pub fn is_keyframe(payload: &[u8]) -> bool {
+    Descriptor::parse(payload).is_some_and(|descriptor| {
+        descriptor.is_start
+            && descriptor.partition == 0
+            && payload.get(descriptor.len).is_some_and(|header| header & 1 == 0)
+    })
+}
+
+const EXTENDED: u8 = 0x80;
+const HAS_PICTURE_ID: u8 = 0x80;
+const HAS_TL0: u8 = 0x40;
+const HAS_TID: u8 = 0x20;
+const HAS_KEY_IDX: u8 = 0x10;
+const PICTURE_ID_OFFSET: usize = 2;

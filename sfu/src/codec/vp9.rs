@@ -1,0 +1,113 @@
+//! VP9 payload descriptors (RFC 9628 §4.2).
+
+use super::Layer;
+
+/// What stands in front of a piece of a VP9 layer frame, up to the scalability structure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Descriptor {
+    /// Picture number, 7 or 15 bits wide.
+    pub picture_id: Option<u16>,
+    /// Whether `picture_id` is 15 bits wide.
+    pub is_long_picture_id: bool,
+    /// Predicted from an earlier picture.
+    pub is_inter_picture: bool,
+    /// References are listed per frame instead of given by the scalability structure.
+    pub is_flexible: bool,
+    /// First packet of a layer frame.
+    pub is_start: bool,
+    /// Last packet of a layer frame.
+    pub is_end: bool,
+    /// A scalability structure follows.
+    pub has_structure: bool,
+    /// Not a reference for higher spatial layers of later pictures.
+    pub is_not_upper_reference: bool,
+    /// Layer, where the stream has layers.
+    pub layer: Option<Layer>,
+    /// One may switch up to this temporal layer here.
+    pub is_switching_up_point: bool,
+    /// Predicted from the spatial layer below in the same picture.
+    pub is_inter_layer: bool,
+    /// Running number of temporal base layer pictures, in non-flexible mode.
+    pub tl0: Option<u8>,
+    tl0_offset: usize,
+}
+
+impl Descriptor {
+    /// Parses the descriptor at the beginning of `payload`; `None` if it ends inside.
+    pub fn parse(payload: &[u8]) -> Option<Descriptor> {
+        let flags = *payload.first()?;
+        let mut descriptor = Descriptor {
+            picture_id: None,
+            is_long_picture_id: false,
+            is_inter_picture: flags & 0x40 != 0,
+            is_flexible: flags & 0x10 != 0,
+            is_start: flags & 0x08 != 0,
+            is_end: flags & 0x04 != 0,
+            has_structure: flags & 0x02 != 0,
+            is_not_upper_reference: flags & 0x01 != 0,
+            layer: None,
+            is_switching_up_point: false,
+            is_inter_layer: false,
+            tl0: None,
+            tl0_offset: 0,
+        };
+        let mut len = 1;
+        if flags & HAS_PICTURE_ID != 0 {
+            let high = *payload.get(len)?;
+            descriptor.is_long_picture_id = high & 0x80 != 0;
+            if descriptor.is_long_picture_id {
+                let low = *payload.get(len + 1)?;
+                descriptor.picture_id = Some(u16::from_be_bytes([high & 0x7f, low]));
+                len += 2;
+            } else {
+                descriptor.picture_id = Some(u16::from(high));
+                len += 1;
+            }
+        }
+        if flags & HAS_LAYER != 0 {
+            let byte = *payload.get(len)?;
+            descriptor.layer = Some(Layer { temporal: byte >> 5, spatial: byte >> 1 & 0x07 });
+            descriptor.is_switching_up_point = byte & 0x10 != 0;
+            descriptor.is_inter_layer = byte & 0x01 != 0;
+            len += 1;
+            if !descriptor.is_flexible {
+                descriptor.tl0 = Some(*payload.get(len)?);
+                descriptor.tl0_offset = len;
+            }
+        }
+        Some(descriptor)
+    }
+}
+
+/// Shifts picture id and TL0PICIDX in place, keeping their widths. References are relative to
+/// the picture id and stay right.
+pub fn rewrite(payload: &mut [u8], picture_id_delta: u16, tl0_delta: u8) {
+    let Some(descriptor) = Descriptor::parse(payload) else { return };
+    if let Some(picture_id) = descriptor.picture_id {
+        let shifted = picture_id.wrapping_add(picture_id_delta);
+        if descriptor.is_long_picture_id {
+            payload[PICTURE_ID_OFFSET..PICTURE_ID_OFFSET + 2]
+                .copy_from_slice(&(shifted | 0x8000).to_be_bytes());
+        } else {
+            payload[PICTURE_ID_OFFSET] = shifted as u8 & 0x7f;
+        }
+    }
+    if let Some(tl0) = descriptor.tl0 {
+        payload[descriptor.tl0_offset] = tl0.wrapping_add(tl0_delta);
+    }
+}
+
+/// Whether the packet begins a picture that needs no earlier one, in its lowest spatial layer. The
+/// layers above it are keyframes only together with it.
+pub fn is_keyframe(payload: &[u8]) -> bool {
+    Descriptor::parse(payload).is_some_and(|descriptor| {
+        descriptor.is_start
+            && !descriptor.is_inter_picture
+            && !descriptor.is_inter_layer
+            && descriptor.layer.is_none_or(|layer| layer.spatial == 0)
+    })
+}
+
+const HAS_PICTURE_ID: u8 = 0x80;
+const HAS_LAYER: u8 = 0x20;
+const PICTURE_ID_OFFSET: usize = 1;
