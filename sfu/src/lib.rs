@@ -17,6 +17,7 @@ pub mod rtcp;
 pub mod rtp;
 pub mod sdp;
 pub mod sequence;
+pub mod speakers;
 pub mod transport;
 pub mod twcc;
 

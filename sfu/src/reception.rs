@@ -135,7 +135,7 @@ pub fn round_trip(now_ntp: u64, block: &ReportBlock) -> Option<Duration> {
     let round_trip = since_sent.wrapping_sub(block.delay_since_last_sr) as i32;
     // Rounding on both sides can take a local network's round trip just below zero.
     let round_trip = if (-ROUNDING..0).contains(&round_trip) { 0 } else { round_trip };
-    let round_trip = Duration::from_micros(u64::try_from(round_trip).ok()? * 1_000_000 >> 16);
+    let round_trip = Duration::from_micros((u64::try_from(round_trip).ok()? * 1_000_000) >> 16);
     (round_trip <= MAX_ROUND_TRIP).then_some(round_trip)
 }
 
