@@ -2,6 +2,94 @@
 //! (media signaling, WHIP, WHEP). It sends [`sfu::Command`]s and hears [`sfu::Event`]s; it must never
 //! know about RTP, files or threads.
 
+mod app;
+mod clock;
+mod extract;
+mod identity;
+mod keys;
+mod limits;
+mod passwords;
+mod rest;
 pub mod settings;
 
+pub use app::ApiError;
+pub use identity::Identity;
 pub use settings::{MediaBusy, MediaPlane, Secret, Settings};
+
+use crate::identity::Tokens;
+use crate::keys::Keys;
+use crate::limits::Limits;
+use crate::passwords::Passwords;
+use axum::Router;
+use std::sync::Arc;
+use store::Store;
+use utoipa_axum::router::OpenApiRouter;
+
+/// The control plane of one process, and the state of its doors. Cheap to clone; clones are the same one.
+#[derive(Clone)]
+pub struct Signaling {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// What every door can reach.
+pub(crate) struct Inner {
+    pub settings: Settings,
+    pub store: Store,
+    pub media: Arc<dyn MediaPlane>,
+    pub tokens: Tokens,
+    pub keys: Keys,
+    pub limits: Limits,
+    pub passwords: Passwords,
+}
+
+impl Signaling {
+    /// Takes the settings as checked by the process. Needs a running tokio runtime.
+    pub fn new(settings: Settings, store: Store, media: Arc<dyn MediaPlane>) -> Self {
+        let inner = Arc::new(Inner {
+            tokens: Tokens::new(&settings),
+            keys: Keys::new(&settings.jwt_secret),
+            limits: Limits::new(&settings),
+            passwords: Passwords::new(),
+            settings,
+            store,
+            media,
+        });
+        identity::forget_the_gone(&inner);
+        Self { inner }
+    }
+
+    /// Every door of the control plane: `/api/v1/*`, `/ws/*`, `/whip/*`, `/whep/*`, `/health`, `/ready`.
+    /// Rate limits need the client's address: serve it with `into_make_service_with_connect_info::<SocketAddr>()`.
+    pub fn router(&self) -> Router {
+        let (api, _) = rest::routes().split_for_parts();
+        let api = api.fallback(app::unknown_path);
+        let (doors, _) = doors().split_for_parts();
+        Router::new()
+            .nest(rest::PREFIX, api)
+            .merge(doors)
+            .method_not_allowed_fallback(app::wrong_method)
+            .layer(axum::extract::DefaultBodyLimit::max(app::MAX_BODY_BYTES))
+            .with_state(self.clone())
+    }
+
+    /// The OpenAPI document, made from the handlers.
+    pub fn openapi() -> utoipa::openapi::OpenApi {
+        OpenApiRouter::with_openapi(rest::document())
+            .nest(rest::PREFIX, rest::routes())
+            .merge(doors())
+            .into_openapi()
+    }
+
+    /// Hears what the media plane has to say. Never blocks.
+    pub fn media_event(&self, event: sfu::Event) {
+        tracing::debug!(?event, "media event");
+    }
+
+    /// Closes every socket with 1012, so that clients come back with some jitter.
+    pub async fn shutdown(&self) {}
+}
+
+/// The doors outside the REST prefix.
+fn doors() -> OpenApiRouter<Signaling> {
+    rest::health::routes()
+}

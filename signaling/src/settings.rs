@@ -70,3 +70,27 @@ pub trait MediaPlane: Send + Sync + 'static {
     /// Hands a command over.
     fn send(&self, command: sfu::Command) -> Result<(), MediaBusy>;
 }
+
+#[cfg(test)]
+impl Settings {
+    /// A deployment in development, with everything optional left out.
+    pub(crate) fn for_tests() -> Self {
+        Self {
+            app_name: "Veche".into(),
+            is_production: false,
+            jwt_secret: Secret::new("a secret of tests, long enough for HS256"),
+            access_token_ttl: Duration::from_secs(30 * 60),
+            refresh_token_ttl: Duration::from_secs(30 * 24 * 60 * 60),
+            registration_secret: None,
+            guests_may_create_rooms: true,
+            setup_token: None,
+            cors_origins: Vec::new(),
+            stun_servers: Vec::new(),
+            turn_urls: Vec::new(),
+            turn_secret: None,
+            turn_username: None,
+            turn_password: None,
+            trust_forwarded_for: false,
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The REST calls under `/api/v1`, one file per noun, and the document that describes them.
+
+pub(crate) mod health;
+
+use crate::Signaling;
+use utoipa::Modify;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+
+/// What every path of these calls begins with.
+pub(crate) const PREFIX: &str = "/api/v1";
+
+/// Every call, without the prefix.
+pub(crate) fn routes() -> OpenApiRouter<Signaling> {
+    OpenApiRouter::new()
+}
+
+/// What the document says beside the calls.
+pub(crate) fn document() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Veche",
+        description = "Meetings: identity, rooms, and the doors to their sockets and media. \
+                       PROTOCOL.md describes what goes over the sockets."
+    ),
+    modifiers(&Bearer),
+)]
+struct Document;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .description(Some("The access_token that every call under auth answers with."))
+            .build();
+        document
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}
