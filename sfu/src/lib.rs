@@ -1,25 +1,40 @@
 //! The media plane: rooms, transports and forwarding as a state machine.
 //!
 //! It holds no socket, clock, thread or file. Datagrams and commands come in through
-//! `Sfu`, datagrams and events come out; time and randomness are arguments. It must
+//! [`Sfu`], datagrams and events come out; time and randomness are arguments. It must
 //! never know about sessions, accounts, chat or storage.
 
+pub mod allocator;
 pub mod cache;
 pub mod clock;
 pub mod codec;
 pub mod command;
+mod commands;
 pub mod credentials;
 pub mod event;
 pub mod format;
+pub mod key;
 pub mod nack;
+pub mod peer;
+pub mod publisher;
 pub mod reception;
+pub mod room;
+pub mod router;
 pub mod rtcp;
 pub mod rtp;
 pub mod sdp;
 pub mod sequence;
+pub mod slot;
 pub mod speakers;
+pub mod subscriber;
+pub mod track;
+pub mod transmits;
 pub mod transport;
 pub mod twcc;
 
+pub use clock::WallClock;
 pub use command::{Command, PeerId, TrackNames};
 pub use event::{CloseReason, Event};
+pub use router::{Config, Sfu, Stats};
+pub use transmits::{Run, Transmits};
+pub use transport::Identity;

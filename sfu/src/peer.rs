@@ -1,0 +1,65 @@
+//! One transport of a participant, and which way its media goes.
+
+use crate::command::PeerId;
+use crate::credentials::IceCredentials;
+use crate::key::RoomKey;
+use crate::publisher::Publisher;
+use crate::subscriber::Subscriber;
+use crate::transmits::Transmits;
+use crate::transport::Transport;
+use protocol::ParticipantId;
+
+/// A transport and what it is for.
+pub struct Peer {
+    /// Id that the control plane gave it.
+    pub id: PeerId,
+    /// Room it is in.
+    pub room: RoomKey,
+    /// Whose it is.
+    pub participant: ParticipantId,
+    /// ICE, DTLS and SRTP.
+    pub transport: Transport,
+    /// ICE credentials of its newest SDP; others in the next one are an ICE restart.
+    pub remote_ice: Option<IceCredentials>,
+    /// Our own SSRC towards it, for RTCP that belongs to no slot.
+    pub ssrc: u32,
+    /// `o=` of our SDP.
+    pub session_id: u64,
+    /// Grows with every SDP of ours.
+    pub session_version: u64,
+    /// SSRCs by which this peer is found when it comes from a new address.
+    pub known_ssrcs: Vec<u32>,
+    /// Its direction.
+    pub side: Side,
+}
+
+/// The direction of a transport.
+pub enum Side {
+    /// The client sends.
+    Publish(Box<Publisher>),
+    /// The client receives.
+    Subscribe(Box<Subscriber>),
+}
+
+/// SSRCs remembered per peer for finding it again; a publisher has two per track.
+pub const MAX_KNOWN_SSRCS: usize = 16;
+
+impl Peer {
+    /// Seals RTCP that was appended to the slab at `start` and queues it.
+    pub fn send_rtcp(&mut self, out: &mut Transmits, start: usize) {
+        match self.transport.remote_addr() {
+            Some(to) if self.transport.is_connected() && out.mark() > start => {
+                self.transport.seal_rtcp(out.slab(), start);
+                out.commit(to, start);
+            }
+            _ => out.abandon(start),
+        }
+    }
+
+    /// Queues STUN answers and DTLS flights.
+    pub fn drain_transport(&mut self, out: &mut Transmits) {
+        while let Some((to, datagram)) = self.transport.poll_transmit() {
+            out.push(to, &datagram);
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! The receiving half of a publish transport: from decrypted packets to packets in their track's cache.
+
+use crate::codec;
+use crate::format::{Codec, Payload};
+use crate::key::TrackKey;
+use crate::room::{Pending, Room};
+use crate::rtcp::{self, Incoming, ReportBlock};
+use crate::rtp::{self, Header};
+use crate::sdp::PublishSection;
+use crate::twcc::TransportCc;
+use protocol::{Kind, ParticipantId};
+use std::time::{Duration, Instant};
+
+/// SSRCs taken from one publisher: two for each of its tracks and some to spare for changes. More is
+/// an attack or a fault; such packets are counted and dropped.
+const MAX_STREAMS: usize = 24;
+/// Round trip assumed for asking again for lost packets, as a publisher's is not measured by it.
+const ASSUMED_RTT: Duration = Duration::from_millis(60);
+/// How often a publisher gets receiver reports.
+const REPORT_INTERVAL: Duration = Duration::from_millis(1_000);
+
+/// An m-line of the publisher and the track it carries.
+pub struct Section {
+    /// What the SDP settled.
+    pub settled: PublishSection,
+    /// Track in the room, where the client named one.
+    pub track: Option<TrackKey>,
+}
+
+/// One SSRC of the publisher.
+#[derive(Clone, Copy, Debug)]
+struct Stream {
+    ssrc: u32,
+    section: usize,
+    role: Role,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Media { encoding: usize },
+    Repair { encoding: usize },
+}
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Waits in its room for the end of the batch.
+    Pending,
+    /// Dropped: muted by a moderator.
+    Blocked,
+    /// Dropped: doubled, padding, too old or of an unknown stream or payload type.
+    Dropped,
+}
+
+/// The media state of a publish transport.
+#[derive(Default)]
+pub struct Publisher {
+    /// M-lines in the offer's order.
+    pub sections: Vec<Section>,
+    streams: Vec<Stream>,
+    last_stream: usize,
+    transport_cc: TransportCc,
+    next_report: Option<Instant>,
+    lost: Vec<u16>,
+}
+
+impl Publisher {
+    /// A publisher that has sent nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes over what a new offer settled. Streams whose SSRC it names are known from the start.
+    pub fn set_sections(&mut self, sections: Vec<Section>) {
+        self.sections = sections;
+        self.streams.clear();
+        self.last_stream = 0;
+        for index in 0..self.sections.len() {
+            let settled = &self.sections[index].settled;
+            // Without simulcast a section has one primary; others are names of streams to come.
+            let media = settled.ssrcs.first().map(|&ssrc| (ssrc, Role::Media { encoding: 0 }));
+            let repair = settled
+                .rtx_ssrcs
+                .iter()
+                .filter(|(primary, _)| Some(primary) == settled.ssrcs.first())
+                .map(|&(_, ssrc)| (ssrc, Role::Repair { encoding: 0 }));
+            let named: Vec<_> = media.into_iter().chain(repair).collect();
+            for (ssrc, role) in named {
+                if self.streams.len() < MAX_STREAMS {
+                    self.streams.push(Stream { ssrc, section: index, role });
+                }
+            }
+        }
+    }
+
+    /// Takes one decrypted RTP packet. A new SSRC is reported through `new_ssrc`.
+    pub fn receive(
+        &mut self,
+        now: Instant,
+        packet: &mut [u8],
+        room: &mut Room,
+        new_ssrc: &mut Option<u32>,
+    ) -> Fate {
+        let Some(header) = Header::parse(packet) else { return Fate::Dropped };
+        let Some(index) = self.find_stream(&header, packet, new_ssrc) else { return Fate::Dropped };
+        let stream = self.streams[index];
+        let section = &self.sections[stream.section];
+        if let Some(id) = section.settled.extensions.transport_cc
+            && let Some(&[high, low]) = header.extension(packet, id)
+        {
+            self.transport_cc.arrived(now, u16::from_be_bytes([high, low]));
+        }
+        let Some(key) = section.track else { return Fate::Dropped };
+        match stream.role {
+            Role::Media { encoding } => {
+                receive_media(now, section, key, encoding, header, packet, false, room)
+            }
+            Role::Repair { encoding } => {
+                let Some(payload) = payload_of_rtx(&section.settled.payloads, header.payload_type)
+                else {
+                    return Fate::Dropped;
+                };
+                let Some(ssrc) = room.track(key).and_then(|t| t.encodings.get(encoding)?.ssrc)
+                else {
+                    return Fate::Dropped;
+                };
+                let Some(packet) = rtp::restore_retransmitted(packet, &header, payload.pt, ssrc)
+                else {
+                    return Fate::Dropped;
+                };
+                let Some(header) = Header::parse(packet) else { return Fate::Dropped };
+                receive_media(now, section, key, encoding, header, packet, true, room)
+            }
+        }
+    }
+
+    fn find_stream(
+        &mut self,
+        header: &Header,
+        packet: &[u8],
+        new_ssrc: &mut Option<u32>,
+    ) -> Option<usize> {
+        if self.streams.get(self.last_stream).is_some_and(|s| s.ssrc == header.ssrc) {
+            return Some(self.last_stream);
+        }
+        let known = self.streams.iter().position(|s| s.ssrc == header.ssrc);
+        let index = match known {
+            Some(index) => index,
+            None => {
+                let stream = self.identify(header, packet)?;
+                // A section's stream that changes its SSRC replaces the old one.
+                self.streams.retain(|s| s.section != stream.section || s.role != stream.role);
+                if self.streams.len() >= MAX_STREAMS {
+                    return None;
+                }
+                *new_ssrc = Some(header.ssrc);
+                self.streams.push(stream);
+                self.streams.len() - 1
+            }
+        };
+        self.last_stream = index;
+        Some(index)
+    }
+
+    /// Which section an unannounced SSRC belongs to: by mid where the packet says it, else by a payload
+    /// type that only one active section has (RFC 8843 §9.2).
+    fn identify(&self, header: &Header, packet: &[u8]) -> Option<Stream> {
+        let by_mid = self.sections.iter().position(|section| {
+            let id = section.settled.extensions.mid;
+            id.and_then(|id| header.extension(packet, id)) == Some(section.settled.mid.as_bytes())
+        });
+        let has_pt = |section: &Section| {
+            section.settled.is_active
+                && section.settled.payloads.iter().any(|payload| {
+                    payload.pt == header.payload_type || payload.rtx == Some(header.payload_type)
+                })
+        };
+        let section = by_mid.or_else(|| {
+            let mut matching = (0..self.sections.len()).filter(|&i| has_pt(&self.sections[i]));
+            let first = matching.next()?;
+            matching.next().is_none().then_some(first)
+        })?;
+        let payloads = &self.sections[section].settled.payloads;
+        let role = if payloads.iter().any(|p| p.pt == header.payload_type) {
+            Role::Media { encoding: 0 }
+        } else if payload_of_rtx(payloads, header.payload_type).is_some() {
+            Role::Repair { encoding: 0 }
+        } else {
+            return None;
+        };
+        Some(Stream { ssrc: header.ssrc, section, role })
+    }
+
+    /// Takes decrypted RTCP: the publisher's clock.
+    pub fn receive_rtcp(
+        &mut self,
+        now: Instant,
+        participant: ParticipantId,
+        compound: &[u8],
+        server_ntp: u64,
+        room: &mut Room,
+    ) {
+        let (streams, sections) = (&self.streams, &self.sections);
+        rtcp::parse(compound, |incoming| {
+            let Incoming::SenderReport { ssrc, ntp, rtp, .. } = incoming else { return };
+            let Some(stream) = streams.iter().find(|stream| stream.ssrc == ssrc) else { return };
+            let Role::Media { encoding } = stream.role else { return };
+            if let Some(member) = room.members.get_mut(&participant) {
+                member.clock.observe(server_ntp, ntp);
+            }
+            if let Some(track) = sections[stream.section].track.and_then(|key| room.track_mut(key))
+                && let Some(encoding) = track.encodings.get_mut(encoding)
+            {
+                encoding.clock.sender_report(ntp, rtp);
+                encoding.reception.sender_report(now, ntp);
+            }
+        });
+    }
+
+    /// Appends the RTCP that is due to `out`, as one compound: transport-cc feedback, NACKs, keyframe
+    /// requests, receiver reports. `own_ssrc` is who says it.
+    pub fn write_feedback(
+        &mut self,
+        now: Instant,
+        own_ssrc: u32,
+        room: &mut Room,
+        out: &mut Vec<u8>,
+    ) {
+        let media_ssrc = self.streams.first().map_or(0, |stream| stream.ssrc);
+        self.transport_cc.poll(now, own_ssrc, media_ssrc, out);
+        let mut blocks: Vec<ReportBlock> = Vec::new();
+        let report_due = self.next_report.is_none_or(|at| now >= at);
+        for section in &self.sections {
+            let Some(track) = section.track.and_then(|key| room.track_mut(key)) else { continue };
+            let kind = track.kind();
+            for encoding in &mut track.encodings {
+                let Some(ssrc) = encoding.ssrc else { continue };
+                self.lost.clear();
+                encoding.nack.poll(now, ASSUMED_RTT, &mut self.lost);
+                if !self.lost.is_empty() {
+                    rtcp::write_nack(out, own_ssrc, ssrc, &self.lost);
+                }
+                if kind == Kind::Video {
+                    if encoding.nack.take_keyframe_needed() {
+                        encoding.want_keyframe();
+                    }
+                    if encoding.keyframe_due(now).is_some_and(|at| at <= now) {
+                        encoding.keyframe_requested(now);
+                        rtcp::write_pli(out, own_ssrc, ssrc);
+                    }
+                }
+                if report_due {
+                    blocks.extend(encoding.reception.report(now, ssrc));
+                }
+            }
+        }
+        if report_due && !blocks.is_empty() {
+            self.next_report = Some(now + REPORT_INTERVAL);
+            rtcp::write_receiver_report(out, own_ssrc, &blocks);
+        }
+    }
+}
+
+fn payload_of_rtx(payloads: &[Payload], rtx: u8) -> Option<Payload> {
+    payloads.iter().find(|payload| payload.rtx == Some(rtx)).copied()
+}
+
+#[expect(clippy::too_many_arguments, reason = "one packet and everything that is known of it")]
+fn receive_media(
+    now: Instant,
+    section: &Section,
+    key: TrackKey,
+    index: usize,
+    header: Header,
+    packet: &[u8],
+    is_repair: bool,
+    room: &mut Room,
+) -> Fate {
+    let settled = &section.settled;
+    let Some(payload) = settled.payloads.iter().find(|p| p.pt == header.payload_type) else {
+        return Fate::Dropped;
+    };
+    let codec = payload.codec;
+    let Some(track) = room.tracks.get_mut(usize::from(key)).and_then(Option::as_mut) else {
+        return Fate::Dropped;
+    };
+    let Some(encoding) = track.encodings.get_mut(index) else { return Fate::Dropped };
+    if encoding.ssrc != Some(header.ssrc) {
+        if encoding.restart(header.ssrc, codec) {
+            room.last_generation += 1;
+            track.generation = room.last_generation;
+        }
+        room.is_stale = true;
+    }
+    let sequence = encoding.sequence.unwrap(header.sequence);
+    if !is_repair {
+        encoding.reception.received(now, sequence, header.timestamp);
+    }
+    encoding.nack.received(now, sequence);
+    // The last line before anything hears or keeps it. Reports and requests go on, so that lifting the
+    // mute finds a stream in order.
+    if track.is_blocked {
+        return Fate::Blocked;
+    }
+    if !encoding.cache.insert(sequence, packet, now) {
+        return Fate::Dropped;
+    }
+    if track.codec != Some(codec) {
+        track.codec = Some(codec);
+        room.is_stale = true;
+    }
+    let body = header.payload(packet);
+    let is_keyframe = codec.kind() == Kind::Video && codec::is_keyframe(codec, body);
+    if is_keyframe {
+        encoding.keyframe_arrived();
+    }
+    if codec == Codec::Opus && track.source == protocol::Source::Microphone {
+        let level = settled.extensions.audio_level.and_then(|id| header.extension(packet, id));
+        let level = level.and_then(|bytes| bytes.first()).copied();
+        room.speakers.heard(
+            now,
+            track.csrc,
+            level.map(|byte| byte & 0x7f),
+            level.is_some_and(|byte| byte & 0x80 != 0),
+            body.len(),
+        );
+    }
+    room.pending.push(Pending {
+        track: key,
+        encoding: index,
+        sequence,
+        codec,
+        is_keyframe,
+        header,
+    });
+    Fate::Pending
+}

@@ -1,0 +1,620 @@
+//! The media plane itself: datagrams and commands in, datagrams and events out.
+//!
+//! One `Sfu` belongs to one thread. Per receive batch its owner calls [`Sfu::receive`] for each
+//! datagram, then [`Sfu::flush`] once, and sends what [`Sfu::transmits`] holds. The fan-out waits for
+//! the end of the batch so that each subscriber's packets lie one behind the other and leave in one
+//! system call.
+
+use crate::allocator::{Candidate, Ranking};
+use crate::clock::{self, WallClock};
+use crate::command::PeerId;
+use crate::credentials::IceCredentials;
+use crate::event::{CloseReason, Event};
+use crate::key::{PeerKey, RoomKey, TrackKey};
+use crate::peer::{MAX_KNOWN_SSRCS, Peer, Side};
+use crate::publisher::Fate;
+use crate::room::{Room, is_self_muted};
+use crate::rtcp::{self, SenderReport};
+use crate::slot::{Forwarded, Slot};
+use crate::subscriber::{self, Requests};
+use crate::transmits::Transmits;
+use crate::transport::{Arrival, Identity, TransportEvent, stun};
+use protocol::{ParticipantId, RoomId};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use slotmap::SlotMap;
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+/// Transports of one media plane. Each costs some 20 kB; more are refused with a reason.
+pub const MAX_PEERS: usize = 20_000;
+/// How often feedback, reports and liveness are looked at. Shorter costs idle CPU, longer delays NACKs.
+const TICK: Duration = Duration::from_millis(10);
+/// The same while nobody is connected.
+const IDLE_TICK: Duration = Duration::from_millis(50);
+/// How often liveness is looked at.
+const LIVENESS_TICK: Duration = Duration::from_secs(1);
+/// A participant whose transports were silent for this long is not alive.
+const SILENT_AFTER: Duration = protocol::limits::RECONNECTING_AFTER;
+
+/// What the media plane is told at start.
+#[derive(Clone)]
+pub struct Config {
+    /// Certificate for DTLS.
+    pub identity: Identity,
+    /// Addresses that clients are told, best first.
+    pub candidates: Vec<SocketAddr>,
+    /// Real time, for sender reports.
+    pub wall: WallClock,
+    /// Seed of everything that is left to chance here (SSRCs, ids, ICE credentials).
+    pub seed: [u8; 32],
+}
+
+/// Counters since start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Datagrams that came in.
+    pub datagrams_in: u64,
+    /// Datagrams from addresses that no transport has accepted, dropped without an answer.
+    pub strangers: u64,
+    /// RTP packets taken from publishers.
+    pub packets_in: u64,
+    /// RTP packets dropped: doubled, padding, unknown stream.
+    pub packets_dropped: u64,
+    /// RTP packets dropped because a moderator has muted them.
+    pub packets_blocked: u64,
+    /// RTP packets forwarded.
+    pub packets_out: u64,
+    /// RTP payload and header bytes forwarded.
+    pub bytes_out: u64,
+    /// RTP packets sent again.
+    pub packets_resent: u64,
+    /// Keyframe requests heard from subscribers.
+    pub keyframes_asked: u64,
+    /// Transports that came back from another address.
+    pub rebinds: u64,
+    /// Faults that cost a transport.
+    pub faults: u64,
+}
+
+/// The media plane of one thread.
+pub struct Sfu {
+    pub(crate) config: Config,
+    pub(crate) rng: StdRng,
+    pub(crate) peers: SlotMap<PeerKey, Peer>,
+    pub(crate) peer_keys: HashMap<PeerId, PeerKey>,
+    pub(crate) ufrags: HashMap<String, PeerKey>,
+    addresses: HashMap<SocketAddr, PeerKey>,
+    ssrcs: HashMap<u32, PeerKey>,
+    pub(crate) rooms: SlotMap<RoomKey, Room>,
+    pub(crate) room_keys: HashMap<RoomId, RoomKey>,
+    with_pending: Vec<RoomKey>,
+    pub(crate) transmits: Transmits,
+    pub(crate) events: VecDeque<Event>,
+    next_tick: Instant,
+    next_liveness: Instant,
+    pub(crate) stats: Stats,
+}
+
+impl Sfu {
+    /// A media plane without rooms.
+    pub fn new(config: Config, now: Instant) -> Self {
+        let rng = StdRng::from_seed(config.seed);
+        Self {
+            config,
+            rng,
+            peers: SlotMap::with_key(),
+            peer_keys: HashMap::new(),
+            ufrags: HashMap::new(),
+            addresses: HashMap::new(),
+            ssrcs: HashMap::new(),
+            rooms: SlotMap::with_key(),
+            room_keys: HashMap::new(),
+            with_pending: Vec::new(),
+            transmits: Transmits::default(),
+            events: VecDeque::new(),
+            next_tick: now,
+            next_liveness: now + LIVENESS_TICK,
+            stats: Stats::default(),
+        }
+    }
+
+    /// Takes one datagram; it is decrypted in place. What it makes to be sent is complete after `flush`.
+    pub fn receive(&mut self, now: Instant, from: SocketAddr, datagram: &mut [u8]) {
+        self.stats.datagrams_in += 1;
+        let known = self.addresses.get(&from).copied();
+        let found = if stun::is_stun(datagram) {
+            // A check names the transport it is for; the address may have changed hands.
+            stun::addressed_ufrag(datagram)
+                .and_then(|ufrag| self.ufrags.get(ufrag))
+                .copied()
+                .or(known)
+        } else {
+            known
+        };
+        let rebinds = found.is_none();
+        let found = found.or_else(|| self.ssrcs.get(&wire_ssrc(datagram)?).copied());
+        let Some(key) = found else {
+            self.stats.strangers += 1;
+            return;
+        };
+        self.guarded(key, |sfu| sfu.receive_for(now, key, from, datagram, rebinds));
+    }
+
+    /// Runs what concerns one peer. A panic in it costs that peer and nothing else.
+    fn guarded(&mut self, key: PeerKey, work: impl FnOnce(&mut Self)) {
+        if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
+            self.stats.faults += 1;
+            tracing::error!(peer = ?self.peers.get(key).map(|peer| peer.id), "fault in a transport");
+            self.remove_peer(key, CloseReason::Fault);
+        }
+    }
+
+    fn receive_for(
+        &mut self,
+        now: Instant,
+        key: PeerKey,
+        from: SocketAddr,
+        datagram: &mut [u8],
+        rebinds: bool,
+    ) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        let arrival = if rebinds {
+            peer.transport.try_rebind(now, from, datagram)
+        } else {
+            peer.transport.receive(now, from, datagram)
+        };
+        match arrival {
+            Arrival::Nothing => {}
+            Arrival::Rtp(packet) => {
+                let room_key = peer.room;
+                if let (Side::Publish(publisher), Some(room)) =
+                    (&mut peer.side, self.rooms.get_mut(room_key))
+                {
+                    let mut new_ssrc = None;
+                    self.stats.packets_in += 1;
+                    match publisher.receive(now, packet, room, &mut new_ssrc) {
+                        Fate::Pending if room.pending.len() == 1 => {
+                            self.with_pending.push(room_key)
+                        }
+                        Fate::Pending => {}
+                        Fate::Blocked => self.stats.packets_blocked += 1,
+                        Fate::Dropped => self.stats.packets_dropped += 1,
+                    }
+                    if let Some(ssrc) = new_ssrc {
+                        self.remember_ssrc(key, ssrc);
+                    }
+                }
+            }
+            Arrival::Rtcp(compound) => {
+                let room_key = peer.room;
+                match &mut peer.side {
+                    Side::Publish(publisher) => {
+                        if let Some(room) = self.rooms.get_mut(room_key) {
+                            let ntp = self.config.wall.ntp(now);
+                            publisher.receive_rtcp(now, peer.participant, compound, ntp, room);
+                        }
+                    }
+                    Side::Subscribe(subscriber) => {
+                        let requests = subscriber.receive_rtcp(now, compound);
+                        self.answer_requests(now, key, requests);
+                    }
+                }
+            }
+        }
+        self.after_transport(now, key);
+    }
+
+    /// Sends again what a receiver misses, and passes its keyframe requests on, merged per track.
+    fn answer_requests(&mut self, now: Instant, key: PeerKey, requests: Requests) {
+        if let Some(ssrc) = requests.sender {
+            self.remember_ssrc(key, ssrc);
+        }
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        let Some(room) = self.rooms.get_mut(peer.room) else { return };
+        for track in requests.keyframes {
+            self.stats.keyframes_asked += 1;
+            if let Some(encoding) = room.track_mut(track).and_then(|t| t.encodings.first_mut()) {
+                encoding.want_keyframe();
+            }
+        }
+        let (Side::Subscribe(subscriber), Some(to)) =
+            (&mut peer.side, peer.transport.remote_addr())
+        else {
+            return;
+        };
+        for (slot, lost) in requests.lost {
+            let Some((header, packet)) = subscriber::parse_lost(room, &lost) else { continue };
+            let Some(track) = room.track(lost.track) else { continue };
+            let Some(codec) = track.codec else { continue };
+            let forwarded = Forwarded {
+                sequence: lost.sequence,
+                header: &header,
+                packet,
+                codec,
+                is_keyframe: false,
+                extensions: &track.extensions,
+                captured_ntp: 0,
+            };
+            let start = self.transmits.mark();
+            let slab = self.transmits.slab();
+            if let Some(written) = subscriber.slots[slot].write_lost(&lost, &forwarded, slab) {
+                peer.transport.seal_rtp(slab, start, written.header_len, written.index);
+                self.transmits.commit(to, start);
+                self.stats.packets_resent += 1;
+            }
+        }
+        self.next_tick = self.next_tick.min(now);
+    }
+
+    fn remember_ssrc(&mut self, key: PeerKey, ssrc: u32) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        if peer.known_ssrcs.contains(&ssrc) || peer.known_ssrcs.len() >= MAX_KNOWN_SSRCS {
+            return;
+        }
+        peer.known_ssrcs.push(ssrc);
+        self.ssrcs.insert(ssrc, key);
+    }
+
+    /// Takes what a transport wants to send and tell.
+    pub(crate) fn after_transport(&mut self, now: Instant, key: PeerKey) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        peer.drain_transport(&mut self.transmits);
+        while let Some(event) = self.peers.get_mut(key).and_then(|peer| peer.transport.poll_event())
+        {
+            match event {
+                TransportEvent::AddressAccepted(address) => {
+                    if let Some(before) = self.addresses.insert(address, key)
+                        && before != key
+                    {
+                        self.stats.rebinds += 1;
+                    }
+                }
+                TransportEvent::AddressForgotten(address) => {
+                    if self.addresses.get(&address) == Some(&key) {
+                        self.addresses.remove(&address);
+                    }
+                }
+                TransportEvent::Connected => self.on_connected(key),
+                TransportEvent::Closed(reason) => self.remove_peer(key, reason),
+            }
+        }
+        if let Some(at) = self.peers.get(key).and_then(|peer| peer.transport.poll_timeout()) {
+            self.next_tick = self.next_tick.min(at.max(now));
+        }
+    }
+
+    fn on_connected(&mut self, key: PeerKey) {
+        let Some(peer) = self.peers.get(key) else { return };
+        self.events.push_back(Event::Connected { peer: peer.id });
+        let Some(room) = self.rooms.get_mut(peer.room) else { return };
+        // What was bound before could not be sent: the decoder needs a keyframe now.
+        if let Side::Subscribe(subscriber) = &peer.side {
+            for slot in &subscriber.slots {
+                if let Some(binding) = slot.binding().filter(|_| slot.awaits_keyframe())
+                    && let Some(encoding) =
+                        room.track_mut(binding.track).and_then(|t| t.encodings.first_mut())
+                {
+                    encoding.want_keyframe();
+                }
+            }
+        }
+        self.next_tick = Instant::min(self.next_tick, self.next_liveness);
+    }
+
+    /// Fans the batch's packets out and settles who is in which slot. Call once per receive batch and
+    /// after commands.
+    pub fn flush(&mut self, now: Instant) {
+        let rooms = std::mem::take(&mut self.with_pending);
+        for &key in &rooms {
+            self.reallocate(key);
+            self.fan_out(now, key);
+        }
+        self.with_pending = rooms;
+        self.with_pending.clear();
+    }
+
+    fn fan_out(&mut self, now: Instant, key: RoomKey) {
+        let Some(room) = self.rooms.get_mut(key) else { return };
+        let subscribers = std::mem::take(&mut room.subscribers);
+        let mut faulty = Vec::new();
+        let ntp = self.config.wall.ntp(now);
+        {
+            let room = &*room;
+            let batch: Vec<(TrackKey, Forwarded<'_>)> = room
+                .pending
+                .iter()
+                .filter_map(|p| Some((p.track, subscriber::forwarded(room, p, ntp)?)))
+                .collect();
+            for &subscriber in &subscribers {
+                let Some(peer) = self.peers.get_mut(subscriber) else { continue };
+                let (transmits, stats) = (&mut self.transmits, &mut self.stats);
+                let work = AssertUnwindSafe(|| forward(peer, &batch, transmits, stats));
+                if catch_unwind(work).is_err() {
+                    faulty.push(subscriber);
+                }
+            }
+        }
+        room.pending.clear();
+        room.subscribers = subscribers;
+        for peer in faulty {
+            self.stats.faults += 1;
+            self.remove_peer(peer, CloseReason::Fault);
+        }
+    }
+
+    /// Brings slots in line with what the room and its subscribers want now.
+    pub(crate) fn reallocate(&mut self, key: RoomKey) {
+        let Some(room) = self.rooms.get_mut(key) else { return };
+        if !std::mem::take(&mut room.is_stale) {
+            return;
+        }
+        let ranking = Ranking::new(candidates(room));
+        let mut keyframes = Vec::new();
+        let no_view = protocol::media::View::default();
+        for &subscriber in &room.subscribers {
+            let Some(peer) = self.peers.get_mut(subscriber) else { continue };
+            let Side::Subscribe(subscriber) = &mut peer.side else { continue };
+            let view = room.members.get(&peer.participant).map_or(&no_view, |member| &member.view);
+            let has_changed =
+                subscriber.allocate(peer.participant, view, &ranking, room, &mut keyframes);
+            if has_changed || std::mem::take(&mut subscriber.is_unannounced) {
+                self.events.push_back(Event::SlotsChanged {
+                    room: room.id,
+                    participant: peer.participant,
+                    peer: peer.id,
+                    slots: subscriber.bindings(room),
+                });
+            }
+        }
+        for track in keyframes {
+            if let Some(encoding) = room.track_mut(track).and_then(|t| t.encodings.first_mut()) {
+                encoding.want_keyframe();
+            }
+        }
+    }
+
+    /// Does what is due by time: retransmissions, feedback, reports, speakers, liveness.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if now < self.next_tick {
+            return;
+        }
+        let mut has_connected = false;
+        let keys: Vec<PeerKey> = self.peers.keys().collect();
+        for key in keys {
+            if self.peers[key].transport.poll_timeout().is_some_and(|at| at <= now) {
+                self.guarded(key, |sfu| {
+                    if let Some(peer) = sfu.peers.get_mut(key) {
+                        peer.transport.handle_timeout(now);
+                    }
+                    sfu.after_transport(now, key);
+                });
+            }
+            has_connected |= self.peers.get(key).is_some_and(|p| p.transport.is_connected());
+            self.guarded(key, |sfu| sfu.send_feedback(now, key));
+        }
+        let rooms: Vec<RoomKey> = self.rooms.keys().collect();
+        for key in rooms {
+            let Some(room) = self.rooms.get_mut(key) else { continue };
+            if room.poll_speakers(now) {
+                let (id, speakers) = (room.id, room.speaking_people());
+                self.events.push_back(Event::SpeakersChanged { room: id, speakers });
+            }
+            self.reallocate(key);
+        }
+        if now >= self.next_liveness {
+            self.next_liveness = now + LIVENESS_TICK;
+            self.check_liveness(now);
+        }
+        self.next_tick = now + if has_connected { TICK } else { IDLE_TICK };
+    }
+
+    fn send_feedback(&mut self, now: Instant, key: PeerKey) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        if !peer.transport.is_connected() {
+            return;
+        }
+        let Some(room) = self.rooms.get_mut(peer.room) else { return };
+        let start = self.transmits.mark();
+        match &mut peer.side {
+            Side::Publish(publisher) => {
+                publisher.write_feedback(now, peer.ssrc, room, self.transmits.slab());
+                peer.send_rtcp(&mut self.transmits, start);
+            }
+            Side::Subscribe(subscriber) => {
+                for slot in &mut subscriber.slots {
+                    write_report(now, &self.config.wall, room, slot, self.transmits.slab());
+                }
+                peer.send_rtcp(&mut self.transmits, start);
+            }
+        }
+    }
+
+    /// Tells whose transports fell silent, and whose are heard again.
+    fn check_liveness(&mut self, now: Instant) {
+        for room in self.rooms.values_mut() {
+            for (&participant, member) in &mut room.members {
+                let is_heard = member.peers.iter().any(|&key| {
+                    self.peers.get(key).is_some_and(|peer| {
+                        peer.transport.is_connected()
+                            && now.duration_since(peer.transport.last_heard()) < SILENT_AFTER
+                    })
+                });
+                // Who never had a transport heard is not reported silent: there was nothing to lose.
+                if member.alive.unwrap_or(false) != is_heard {
+                    member.alive = Some(is_heard);
+                    self.events.push_back(Event::Alive {
+                        room: room.id,
+                        participant,
+                        alive: is_heard,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Ends a transport and whatever depends on it.
+    pub(crate) fn remove_peer(&mut self, key: PeerKey, reason: CloseReason) {
+        let Some(mut peer) = self.peers.remove(key) else { return };
+        let closing = AssertUnwindSafe(|| peer.transport.close());
+        if catch_unwind(closing).is_ok() {
+            peer.drain_transport(&mut self.transmits);
+        }
+        self.peer_keys.remove(&peer.id);
+        self.ufrags.retain(|_, owner| *owner != key);
+        self.addresses.retain(|_, owner| *owner != key);
+        self.ssrcs.retain(|_, owner| *owner != key);
+        self.events.push_back(Event::Closed { peer: peer.id, reason });
+        let Some(room) = self.rooms.get_mut(peer.room) else { return };
+        room.subscribers.retain(|subscriber| *subscriber != key);
+        if let Some(member) = room.members.get_mut(&peer.participant) {
+            member.peers.retain(|owned| *owned != key);
+        }
+        if let Side::Publish(publisher) = &peer.side {
+            let tracks: Vec<TrackKey> = publisher.sections.iter().filter_map(|s| s.track).collect();
+            for &track in &tracks {
+                room.remove_track(track);
+            }
+            if !tracks.is_empty() {
+                self.announce_tracks(peer.room, peer.participant);
+            }
+        }
+        self.reallocate(peer.room);
+    }
+
+    /// Tells what a participant publishes now.
+    pub(crate) fn announce_tracks(&mut self, key: RoomKey, participant: ParticipantId) {
+        let Some(room) = self.rooms.get(key) else { return };
+        self.events.push_back(Event::TracksChanged {
+            room: room.id,
+            participant,
+            tracks: room.tracks_of(participant),
+        });
+    }
+
+    /// Datagrams to send; clear them when they are sent.
+    pub fn transmits(&mut self) -> &mut Transmits {
+        &mut self.transmits
+    }
+
+    /// The next thing to tell the control plane.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When `handle_timeout` is to be called at the latest; never while there is nobody.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        (!self.peers.is_empty() || !self.rooms.is_empty()).then_some(self.next_tick)
+    }
+
+    /// Counters since start.
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// Transports and rooms there are now.
+    pub fn census(&self) -> (usize, usize) {
+        (self.peers.len(), self.rooms.len())
+    }
+
+    /// Ends every transport, telling each client so.
+    pub fn close(&mut self) {
+        let keys: Vec<PeerKey> = self.peers.keys().collect();
+        for key in keys {
+            self.remove_peer(key, CloseReason::Commanded);
+        }
+    }
+
+    /// Credentials for one transport: 48 bits of name, 144 bits of password.
+    pub(crate) fn make_credentials(&mut self) -> IceCredentials {
+        IceCredentials { ufrag: self.make_token(8), pwd: self.make_token(24) }
+    }
+
+    fn make_token(&mut self, length: usize) -> String {
+        const ALPHABET: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        (0..length).map(|_| char::from(ALPHABET[self.rng.random_range(0..64)])).collect()
+    }
+
+    /// An SSRC or CSRC: never 0, which would read as none.
+    pub(crate) fn make_ssrc(&mut self) -> u32 {
+        self.rng.random_range(1..=u32::MAX)
+    }
+}
+
+/// Writes and seals one subscriber's share of a batch. The hot loop: no lock, no wait, no allocation
+/// but the slab's growth.
+fn forward(
+    peer: &mut Peer,
+    batch: &[(TrackKey, Forwarded<'_>)],
+    transmits: &mut Transmits,
+    stats: &mut Stats,
+) {
+    let Side::Subscribe(subscriber) = &mut peer.side else { return };
+    let Some(to) = peer.transport.remote_addr().filter(|_| peer.transport.is_connected()) else {
+        return;
+    };
+    for (track, packet) in batch {
+        let Some(slot) = subscriber.slot_of(*track) else { continue };
+        let start = transmits.mark();
+        let Some(written) = slot.write(packet, transmits.slab()) else { continue };
+        stats.packets_out += 1;
+        stats.bytes_out += (transmits.mark() - start) as u64;
+        peer.transport.seal_rtp(transmits.slab(), start, written.header_len, written.index);
+        transmits.commit(to, start);
+    }
+}
+
+/// Appends a slot's sender report, when one is due and its publisher's clock is known.
+fn write_report(now: Instant, wall: &WallClock, room: &Room, slot: &mut Slot, out: &mut Vec<u8>) {
+    let Some(delta) = slot.timestamp_delta() else { return };
+    let Some((binding, track)) = slot.binding().and_then(|b| Some((b, room.track(b.track)?)))
+    else {
+        return;
+    };
+    let Some(encoding) = track.encodings.get(binding.encoding) else { return };
+    let Some(member) = room.members.get(&track.participant) else { return };
+    let report = clock::sender_report_for(wall.ntp(now), &member.clock, &encoding.clock);
+    let Some((ntp, timestamp)) = report else { return };
+    if !slot.report_due(now) {
+        return;
+    }
+    let (packets, octets) = slot.sent();
+    rtcp::write_sender_report(
+        out,
+        &SenderReport { ssrc: slot.ssrc, ntp, rtp: timestamp.wrapping_add(delta), packets, octets },
+        &[],
+    );
+    rtcp::write_sdes_cname(out, slot.ssrc, &slot.cname);
+}
+
+/// Every track of a room that may be in a slot: codec known, not muted by a moderator, its owner here.
+fn candidates(room: &Room) -> Vec<Candidate> {
+    let speaking = room.speaking_people();
+    let mut found: Vec<Candidate> = room
+        .all_tracks()
+        .filter(|(_, track)| track.codec.is_some() && !track.is_blocked)
+        .filter_map(|(key, track)| {
+            let member = room.members.get(&track.participant).filter(|member| !member.is_away)?;
+            Some(Candidate {
+                track: key,
+                participant: track.participant,
+                source: track.source,
+                speaking: speaking.iter().position(|id| *id == track.participant),
+                is_muted: is_self_muted(&member.media, track.source),
+            })
+        })
+        .collect();
+    found.sort_by_key(|candidate| (candidate.participant, candidate.source));
+    found
+}
+
+/// The SSRC that stands in the clear in SRTP (bytes 8–11) and SRTCP (bytes 4–7).
+fn wire_ssrc(datagram: &[u8]) -> Option<u32> {
+    let is_rtcp = matches!(datagram.get(1)?, 192..=223);
+    let at = if is_rtcp { 4 } else { 8 };
+    (128..192).contains(datagram.first()?).then_some(())?;
+    Some(u32::from_be_bytes(*datagram.get(at..)?.first_chunk()?))
+}

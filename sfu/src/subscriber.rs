@@ -1,0 +1,277 @@
+//! The sending half of a subscribe transport: its slots, and what its receiver asks for.
+
+use crate::allocator::{self, Ranking, Wishes};
+use crate::clock;
+use crate::key::TrackKey;
+use crate::room::{Pending, Room};
+use crate::rtcp::{self, Incoming};
+use crate::rtp::Header;
+use crate::sdp::{SlotSpec, SubscribeSection};
+use crate::slot::{Forwarded, Lost, Slot};
+use protocol::media::View;
+use protocol::{Kind, ParticipantId, SlotBinding, SlotReason};
+use std::time::Instant;
+
+/// Marks a track that is in no slot.
+const NO_SLOT: u8 = u8::MAX;
+/// Packets answered per NACK message; more is a receiver far behind, whom a keyframe helps better.
+const MAX_LOST_PER_MESSAGE: usize = 64;
+
+/// The media state of a subscribe transport.
+pub struct Subscriber {
+    /// In order of m-lines.
+    pub slots: Vec<Slot>,
+    /// Only this participant, or the active speaker, without tiles of its own (WHEP).
+    pub follow: Option<ParticipantId>,
+    /// Whether the transport belongs to a viewer that nobody sees (WHEP).
+    pub is_viewer: bool,
+    /// Slots were accepted that no `SlotsChanged` has told of.
+    pub is_unannounced: bool,
+    by_track: Vec<u8>,
+}
+
+/// What a receiver asks for in RTCP.
+#[derive(Debug, Default)]
+pub struct Requests {
+    /// Packets to send again: slot and place.
+    pub lost: Vec<(usize, Lost)>,
+    /// Tracks that need a keyframe.
+    pub keyframes: Vec<TrackKey>,
+    /// Who speaks in this RTCP.
+    pub sender: Option<u32>,
+}
+
+impl Subscriber {
+    /// Slots that carry nothing yet.
+    pub fn new(slots: Vec<Slot>, follow: Option<ParticipantId>, is_viewer: bool) -> Self {
+        Self { slots, follow, is_viewer, is_unannounced: false, by_track: Vec::new() }
+    }
+
+    /// How the slots stand in an SDP.
+    pub fn specs(&self) -> Vec<SlotSpec> {
+        self.slots.iter().map(slot_spec).collect()
+    }
+
+    /// Takes over what an answer settled.
+    pub fn settle(&mut self, sections: &[SubscribeSection]) {
+        for section in sections {
+            if let Some(slot) = self.slots.iter_mut().find(|slot| slot.mid == section.mid) {
+                slot.is_accepted = section.accepted;
+                slot.payloads.clone_from(&section.payloads);
+                slot.extensions = section.extensions;
+            }
+        }
+        self.is_unannounced = true;
+    }
+
+    /// The slot that carries a track. On the packet path.
+    pub fn slot_of(&mut self, track: TrackKey) -> Option<&mut Slot> {
+        match self.by_track.get(usize::from(track)) {
+            Some(&NO_SLOT) | None => None,
+            Some(&slot) => self.slots.get_mut(usize::from(slot)),
+        }
+    }
+
+    /// Binds slots as the ranking and the view want it. True when something changed. Tracks that now
+    /// wait for a keyframe are appended to `keyframes`.
+    pub fn allocate(
+        &mut self,
+        own: ParticipantId,
+        view: &View,
+        ranking: &Ranking,
+        room: &Room,
+        keyframes: &mut Vec<TrackKey>,
+    ) -> bool {
+        let wishes = Wishes {
+            own,
+            follow: self.follow,
+            tiles: view.tiles.as_deref(),
+            silenced: &view.silenced,
+        };
+        let audio = self.place(Kind::Audio, room, |slots, is_bound| {
+            allocator::wanted_audio(ranking, &wishes, slots, is_bound)
+        });
+        let video = self.place(Kind::Video, room, |slots, is_bound| {
+            allocator::wanted_video(ranking, &wishes, slots, is_bound)
+        });
+        let mut has_changed = false;
+        for (index, wanted) in audio.into_iter().chain(video) {
+            has_changed |= self.rebind(index, wanted, room, keyframes);
+        }
+        if has_changed {
+            self.index_tracks(room.tracks.len());
+        }
+        has_changed
+    }
+
+    /// Wanted tracks of the accepted slots of one kind, by slot.
+    fn place(
+        &self,
+        kind: Kind,
+        room: &Room,
+        wanted: impl FnOnce(usize, &dyn Fn(TrackKey) -> bool) -> Vec<TrackKey>,
+    ) -> Vec<(usize, Option<TrackKey>)> {
+        let ours: Vec<usize> = (0..self.slots.len())
+            .filter(|&i| self.slots[i].kind == kind && self.slots[i].is_accepted)
+            .collect();
+        let current: Vec<Option<TrackKey>> =
+            ours.iter().map(|&i| self.bound_track(i, room)).collect();
+        let wanted = wanted(ours.len(), &|track| current.contains(&Some(track)));
+        // Browsers keep one audio and one video of a stream in step: the k-th slots of both kinds.
+        let twin = |track: TrackKey| {
+            let participant = room.track(track)?.participant;
+            let others = self.slots.iter().enumerate().filter(|(_, slot)| slot.kind != kind);
+            others.enumerate().find_map(|(k, (i, _))| {
+                let bound = room.track(self.bound_track(i, room)?)?;
+                (bound.participant == participant).then_some(k)
+            })
+        };
+        let placed = allocator::place(&current, &wanted, twin);
+        ours.into_iter().zip(placed).collect()
+    }
+
+    /// The track in a slot, if it is still the one that was bound.
+    fn bound_track(&self, slot: usize, room: &Room) -> Option<TrackKey> {
+        let binding = self.slots[slot].binding()?;
+        let track = room.track(binding.track)?;
+        (track.generation == binding.generation).then_some(binding.track)
+    }
+
+    fn rebind(
+        &mut self,
+        index: usize,
+        wanted: Option<TrackKey>,
+        room: &Room,
+        keyframes: &mut Vec<TrackKey>,
+    ) -> bool {
+        let slot = &mut self.slots[index];
+        let Some((key, track, codec)) = wanted.and_then(|key| {
+            let track = room.track(key)?;
+            Some((key, track, track.codec?))
+        }) else {
+            let was_bound = slot.binding().is_some();
+            slot.unbind();
+            return was_bound;
+        };
+        let is_same = slot.binding().is_some_and(|bound| {
+            bound.track == key && bound.generation == track.generation && bound.codec == codec
+        });
+        if is_same {
+            return false;
+        }
+        slot.bind(key, track, 0, codec);
+        if slot.awaits_keyframe() {
+            keyframes.push(key);
+        }
+        true
+    }
+
+    fn index_tracks(&mut self, tracks: usize) {
+        self.by_track.clear();
+        self.by_track.resize(tracks, NO_SLOT);
+        for (index, slot) in self.slots.iter().enumerate() {
+            if let Some(binding) = slot.binding()
+                && let Some(entry) = self.by_track.get_mut(usize::from(binding.track))
+            {
+                *entry = index as u8;
+            }
+        }
+    }
+
+    /// What the slots carry, as clients are told.
+    pub fn bindings(&self, room: &Room) -> Vec<SlotBinding> {
+        self.slots
+            .iter()
+            .filter(|slot| slot.is_accepted)
+            .map(|slot| {
+                let bound = slot.binding().and_then(|b| Some((b, room.track(b.track)?)));
+                let reason = match bound {
+                    None => SlotReason::Empty,
+                    Some((binding, _)) if binding.payload.is_none() => SlotReason::Codec,
+                    Some((_, track)) if is_self_muted(room, track) => SlotReason::Muted,
+                    Some(_) => SlotReason::Best,
+                };
+                SlotBinding {
+                    mid: slot.mid.clone(),
+                    kind: slot.kind,
+                    participant_id: bound.map(|(_, track)| track.participant),
+                    track: bound.map(|(_, track)| track.public()),
+                    reason,
+                }
+            })
+            .collect()
+    }
+
+    /// Reads the receiver's RTCP.
+    pub fn receive_rtcp(&mut self, now: Instant, compound: &[u8]) -> Requests {
+        let mut requests = Requests::default();
+        let slots = &mut self.slots;
+        rtcp::parse(compound, |incoming| match incoming {
+            Incoming::Nack { sender, ssrc, sequences } => {
+                requests.sender = Some(sender);
+                let Some(index) = slots.iter().position(|slot| slot.ssrc == ssrc) else { return };
+                let room = MAX_LOST_PER_MESSAGE.saturating_sub(requests.lost.len());
+                let lost = sequences.iter().filter_map(|&s| slots[index].find_lost(now, s));
+                requests.lost.extend(lost.take(room).map(|lost| (index, lost)));
+            }
+            Incoming::Pli { sender, ssrc } => {
+                requests.sender = Some(sender);
+                requests.keyframes.extend(video_track(slots, ssrc));
+            }
+            Incoming::Fir { sender, ssrcs } => {
+                requests.sender = Some(sender);
+                requests.keyframes.extend(ssrcs.iter().filter_map(|&s| video_track(slots, s)));
+            }
+            Incoming::ReceiverReport { ssrc, .. } => requests.sender = Some(ssrc),
+            _ => {}
+        });
+        requests
+    }
+}
+
+fn video_track(slots: &[Slot], ssrc: u32) -> Option<TrackKey> {
+    let slot = slots.iter().find(|slot| slot.ssrc == ssrc && slot.kind == Kind::Video)?;
+    Some(slot.binding()?.track)
+}
+
+fn is_self_muted(room: &Room, track: &crate::track::Track) -> bool {
+    room.members
+        .get(&track.participant)
+        .is_some_and(|member| crate::room::is_self_muted(&member.media, track.source))
+}
+
+fn slot_spec(slot: &Slot) -> SlotSpec {
+    SlotSpec {
+        mid: slot.mid.clone(),
+        kind: slot.kind,
+        ssrc: slot.ssrc,
+        rtx_ssrc: slot.rtx_ssrc,
+        stream: slot.cname.clone(),
+        cname: slot.cname.clone(),
+    }
+}
+
+/// A cached packet as slots forward it; nothing when the cache has lost it.
+pub fn forwarded<'a>(room: &'a Room, pending: &'a Pending, now_ntp: u64) -> Option<Forwarded<'a>> {
+    let track = room.track(pending.track)?;
+    let encoding = track.encodings.get(pending.encoding)?;
+    let captured = room.members.get(&track.participant).and_then(|member| {
+        clock::captured_at(pending.header.timestamp, &member.clock, &encoding.clock)
+    });
+    Some(Forwarded {
+        sequence: pending.sequence,
+        header: &pending.header,
+        packet: encoding.cache.get(pending.sequence)?,
+        codec: pending.codec,
+        is_keyframe: pending.is_keyframe,
+        extensions: &track.extensions,
+        captured_ntp: captured.unwrap_or(now_ntp),
+    })
+}
+
+/// A packet that a receiver misses, parsed anew from the cache.
+pub fn parse_lost<'a>(room: &'a Room, lost: &Lost) -> Option<(Header, &'a [u8])> {
+    let track = room.track(lost.track).filter(|track| track.generation == lost.generation)?;
+    let packet = track.encodings.get(lost.encoding)?.cache.get(lost.sequence)?;
+    Some((Header::parse(packet)?, packet))
+}

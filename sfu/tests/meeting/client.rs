@@ -1,0 +1,235 @@
+//! A client of the media plane in a world without sockets: its own transport, SDP by hand.
+
+use protocol::media::TrackOffer;
+use protocol::{Kind, Source};
+use sfu::Identity;
+use sfu::credentials::{DtlsRole, IceCredentials, RemoteParameters};
+use sfu::rtp::{self, Header, Outgoing};
+use sfu::sequence::SequenceUnwrapper;
+use sfu::transport::client::ConnectivityChecks;
+use sfu::transport::stun::{self, TransactionId};
+use sfu::transport::{Arrival, Transport};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// One end of one transport.
+pub struct Client {
+    pub address: SocketAddr,
+    pub transport: Transport,
+    pub rtp: Vec<Vec<u8>>,
+    pub rtcp: Vec<Vec<u8>>,
+    identity: Identity,
+    local: IceCredentials,
+    checks: Option<ConnectivityChecks>,
+    server: SocketAddr,
+    next_check: Instant,
+    checks_sent: u8,
+    sent: HashMap<u32, u64>,
+}
+
+impl Client {
+    pub fn new(peer: u64, port: u16, server: SocketAddr, identity: Identity, now: Instant) -> Self {
+        let local = IceCredentials {
+            ufrag: format!("client{peer}"),
+            pwd: format!("aPasswordOfTheClient{peer:04}"),
+        };
+        let transport = Transport::new(&identity, local.clone(), DtlsRole::Client, now);
+        Self {
+            address: SocketAddr::from(([10, 0, 0, peer as u8], port)),
+            transport,
+            rtp: Vec::new(),
+            rtcp: Vec::new(),
+            identity,
+            local,
+            checks: None,
+            server,
+            next_check: now,
+            checks_sent: 0,
+            sent: HashMap::new(),
+        }
+    }
+
+    /// An offer with one m-line per source.
+    pub fn offer(&self, sources: &[(Source, u32)]) -> (String, Vec<TrackOffer>) {
+        let mids: Vec<String> = (0..sources.len()).map(|i| i.to_string()).collect();
+        let mut sdp = format!(
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {}\r\n",
+            mids.join(" ")
+        );
+        for (mid, (source, ssrc)) in mids.iter().zip(sources) {
+            sdp += &self.section(mid, source.kind(), "sendonly");
+            sdp += &format!("a=ssrc:{ssrc} cname:c\r\n");
+        }
+        let tracks = mids.into_iter().zip(sources);
+        let tracks = tracks.map(|(mid, (source, _))| TrackOffer { mid, source: *source }).collect();
+        (sdp, tracks)
+    }
+
+    /// An answer that takes every m-line of an offer.
+    pub fn answer(&self, offer: &str) -> String {
+        let mids: Vec<(Kind, &str)> = offer
+            .split("\nm=")
+            .skip(1)
+            .map(|section| {
+                let kind = if section.starts_with("audio") { Kind::Audio } else { Kind::Video };
+                (kind, value(section, "a=mid:").expect("a mid"))
+            })
+            .collect();
+        let bundle: Vec<&str> = mids.iter().map(|(_, mid)| *mid).collect();
+        let mut sdp = format!(
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {}\r\n",
+            bundle.join(" ")
+        );
+        for (kind, mid) in mids {
+            sdp += &self.section(mid, kind, "recvonly").replace("actpass", "active");
+        }
+        sdp
+    }
+
+    fn section(&self, mid: &str, kind: Kind, direction: &str) -> String {
+        let media = match kind {
+            Kind::Audio => {
+                "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=rtpmap:111 opus/48000/2\r\n\
+                            a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level\r\n"
+            }
+            Kind::Video => {
+                "m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\na=rtpmap:96 VP8/90000\r\n\
+                            a=rtcp-fb:96 nack\r\na=rtcp-fb:96 nack pli\r\n\
+                            a=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n"
+            }
+        };
+        format!(
+            "{media}c=IN IP4 0.0.0.0\r\na=mid:{mid}\r\na={direction}\r\na=rtcp-mux\r\n\
+             a=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=fingerprint:{}\r\na=setup:actpass\r\n",
+            self.local.ufrag,
+            self.local.pwd,
+            self.identity.fingerprint()
+        )
+    }
+
+    /// Learns the server's side from its offer or answer.
+    pub fn connect(&mut self, now: Instant, sdp: &str) {
+        let ice = IceCredentials {
+            ufrag: value(sdp, "a=ice-ufrag:").expect("ufrag").into(),
+            pwd: value(sdp, "a=ice-pwd:").expect("pwd").into(),
+        };
+        let fingerprint = value(sdp, "a=fingerprint:").expect("fingerprint").parse();
+        self.checks = Some(ConnectivityChecks::new(&self.local, &ice, 7));
+        let fingerprint = fingerprint.expect("a usable fingerprint");
+        self.transport
+            .set_remote(now, RemoteParameters { ice, fingerprint, role: DtlsRole::Client });
+    }
+
+    /// Takes a datagram from the server.
+    pub fn receive(&mut self, now: Instant, datagram: &[u8]) {
+        if stun::is_stun(datagram) {
+            if self.checks.as_ref().is_some_and(|checks| checks.answer(datagram).is_some()) {
+                self.transport.accept(now, self.server);
+            }
+            return;
+        }
+        let mut datagram = datagram.to_vec();
+        match self.transport.receive(now, self.server, &mut datagram) {
+            Arrival::Nothing => {}
+            Arrival::Rtp(packet) => self.rtp.push(packet.to_vec()),
+            Arrival::Rtcp(compound) => self.rtcp.push(compound.to_vec()),
+        }
+    }
+
+    /// What it sends by itself: checks and DTLS.
+    pub fn poll(&mut self, now: Instant) -> Vec<Vec<u8>> {
+        let mut out = Vec::new();
+        if let Some(checks) = &self.checks
+            && now >= self.next_check
+        {
+            self.next_check = now + Duration::from_millis(200);
+            self.checks_sent = self.checks_sent.wrapping_add(1);
+            out.push(checks.request(TransactionId([self.checks_sent; 12]), true));
+        }
+        if self.transport.poll_timeout().is_some_and(|at| at <= now) {
+            self.transport.handle_timeout(now);
+        }
+        while let Some((_, datagram)) = self.transport.poll_transmit() {
+            out.push(datagram);
+        }
+        while self.transport.poll_event().is_some() {}
+        out
+    }
+
+    /// Seals an RTP packet of one of its SSRCs.
+    pub fn send(&mut self, ssrc: u32, timestamp: u32, media: &Media) -> Vec<u8> {
+        let sequence = self.sent.entry(ssrc).or_insert(100);
+        *sequence += 1;
+        let index = *sequence;
+        self.seal(ssrc, index, timestamp, media)
+    }
+
+    pub fn seal(&mut self, ssrc: u32, index: u64, timestamp: u32, media: &Media) -> Vec<u8> {
+        let level = [media.level];
+        let extensions: &[(u8, &[u8])] =
+            if media.payload_type == 111 { &[(1, &level)] } else { &[] };
+        let mut packet = Vec::new();
+        let header_len = rtp::write_header(
+            &mut packet,
+            &Outgoing {
+                marker: true,
+                payload_type: media.payload_type,
+                sequence: index as u16,
+                timestamp,
+                ssrc,
+                csrc: 0,
+                extensions,
+            },
+        );
+        packet.extend_from_slice(&media.payload);
+        self.transport.seal_rtp(&mut packet, 0, header_len, index);
+        packet
+    }
+
+    /// Seals a compound.
+    pub fn seal_rtcp(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+        let mut compound = Vec::new();
+        write(&mut compound);
+        self.transport.seal_rtcp(&mut compound, 0);
+        compound
+    }
+
+    /// Extended sequence numbers received on an SSRC, in order of arrival.
+    pub fn sequences(&self, ssrc: u32) -> Vec<u64> {
+        let mut unwrapper = SequenceUnwrapper::new();
+        let headers = self.rtp.iter().filter_map(|packet| Header::parse(packet));
+        headers.filter(|h| h.ssrc == ssrc).map(|h| unwrapper.unwrap(h.sequence)).collect()
+    }
+}
+
+/// What a packet carries.
+#[derive(Clone)]
+pub struct Media {
+    pub payload_type: u8,
+    pub level: u8,
+    pub payload: Vec<u8>,
+}
+
+impl Media {
+    /// An Opus packet as loud as that many -dBov.
+    pub fn voice(level: u8) -> Self {
+        Self { payload_type: 111, level: 0x80 | level, payload: vec![0x78; 80] }
+    }
+
+    /// A VP8 frame in one packet with a 15-bit picture id.
+    pub fn vp8(is_keyframe: bool, picture_id: u16) -> Self {
+        let id = (0x8000 | picture_id).to_be_bytes();
+        let mut payload = vec![0x90, 0x80, id[0], id[1], u8::from(!is_keyframe), 0, 0];
+        if is_keyframe {
+            payload.extend([0x9d, 0x01, 0x2a, 64, 0, 64, 0]);
+        }
+        payload.resize(300, 0x55);
+        Self { payload_type: 96, level: 0, payload }
+    }
+}
+
+/// The first line with this prefix, without it.
+pub fn value<'a>(sdp: &'a str, prefix: &str) -> Option<&'a str> {
+    sdp.lines().find_map(|line| line.trim().strip_prefix(prefix))
+}

@@ -1,0 +1,234 @@
+//! A server and its clients joined by a network of delays and losses that a seed decides.
+
+use crate::client::Client;
+use dimpl::certificate::generate_self_signed_certificate;
+use protocol::room::MediaState;
+use protocol::{ParticipantId, RoomId, SlotBinding, Source};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use sfu::{Command, Config, Event, Identity, PeerId, Sfu, TrackNames, WallClock};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+pub const ROOM: RoomId = RoomId(Uuid::from_u128(1));
+const STEP: Duration = Duration::from_millis(5);
+
+pub fn person(n: u8) -> ParticipantId {
+    ParticipantId(Uuid::from_u128(n.into()))
+}
+
+/// A datagram on its way.
+struct Flight {
+    at: Instant,
+    order: u64,
+    from: SocketAddr,
+    to: SocketAddr,
+    bytes: Vec<u8>,
+}
+
+pub struct World {
+    pub now: Instant,
+    pub sfu: Sfu,
+    pub clients: BTreeMap<PeerId, Client>,
+    pub events: Vec<Event>,
+    /// One way.
+    pub delay: Duration,
+    /// Share of datagrams lost, both ways.
+    pub loss: f64,
+    pub address: SocketAddr,
+    identity: Identity,
+    flights: Vec<Flight>,
+    sent: u64,
+    rng: StdRng,
+}
+
+impl World {
+    pub fn new(seed: u64) -> Self {
+        let now = Instant::now();
+        let identity = generate_self_signed_certificate().expect("a certificate");
+        let identity = Identity::for_tests(identity, seed, 1200);
+        let address = SocketAddr::from(([10, 0, 1, 1], 7000));
+        let config = Config {
+            identity: identity.clone(),
+            candidates: vec![address],
+            wall: WallClock::new(now, 1_700_000_000_000_000_000),
+            seed: [seed as u8; 32],
+        };
+        Self {
+            now,
+            sfu: Sfu::new(config, now),
+            clients: BTreeMap::new(),
+            events: Vec::new(),
+            delay: Duration::from_millis(10),
+            loss: 0.0,
+            address,
+            identity,
+            flights: Vec::new(),
+            sent: 0,
+            rng: StdRng::seed_from_u64(seed),
+        }
+    }
+
+    pub fn client(&mut self, peer: u64) -> &mut Client {
+        self.clients.get_mut(&PeerId(peer)).expect("a client of that number")
+    }
+
+    pub fn command(&mut self, command: Command) {
+        self.sfu.command(self.now, command);
+        self.collect();
+    }
+
+    /// A participant publishes; returns once media can flow.
+    pub fn publish(&mut self, peer: u64, who: u8, sources: &[(Source, u32)]) {
+        self.offer(peer, who, sources);
+        self.run_until(|world| world.is_connected(peer));
+    }
+
+    pub fn offer(&mut self, peer: u64, who: u8, sources: &[(Source, u32)]) {
+        let (address, identity, now) = (self.address, self.identity.clone(), self.now);
+        let client = self
+            .clients
+            .entry(PeerId(peer))
+            .or_insert_with(|| Client::new(peer, 5000, address, identity, now));
+        let (offer, tracks) = client.offer(sources);
+        self.command(Command::Publish {
+            peer: PeerId(peer),
+            room: ROOM,
+            participant: person(who),
+            offer,
+            tracks: TrackNames::Named(tracks),
+        });
+        let answer = self.sdp_for(peer);
+        self.client(peer).connect(now, &answer);
+    }
+
+    /// A participant subscribes; returns once media can flow.
+    pub fn subscribe(&mut self, peer: u64, who: u8, audio: u8, video: u8) {
+        let (identity, now) = (self.identity.clone(), self.now);
+        self.clients.insert(PeerId(peer), Client::new(peer, 5000, self.address, identity, now));
+        self.command(Command::Subscribe {
+            peer: PeerId(peer),
+            room: ROOM,
+            participant: person(who),
+            audio_slots: audio,
+            video_slots: video,
+        });
+        let offer = self.sdp_for(peer);
+        let answer = self.client(peer).answer(&offer);
+        self.client(peer).connect(now, &offer);
+        self.command(Command::Answer { peer: PeerId(peer), answer });
+        self.run_until(|world| world.is_connected(peer));
+    }
+
+    pub fn mute(&mut self, who: u8, media: MediaState) {
+        self.command(Command::SetMedia { room: ROOM, participant: person(who), media });
+    }
+
+    fn sdp_for(&mut self, peer: u64) -> String {
+        let found = self.events.iter().rev().find_map(|event| match event {
+            Event::Answered { peer: p, sdp } | Event::Offered { peer: p, sdp } if p.0 == peer => {
+                Some(sdp.clone())
+            }
+            _ => None,
+        });
+        found.unwrap_or_else(|| panic!("no SDP for {peer}: {:?}", self.events.last()))
+    }
+
+    pub fn is_connected(&self, peer: u64) -> bool {
+        self.clients[&PeerId(peer)].transport.is_connected()
+            && self.events.iter().any(|e| *e == Event::Connected { peer: PeerId(peer) })
+    }
+
+    /// What a subscriber was last told of its slots.
+    pub fn slots(&self, peer: u64) -> Vec<SlotBinding> {
+        let newest = self.events.iter().rev().find_map(|event| match event {
+            Event::SlotsChanged { peer: p, slots, .. } if p.0 == peer => Some(slots.clone()),
+            _ => None,
+        });
+        newest.unwrap_or_default()
+    }
+
+    /// A client's datagram sets out.
+    pub fn send(&mut self, peer: u64, bytes: Vec<u8>) {
+        let from = self.client(peer).address;
+        self.fly(from, self.address, bytes);
+    }
+
+    fn fly(&mut self, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
+        self.sent += 1;
+        if !self.rng.random_bool(self.loss) {
+            let at = self.now + self.delay;
+            self.flights.push(Flight { at, order: self.sent, from, to, bytes });
+        }
+    }
+
+    /// Lets time pass.
+    pub fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.step();
+        }
+    }
+
+    /// Lets time pass until something holds; ten seconds at most.
+    pub fn run_until(&mut self, holds: impl Fn(&Self) -> bool) {
+        let end = self.now + Duration::from_secs(10);
+        while !holds(self) {
+            assert!(self.now < end, "ten seconds have passed; {:?}", self.events.last());
+            self.step();
+        }
+    }
+
+    fn step(&mut self) {
+        self.now += STEP;
+        let mut due: Vec<Flight> = Vec::new();
+        self.flights.retain_mut(|flight| {
+            let lands = flight.at <= self.now;
+            if lands {
+                let bytes = std::mem::take(&mut flight.bytes);
+                due.push(Flight { bytes, ..*flight });
+            }
+            !lands
+        });
+        due.sort_by_key(|flight| (flight.at, flight.order));
+        for mut flight in due {
+            if flight.to == self.address {
+                self.sfu.receive(self.now, flight.from, &mut flight.bytes);
+            } else if let Some(client) =
+                self.clients.values_mut().find(|client| client.address == flight.to)
+            {
+                client.receive(self.now, &flight.bytes);
+            }
+        }
+        self.sfu.flush(self.now);
+        self.sfu.handle_timeout(self.now);
+        self.collect();
+        let mut sent = Vec::new();
+        for client in self.clients.values_mut() {
+            let address = client.address;
+            sent.extend(client.poll(self.now).into_iter().map(|bytes| (address, bytes)));
+        }
+        for (from, bytes) in sent {
+            self.fly(from, self.address, bytes);
+        }
+    }
+
+    /// Takes what the server sends and tells.
+    fn collect(&mut self) {
+        let mut out = Vec::new();
+        for run in self.sfu.transmits().runs() {
+            for datagram in run.bytes.chunks(run.segment) {
+                out.push((run.to, datagram.to_vec()));
+            }
+        }
+        self.sfu.transmits().clear();
+        for (to, bytes) in out {
+            self.fly(self.address, to, bytes);
+        }
+        while let Some(event) = self.sfu.poll_event() {
+            self.events.push(event);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The media thread: the one place where the media plane meets a socket, a clock and a queue.
+//!
+//! [`start`] binds the UDP port and runs an [`sfu::Sfu`] on a thread of its own. Commands reach it
+//! through a bounded queue and a waker, events leave through a bounded channel. It must never know
+//! about sessions, accounts or HTTP.
+
+mod addresses;
+#[cfg(target_os = "linux")]
+mod batched;
+mod portable;
+mod socket;
+mod thread;
+
+pub use addresses::advertised;
+
+use anyhow::Context;
+use sfu::{Command, Event, Identity};
+use signaling::{MediaBusy, MediaPlane};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+/// Commands waiting for the media thread. It takes them within milliseconds; a full queue means that it
+/// is stuck, and callers are told to try again.
+const COMMAND_QUEUE: usize = 8_192;
+/// Events waiting for the control plane. What does not fit waits with the media thread.
+const EVENT_QUEUE: usize = 8_192;
+/// Socket buffers asked for: about 3,500 full packets. Larger hides a stuck thread, smaller loses bursts.
+const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
+
+/// What the media thread is told at start.
+#[derive(Clone, Debug)]
+pub struct MediaConfig {
+    /// UDP port; 0 takes a free one.
+    pub port: u16,
+    /// Addresses that clients are told, best first.
+    pub addresses: Vec<IpAddr>,
+    /// Many datagrams per system call, where the system can.
+    pub batched: bool,
+}
+
+/// The running media plane.
+pub struct Media {
+    queue: Arc<Queue>,
+    thread: Option<JoinHandle<()>>,
+    /// Addresses that clients are told.
+    pub candidates: Vec<SocketAddr>,
+}
+
+/// The way in; cloned to whoever sends commands.
+struct Queue {
+    commands: SyncSender<Command>,
+    waker: mio::Waker,
+    is_stopping: AtomicBool,
+}
+
+impl MediaPlane for Queue {
+    fn send(&self, command: Command) -> Result<(), MediaBusy> {
+        self.commands.try_send(command).map_err(|_| MediaBusy)?;
+        self.wake();
+        Ok(())
+    }
+}
+
+impl Queue {
+    fn wake(&self) {
+        if let Err(error) = self.waker.wake() {
+            tracing::error!(%error, "the media thread cannot be woken");
+        }
+    }
+}
+
+impl Media {
+    /// The way to the media plane for the control plane.
+    pub fn plane(&self) -> Arc<dyn MediaPlane> {
+        self.queue.clone()
+    }
+
+    /// Ends every transport, tells the clients so, and waits for the thread.
+    pub fn stop(&mut self) {
+        self.queue.is_stopping.store(true, Ordering::Release);
+        self.queue.wake();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the media thread had died");
+        }
+    }
+}
+
+impl Drop for Media {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Binds the media port and starts the thread.
+///
+/// # Errors
+/// When the port is in use or the system refuses a socket, a thread or randomness.
+pub fn start(config: &MediaConfig) -> anyhow::Result<(Media, tokio::sync::mpsc::Receiver<Event>)> {
+    let socket = bind(config.port)
+        .with_context(|| format!("UDP port {} for media cannot be bound", config.port))?;
+    let port = local_port(&socket)?;
+    let candidates: Vec<SocketAddr> =
+        config.addresses.iter().map(|&address| SocketAddr::new(address, port)).collect();
+    let poll = mio::Poll::new().context("no readiness queue for media")?;
+    let waker = mio::Waker::new(poll.registry(), thread::WAKER).context("no waker for media")?;
+    let (commands, orders) = sync_channel(COMMAND_QUEUE);
+    let (events, heard) = tokio::sync::mpsc::channel(EVENT_QUEUE);
+    let queue = Arc::new(Queue { commands, waker, is_stopping: AtomicBool::new(false) });
+    let identity = Identity::generate().context("no certificate for DTLS")?;
+    let plane = thread::MediaThread::new(
+        poll,
+        socket::MediaSocket::new(socket, config.batched),
+        identity,
+        candidates.clone(),
+        thread::Ends { orders, events },
+    )?;
+    let stop = queue.clone();
+    let thread = std::thread::Builder::new()
+        .name("media-0".into())
+        .spawn(move || plane.run(|| stop.is_stopping.load(Ordering::Acquire)))
+        .context("no thread for media")?;
+    Ok((Media { queue, thread: Some(thread), candidates }, heard))
+}
+
+/// One socket for IPv4 and IPv6, or for IPv4 alone where the system has no IPv6.
+fn bind(port: u16) -> anyhow::Result<Socket> {
+    let dual = || -> std::io::Result<Socket> {
+        let socket = Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP))?;
+        socket.set_only_v6(false)?;
+        socket.bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)).into())?;
+        Ok(socket)
+    };
+    let socket = match dual() {
+        Ok(socket) => socket,
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => return Err(error.into()),
+        Err(_) => {
+            let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+            socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into())?;
+            socket
+        }
+    };
+    socket.set_nonblocking(true)?;
+    enlarge(&socket);
+    Ok(socket)
+}
+
+/// The default buffer holds about 90 packets, one keyframe of a busy room.
+fn enlarge(socket: &Socket) {
+    let asked = socket
+        .set_recv_buffer_size(SOCKET_BUFFER)
+        .and_then(|()| socket.set_send_buffer_size(SOCKET_BUFFER));
+    #[cfg(target_os = "linux")]
+    batched::force_buffers(socket, SOCKET_BUFFER);
+    let granted = socket.recv_buffer_size().unwrap_or(0);
+    if asked.is_err() || granted < SOCKET_BUFFER {
+        tracing::warn!(
+            granted,
+            "the media socket's buffer is small: raise net.core.rmem_max and wmem_max to {SOCKET_BUFFER}"
+        );
+    }
+}
+
+fn local_port(socket: &Socket) -> anyhow::Result<u16> {
+    let address = socket.local_addr()?.as_socket().context("the media socket has no address")?;
+    Ok(address.port())
+}

@@ -1,0 +1,184 @@
+//! The loop of the media thread: wait, take orders, receive a batch, fan it out, send, tell.
+
+use super::socket::MediaSocket;
+use anyhow::Context;
+use mio::{Events, Interest, Poll, Token};
+use sfu::{Command, Config, Event, Identity, Sfu, WallClock};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::TrySendError;
+
+/// Readiness of the waker.
+pub const WAKER: Token = Token(0);
+const SOCKET: Token = Token(1);
+/// Commands taken between two looks at the socket: an SDP costs up to a millisecond.
+const COMMANDS_PER_TURN: usize = 8;
+/// Receive batches between two looks at commands and timers.
+const BATCHES_PER_TURN: usize = 8;
+/// How often counters are published.
+const METRICS_INTERVAL: Duration = Duration::from_secs(1);
+/// Events that wait for a stuck control plane. Beyond it the oldest are lost, counted and logged:
+/// the control plane has been stuck for minutes then.
+const MAX_BACKLOG: usize = 262_144;
+
+/// The thread's ends of the queues.
+pub struct Ends {
+    /// Orders from the control plane.
+    pub orders: Receiver<Command>,
+    /// Events for it.
+    pub events: Sender<Event>,
+}
+
+/// Everything the media thread owns.
+pub struct MediaThread {
+    poll: Poll,
+    socket: MediaSocket,
+    sfu: Sfu,
+    ends: Ends,
+    backlog: VecDeque<Event>,
+    next_metrics: Instant,
+    told: sfu::Stats,
+}
+
+impl MediaThread {
+    /// Sets everything up; nothing runs yet.
+    pub fn new(
+        poll: Poll,
+        mut socket: MediaSocket,
+        identity: Identity,
+        candidates: Vec<SocketAddr>,
+        ends: Ends,
+    ) -> anyhow::Result<Self> {
+        let now = Instant::now();
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).context("a clock before 1970")?;
+        let mut seed = [0; 32];
+        aws_lc_rs::rand::fill(&mut seed).map_err(|_| anyhow::anyhow!("no randomness"))?;
+        let wall = WallClock::new(now, since_1970.as_nanos());
+        let sfu = Sfu::new(Config { identity, candidates, wall, seed }, now);
+        socket.register(&poll, SOCKET, Interest::READABLE)?;
+        Ok(Self {
+            poll,
+            socket,
+            sfu,
+            ends,
+            backlog: VecDeque::new(),
+            next_metrics: now,
+            told: sfu::Stats::default(),
+        })
+    }
+
+    /// Runs until `is_stopping` says so; then ends every transport.
+    pub fn run(mut self, is_stopping: impl Fn() -> bool) {
+        let mut events = Events::with_capacity(8);
+        let mut has_more = false;
+        while !is_stopping() {
+            let timeout = if has_more { Duration::ZERO } else { self.until_next() };
+            if let Err(error) = self.poll.poll(&mut events, Some(timeout))
+                && error.kind() != std::io::ErrorKind::Interrupted
+            {
+                tracing::error!(%error, "waiting for media failed");
+            }
+            has_more = self.turn();
+        }
+        self.sfu.close();
+        self.send();
+    }
+
+    /// One turn of everything. True when there is more to do at once.
+    fn turn(&mut self) -> bool {
+        let mut has_more = false;
+        for taken in 1..=COMMANDS_PER_TURN {
+            let Ok(command) = self.ends.orders.try_recv() else { break };
+            self.sfu.command(Instant::now(), command);
+            has_more = taken == COMMANDS_PER_TURN;
+        }
+        for batch in 1..=BATCHES_PER_TURN {
+            let sfu = &mut self.sfu;
+            let now = Instant::now();
+            let is_full = self.socket.receive(|from, datagram| sfu.receive(now, from, datagram));
+            self.sfu.flush(now);
+            self.send();
+            if !is_full {
+                break;
+            }
+            has_more |= batch == BATCHES_PER_TURN;
+        }
+        let now = Instant::now();
+        self.sfu.handle_timeout(now);
+        self.sfu.flush(now);
+        self.send();
+        self.tell();
+        if now >= self.next_metrics {
+            self.next_metrics = now + METRICS_INTERVAL;
+            self.publish_metrics();
+        }
+        has_more
+    }
+
+    fn until_next(&self) -> Duration {
+        let now = Instant::now();
+        let wait = self.sfu.poll_timeout().map_or(METRICS_INTERVAL, |at| at.duration_since(now));
+        // A control plane that is behind gets another try soon.
+        if self.backlog.is_empty() { wait } else { wait.min(Duration::from_millis(5)) }
+    }
+
+    fn send(&mut self) {
+        let transmits = self.sfu.transmits();
+        if !transmits.is_empty() {
+            self.socket.send(transmits);
+            transmits.clear();
+        }
+    }
+
+    /// Hands events over in order; what does not fit waits.
+    fn tell(&mut self) {
+        while let Some(event) = self.sfu.poll_event() {
+            if self.backlog.len() >= MAX_BACKLOG {
+                self.backlog.pop_front();
+                metrics::counter!("veche_media_events_lost_total").increment(1);
+            }
+            self.backlog.push_back(event);
+        }
+        while let Some(event) = self.backlog.pop_front() {
+            match self.ends.events.try_send(event) {
+                Ok(()) => {}
+                Err(TrySendError::Full(event)) => {
+                    self.backlog.push_front(event);
+                    return;
+                }
+                Err(TrySendError::Closed(_)) => {
+                    self.backlog.clear();
+                    return;
+                }
+            }
+        }
+    }
+
+    fn publish_metrics(&mut self) {
+        let now = self.sfu.stats();
+        let before = std::mem::replace(&mut self.told, now);
+        let counters = [
+            ("veche_media_datagrams_in_total", now.datagrams_in - before.datagrams_in),
+            ("veche_media_strangers_total", now.strangers - before.strangers),
+            ("veche_media_packets_in_total", now.packets_in - before.packets_in),
+            ("veche_media_packets_dropped_total", now.packets_dropped - before.packets_dropped),
+            ("veche_media_packets_blocked_total", now.packets_blocked - before.packets_blocked),
+            ("veche_media_packets_out_total", now.packets_out - before.packets_out),
+            ("veche_media_bytes_out_total", now.bytes_out - before.bytes_out),
+            ("veche_media_packets_resent_total", now.packets_resent - before.packets_resent),
+            ("veche_media_keyframes_asked_total", now.keyframes_asked - before.keyframes_asked),
+            ("veche_media_rebinds_total", now.rebinds - before.rebinds),
+            ("veche_media_faults_total", now.faults - before.faults),
+            ("veche_media_send_dropped_total", self.socket.take_dropped()),
+        ];
+        for (name, by) in counters {
+            metrics::counter!(name).increment(by);
+        }
+        let (peers, rooms) = self.sfu.census();
+        metrics::gauge!("veche_media_transports").set(peers as f64);
+        metrics::gauge!("veche_media_rooms").set(rooms as f64);
+    }
+}
