@@ -8,6 +8,7 @@
 //! in the text. Senders of SDP are many and sloppy, so reading is lenient where a meaning is
 //! clear and refuses in words where it is not.
 
+mod agreement;
 mod description;
 mod extension;
 mod payload;

@@ -117,7 +117,7 @@ impl Section {
     }
 
     /// Audio or video over DTLS-SRTP; `None` for everything else.
-    pub(super) fn kind(&self) -> Option<Kind> {
+    fn kind(&self) -> Option<Kind> {
         if !self.protocol.contains("SAVP") {
             return None;
         }
@@ -126,6 +126,11 @@ impl Section {
             "video" => Some(Kind::Video),
             _ => None,
         }
+    }
+
+    /// As [`kind`](Self::kind), unless the other end rejects the m-line.
+    pub(super) fn usable_kind(&self) -> Option<Kind> {
+        self.kind().filter(|_| !self.is_rejected)
     }
 
     /// Whether the other end would send on it.

@@ -1,11 +1,12 @@
 //! Answers to publishers: browsers that send, and encoders over WHIP.
 
+use super::agreement::{Agreement, identity};
 use super::description::{Description, Section};
-use super::extension::{self, Extension, Name};
+use super::extension::{Extension, Name};
 use super::payload::Format;
 use super::streams::Streams;
 use super::transport::Bundle;
-use super::write::{OurSetup, Writer};
+use super::write::Writer;
 use super::{Feedback, Local, SdpError};
 use crate::credentials::RemoteParameters;
 use crate::format::{Codec, Extensions, Payload};
@@ -50,102 +51,40 @@ pub struct PublishAnswer {
 /// Answers an offer, anew or again. Codecs keep the offer's payload types.
 pub fn answer_publish(offer: &str, local: &Local<'_>) -> Result<PublishAnswer, SdpError> {
     let description = Description::read(offer)?;
-    let mut agreed: Vec<Option<Agreed>> = Vec::with_capacity(description.sections.len());
+    let mut agreements = Vec::with_capacity(description.sections.len());
     for section in &description.sections {
-        agreed.push(Agreed::of(section)?);
+        agreements.push(agree(section)?);
     }
-    let usable: Vec<usize> =
-        agreed.iter().enumerate().filter_map(|(i, a)| a.is_some().then_some(i)).collect();
-    let bundle = Bundle::of(&description, &usable)?;
+    let bundle = Bundle::of(&description, |index| agreements[index].is_some())?;
 
     let mut writer = Writer::begin(local, bundle.mids.as_deref());
     let mut sections = Vec::with_capacity(bundle.members.len());
-    for (index, (section, agreed)) in description.sections.iter().zip(agreed).enumerate() {
-        match agreed.filter(|_| bundle.members.contains(&index)) {
-            Some(agreed) => {
-                let has_candidates = bundle.has_candidates(section);
-                agreed.write(
-                    section,
-                    OurSetup::As(bundle.remote.role),
-                    has_candidates,
-                    &mut writer,
-                );
-                sections.push(agreed.into_section(section));
-            }
-            None => writer.rejected(section),
+    for (index, (section, agreement)) in description.sections.iter().zip(agreements).enumerate() {
+        let Some(agreement) = agreement.filter(|_| bundle.members.contains(&index)) else {
+            writer.rejected(section, &bundle);
+            continue;
+        };
+        writer.answered(section, &agreement.payloads(), &bundle);
+        for extension in &agreement.extensions {
+            writer.line(format_args!("a=extmap:{}", extension.receiving()));
         }
+        writer.line(format_args!("a={}", if section.sends() { "recvonly" } else { "inactive" }));
+        agreement.write_formats(wishes, &mut writer);
+        sections.push(PublishSection::of(section, &agreement));
     }
     Ok(PublishAnswer { remote: bundle.remote, sections, sdp: writer.finish() })
 }
 
-/// What both ends can do on one m-line.
-struct Agreed {
-    kind: Kind,
-    formats: Vec<Format>,
-    extensions: Vec<Extension>,
-    feedback: Feedback,
-}
-
-impl Agreed {
-    /// `None` where the m-line is to be rejected.
-    fn of(section: &Section) -> Result<Option<Self>, SdpError> {
-        let Some(kind) = section.kind().filter(|_| !section.is_rejected) else { return Ok(None) };
-        let mut formats = Format::read_all(section, kind);
-        if formats.is_empty() {
-            return if section.sends() {
-                Err(SdpError::NoUsableCodec { mid: section.mid.clone() })
-            } else {
-                Ok(None)
-            };
-        }
-        // The order is the sender's wish, but not every browser can show H264: last.
-        formats.sort_by_key(|format| matches!(format.payload.codec, Codec::H264 { .. }));
-        let mut feedback = Feedback::default();
-        formats.iter().for_each(|format| feedback.add(format.feedback));
-        let mut extensions = section.extensions();
-        extensions.retain(|extension| {
-            extension.is_sent()
-                && extension.name.fits(kind)
-                && match extension.name {
-                    Name::TransportCc => feedback.transport_cc,
-                    Name::Mid | Name::AbsSendTime | Name::AudioLevel | Name::VideoOrientation => {
-                        true
-                    }
-                    // One layer is taken for now.
-                    Name::Rid | Name::RepairedRid | Name::DependencyDescriptor => false,
-                }
-        });
-        Ok(Some(Self { kind, formats, extensions, feedback }))
-    }
-
-    fn write(
-        &self,
-        section: &Section,
-        setup: OurSetup,
-        has_candidates: bool,
-        writer: &mut Writer<'_>,
-    ) {
-        let payloads: Vec<Payload> = self.formats.iter().map(|format| format.payload).collect();
-        writer.section(&section.media, &section.protocol, &payloads, setup, has_candidates);
-        writer.mid(section);
-        for extension in &self.extensions {
-            writer.line(format_args!("a=extmap:{}", extension.receiving()));
-        }
-        writer.line(format_args!("a={}", if section.sends() { "recvonly" } else { "inactive" }));
-        for format in &self.formats {
-            writer.format(format.payload, &wishes(format), format.feedback);
-        }
-    }
-
-    fn into_section(self, section: &Section) -> PublishSection {
+impl PublishSection {
+    fn of(section: &Section, agreement: &Agreement) -> Self {
         let Streams { ssrcs, rtx_ssrcs, rids, cname } = Streams::read(section);
-        PublishSection {
+        Self {
             mid: section.mid.clone(),
-            kind: self.kind,
+            kind: agreement.kind,
             is_active: section.sends(),
-            payloads: self.formats.iter().map(|format| format.payload).collect(),
-            extensions: extension::ids(&self.extensions),
-            feedback: self.feedback,
+            payloads: agreement.payloads(),
+            extensions: agreement.ids(),
+            feedback: agreement.feedback,
             ssrcs,
             rtx_ssrcs,
             rids,
@@ -154,56 +93,58 @@ impl Agreed {
     }
 }
 
-/// `a=fmtp` of the answer: how the publisher shall encode.
-fn wishes(format: &Format) -> String {
-    let mut parameters = match format.payload.codec {
-        Codec::Opus => {
-            let mut wishes = "minptime=10;useinbandfec=1;usedtx=1".to_owned();
-            let is_stereo = |name| format.parameter(name) == Some("1");
-            if is_stereo("stereo") || is_stereo("sprop-stereo") {
-                wishes.push_str(";stereo=1");
-            }
-            wishes
-        }
-        codec => identity(codec, format),
-    };
-    // Only browsers have these two, and only they would wonder at nothing.
-    let estimates = format.feedback.transport_cc || format.feedback.remb;
-    if format.payload.codec.kind() == Kind::Video && estimates {
-        if !parameters.is_empty() {
-            parameters.push(';');
-        }
-        parameters.push_str(&format!("x-google-start-bitrate={START_KBPS}"));
+/// `None` where the m-line is to be rejected.
+fn agree(section: &Section) -> Result<Option<Agreement>, SdpError> {
+    let Some(kind) = section.usable_kind() else { return Ok(None) };
+    let has_layers = section.values("simulcast").next().is_some();
+    let agreement = Agreement::of(section, kind, |extension| is_wanted(extension, has_layers));
+    if agreement.is_none() && section.sends() {
+        return Err(SdpError::NoUsableCodec { mid: section.mid.clone() });
     }
-    parameters
+    Ok(agreement.map(|mut agreement| {
+        // The order is the sender's wish, but not every browser can show H264: last.
+        agreement.formats.sort_by_key(|f| matches!(f.payload.codec, Codec::H264 { .. }));
+        agreement
+    }))
 }
 
-/// Parameters without which a payload type would mean another codec, as the offer has them.
-pub(super) fn identity(codec: Codec, format: &Format) -> String {
-    match codec {
-        Codec::Opus => "minptime=10;useinbandfec=1".to_owned(),
-        Codec::Red | Codec::Vp8 => String::new(),
-        Codec::Vp9 { profile } => format!("profile-id={profile}"),
-        Codec::Av1 { profile } => {
-            let number = |name| {
-                let value = format.parameter(name).and_then(|value| value.parse::<u8>().ok());
-                value.map(|value| format!("{name}={value};")).unwrap_or_default()
-            };
-            format!("{}{}profile={profile}", number("level-idx"), number("tier"))
+fn is_wanted(extension: &Extension, has_layers: bool) -> bool {
+    extension.is_sent()
+        && match extension.name {
+            Name::Mid
+            | Name::TransportCc
+            | Name::AbsSendTime
+            | Name::AudioLevel
+            | Name::VideoOrientation => true,
+            // One layer is taken for now, but without these Chromium refuses its own next offer.
+            Name::Rid | Name::RepairedRid => has_layers,
+            Name::DependencyDescriptor => false,
         }
-        Codec::H264 { mode, .. } => {
-            let mut parameters = String::new();
-            if format.parameter("level-asymmetry-allowed") == Some("1") {
-                parameters.push_str("level-asymmetry-allowed=1;");
-            }
-            parameters.push_str(&format!("packetization-mode={mode}"));
-            // Was read as six hexadecimal digits before.
-            if let Some(id) = format.parameter("profile-level-id") {
-                parameters.push_str(&format!(";profile-level-id={id}"));
-            }
-            parameters
+}
+
+/// `a=fmtp` of the answer: how the publisher shall encode.
+fn wishes(format: &Format) -> String {
+    let mut wishes = match format.payload.codec {
+        Codec::Opus => "minptime=10;useinbandfec=1;usedtx=1".to_owned(),
+        _ => identity(format),
+    };
+    let mut add = |wish: &str| {
+        if !wishes.is_empty() {
+            wishes.push(';');
         }
+        wishes.push_str(wish);
+    };
+    match format.payload.codec.kind() {
+        // Only `sprop-stereo` speaks of sending (RFC 7587 §6.1). Firefox says `stereo` of every
+        // microphone, and would send all of them at twice the rate.
+        Kind::Audio if format.parameter("sprop-stereo") == Some("1") => add("stereo=1"),
+        // Browsers estimate, and only they know the parameter.
+        Kind::Video if format.feedback.transport_cc || format.feedback.remb => {
+            add(&format!("x-google-start-bitrate={START_KBPS}"));
+        }
+        Kind::Audio | Kind::Video => {}
     }
+    wishes
 }
 
 /// Where browsers begin to send video, in kbit/s. They begin at 300 otherwise, which is 320 × 180

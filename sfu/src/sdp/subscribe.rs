@@ -1,8 +1,8 @@
 //! Offers to subscribers and their answers.
 
+use super::agreement::Agreement;
 use super::description::Description;
-use super::extension::{self, Name};
-use super::payload::Format;
+use super::extension::Name;
 use super::transport::Bundle;
 use super::write::{OurSetup, Writer};
 use super::{Feedback, Local, SdpError};
@@ -90,38 +90,32 @@ pub fn read_answer(
             return Err(SdpError::UnknownMid { mid: section.mid.clone() });
         }
     }
-    let formats: Vec<Vec<Format>> = sections
+    let agreements: Vec<Option<Agreement>> = sections
         .iter()
         .zip(slots)
         .map(|(section, slot)| {
-            let is_used = !section.is_rejected && section.kind() == Some(slot.kind);
-            if is_used { Format::read_all(section, slot.kind) } else { Vec::new() }
+            let kind = section.usable_kind().filter(|kind| *kind == slot.kind)?;
+            Agreement::of(section, kind, |extension| {
+                extension.is_received() && EXTENSIONS.contains(&(extension.id, extension.name))
+            })
         })
         .collect();
-    let usable: Vec<usize> = (0..sections.len()).filter(|&i| !formats[i].is_empty()).collect();
-    let bundle = Bundle::of(&description, &usable)?;
+    let bundle = Bundle::of(&description, |index| agreements[index].is_some())?;
     let answered = slots.iter().enumerate().map(|(index, slot)| {
-        let Some(section) = sections.get(index).filter(|_| bundle.members.contains(&index)) else {
-            return slot.refused();
-        };
-        let mut feedback = Feedback::default();
-        formats[index].iter().for_each(|format| feedback.add(format.feedback));
-        let extensions = section.extensions();
-        let extensions = extensions.iter().filter(|extension| {
-            extension.is_received()
-                && extension.name.fits(slot.kind)
-                && EXTENSIONS.contains(&(extension.id, extension.name))
-        });
-        SubscribeSection {
-            mid: slot.mid.clone(),
-            kind: slot.kind,
-            accepted: section.receives(),
-            payloads: formats[index].iter().map(|format| format.payload).collect(),
-            extensions: extension::ids(extensions),
-            feedback,
+        match agreements.get(index).and_then(Option::as_ref) {
+            Some(agreement) if bundle.members.contains(&index) => SubscribeSection {
+                mid: slot.mid.clone(),
+                kind: slot.kind,
+                accepted: sections[index].receives(),
+                payloads: agreement.payloads(),
+                extensions: agreement.ids(),
+                feedback: agreement.feedback,
+            },
+            Some(_) | None => slot.refused(),
         }
     });
-    Ok((bundle.remote.clone(), answered.collect()))
+    let answered = answered.collect();
+    Ok((bundle.remote, answered))
 }
 
 impl SlotSpec {
@@ -173,7 +167,7 @@ const AUDIO: [(Payload, &str); 1] =
     [(Payload { pt: 111, codec: Codec::Opus, rtx: None }, "minptime=10;useinbandfec=1")];
 
 /// Everything that publishers may send. One number means the same on every m-line, as BUNDLE wants.
-const VIDEO: [(Payload, &str); 9] = [
+const VIDEO: [(Payload, &str); 10] = [
     (payload(96, Codec::Vp8), ""),
     (payload(98, Codec::Vp9 { profile: 0 }), "profile-id=0"),
     (payload(100, Codec::Vp9 { profile: 2 }), "profile-id=2"),
@@ -195,7 +189,11 @@ const VIDEO: [(Payload, &str); 9] = [
         "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=64001f",
     ),
     (
-        h264(114, 0x42e0, 0),
+        h264(114, 0x640c, 1),
+        "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=640c1f",
+    ),
+    (
+        h264(116, 0x42e0, 0),
         "level-asymmetry-allowed=1;packetization-mode=0;profile-level-id=42e01f",
     ),
 ];

@@ -17,8 +17,12 @@ pub(super) struct Bundle {
 
 impl Bundle {
     /// Puts the usable m-lines on one transport. Those that would need another one are left out.
-    pub(super) fn of(description: &Description, usable: &[usize]) -> Result<Self, SdpError> {
+    pub(super) fn of(
+        description: &Description,
+        is_usable: impl Fn(usize) -> bool,
+    ) -> Result<Self, SdpError> {
         let sections = &description.sections;
+        let usable: Vec<usize> = (0..sections.len()).filter(|&index| is_usable(index)).collect();
         let place = |section: &Section| {
             let bundle = description.bundle.as_ref()?;
             section.has_mid.then(|| bundle.iter().position(|mid| *mid == section.mid))?
@@ -48,7 +52,7 @@ impl Bundle {
             return Err(SdpError::NoRtcpMux { mid: sections[head].mid.clone() });
         }
         let mut members = Vec::with_capacity(usable.len());
-        for &index in usable {
+        for index in usable {
             let section = &sections[index];
             let is_bundled = head_place.is_some() && place(section).is_some();
             let own = credentials(&section.transport).or_else(|| credentials(&description.session));

@@ -1,14 +1,12 @@
 //! Answers to viewers that offer receive-only m-lines (WHEP).
 
+use super::agreement::{Agreement, identity};
 use super::description::{Description, Section};
-use super::extension::{self, Extension, Name};
-use super::payload::Format;
-use super::publish::identity;
+use super::extension::{Extension, Name};
 use super::transport::Bundle;
-use super::write::{OurSetup, Writer};
-use super::{Feedback, Local, SdpError, SlotSpec, SubscribeSection};
+use super::write::Writer;
+use super::{Local, SdpError, SlotSpec, SubscribeSection};
 use crate::credentials::RemoteParameters;
-use crate::format::Payload;
 use protocol::Kind;
 use protocol::limits::{MAX_AUDIO_SLOTS, MAX_VIDEO_SLOTS};
 
@@ -32,121 +30,85 @@ pub fn answer_watch(
     ssrcs: &mut dyn FnMut() -> u32,
 ) -> Result<WatchAnswer, SdpError> {
     let description = Description::read(offer)?;
-    let agreed: Vec<Option<Agreed>> = description.sections.iter().map(Agreed::of).collect();
-    let agreed = within_bounds(agreed);
-    let usable: Vec<usize> =
-        agreed.iter().enumerate().filter_map(|(i, a)| a.is_some().then_some(i)).collect();
-    if usable.is_empty()
-        && let Some(section) = description.sections.iter().find(|s| Agreed::is_wanted(s))
+    let mut agreements: Vec<Option<Agreement>> = description.sections.iter().map(agree).collect();
+    if agreements.iter().all(Option::is_none)
+        && let Some(section) = description.sections.iter().find(|s| wanted_kind(s).is_some())
     {
         return Err(SdpError::NoUsableCodec { mid: section.mid.clone() });
     }
-    let bundle = Bundle::of(&description, &usable)?;
+    bound(&mut agreements);
+    let bundle = Bundle::of(&description, |index| agreements[index].is_some())?;
 
     let mut writer = Writer::begin(local, bundle.mids.as_deref());
     let mut slots: Vec<SlotSpec> = Vec::new();
     let mut sections = Vec::new();
-    for (index, (section, agreed)) in description.sections.iter().zip(agreed).enumerate() {
-        let Some(agreed) = agreed.filter(|_| bundle.members.contains(&index)) else {
-            writer.rejected(section);
+    for (index, (section, agreement)) in description.sections.iter().zip(agreements).enumerate() {
+        let Some(agreement) = agreement.filter(|_| bundle.members.contains(&index)) else {
+            writer.rejected(section, &bundle);
             continue;
         };
-        let k = slots.iter().filter(|slot| slot.kind == agreed.kind).count();
+        let k = slots.iter().filter(|slot| slot.kind == agreement.kind).count();
         let slot = SlotSpec {
             mid: section.mid.clone(),
-            kind: agreed.kind,
+            kind: agreement.kind,
             ssrc: ssrcs(),
             rtx_ssrc: ssrcs(),
             stream: format!("slot-{k}"),
             cname: format!("slot-{k}"),
         };
-        let has_candidates = bundle.has_candidates(section);
-        agreed.write(section, &slot, OurSetup::As(bundle.remote.role), has_candidates, &mut writer);
+        let payloads = agreement.payloads();
+        writer.answered(section, &payloads, &bundle);
+        for extension in &agreement.extensions {
+            writer.line(format_args!("a=extmap:{}", extension.sending()));
+        }
+        writer.line(format_args!("a=sendonly"));
+        agreement.write_formats(identity, &mut writer);
+        slot.write_streams(payloads.iter().any(|payload| payload.rtx.is_some()), &mut writer);
         sections.push(SubscribeSection {
             mid: section.mid.clone(),
-            kind: agreed.kind,
+            kind: agreement.kind,
             accepted: true,
-            payloads: agreed.formats.iter().map(|format| format.payload).collect(),
-            extensions: extension::ids(&agreed.extensions),
-            feedback: agreed.feedback,
+            payloads,
+            extensions: agreement.ids(),
+            feedback: agreement.feedback,
         });
         slots.push(slot);
     }
     Ok(WatchAnswer { remote: bundle.remote, slots, sections, sdp: writer.finish() })
 }
 
-/// What both ends can do on one m-line.
-struct Agreed {
-    kind: Kind,
-    formats: Vec<Format>,
-    extensions: Vec<Extension>,
-    feedback: Feedback,
+/// `None` where the m-line is to be rejected: nothing can be sent in it.
+fn agree(section: &Section) -> Option<Agreement> {
+    Agreement::of(section, wanted_kind(section)?, is_wanted)
 }
 
-impl Agreed {
-    /// `None` where the m-line is to be rejected: nothing can be sent in it.
-    fn of(section: &Section) -> Option<Self> {
-        let kind = section.kind().filter(|_| Self::is_wanted(section))?;
-        let formats = Format::read_all(section, kind);
-        if formats.is_empty() {
-            return None;
-        }
-        let mut feedback = Feedback::default();
-        formats.iter().for_each(|format| feedback.add(format.feedback));
-        let mut extensions = section.extensions();
-        extensions.retain(|extension| {
-            extension.is_received()
-                && extension.name.fits(kind)
-                && match extension.name {
-                    Name::TransportCc => feedback.transport_cc,
-                    Name::AbsSendTime | Name::AudioLevel | Name::VideoOrientation => true,
-                    // SSRCs say which m-line; one layer arrives in each.
-                    Name::Mid | Name::Rid | Name::RepairedRid | Name::DependencyDescriptor => false,
-                }
-        });
-        Some(Self { kind, formats, extensions, feedback })
-    }
+fn wanted_kind(section: &Section) -> Option<Kind> {
+    section.usable_kind().filter(|_| section.receives())
+}
 
-    fn is_wanted(section: &Section) -> bool {
-        section.kind().is_some() && !section.is_rejected && section.receives()
-    }
-
-    fn write(
-        &self,
-        section: &Section,
-        slot: &SlotSpec,
-        setup: OurSetup,
-        has_candidates: bool,
-        writer: &mut Writer<'_>,
-    ) {
-        let payloads: Vec<Payload> = self.formats.iter().map(|format| format.payload).collect();
-        writer.section(&section.media, &section.protocol, &payloads, setup, has_candidates);
-        writer.mid(section);
-        for extension in &self.extensions {
-            writer.line(format_args!("a=extmap:{}", extension.sending()));
+fn is_wanted(extension: &Extension) -> bool {
+    extension.is_received()
+        && match extension.name {
+            Name::TransportCc | Name::AbsSendTime | Name::AudioLevel | Name::VideoOrientation => {
+                true
+            }
+            // SSRCs say which m-line; one layer arrives in each.
+            Name::Mid | Name::Rid | Name::RepairedRid | Name::DependencyDescriptor => false,
         }
-        writer.line(format_args!("a=sendonly"));
-        for format in &self.formats {
-            let codec = format.payload.codec;
-            writer.format(format.payload, &identity(codec, format), format.feedback);
-        }
-        slot.write_streams(payloads.iter().any(|payload| payload.rtx.is_some()), writer);
-    }
 }
 
 /// Rejects m-lines beyond what a subscriber may have.
-fn within_bounds(mut agreed: Vec<Option<Agreed>>) -> Vec<Option<Agreed>> {
+fn bound(agreements: &mut [Option<Agreement>]) {
     let (mut audio, mut video) = (MAX_AUDIO_SLOTS, MAX_VIDEO_SLOTS);
-    for entry in &mut agreed {
-        let left = match entry.as_ref().map(|agreed| agreed.kind) {
+    for agreement in agreements {
+        let left = match agreement.as_ref().map(|agreement| agreement.kind) {
             Some(Kind::Audio) => &mut audio,
             Some(Kind::Video) => &mut video,
             None => continue,
         };
         match left.checked_sub(1) {
             Some(less) => *left = less,
-            None => *entry = None,
+            None => *agreement = None,
         }
     }
-    agreed
 }

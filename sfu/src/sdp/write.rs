@@ -1,6 +1,7 @@
 //! The text of offers and answers.
 
 use super::description::Section;
+use super::transport::Bundle;
 use super::{Feedback, Local};
 use crate::credentials::DtlsRole;
 use crate::format::{Codec, Payload};
@@ -63,17 +64,8 @@ impl<'a> Writer<'a> {
             write!(self.text, " {pt}").expect("a String takes whatever is written");
         }
         self.text.push_str("\r\n");
+        self.transport(setup);
         let local = self.local;
-        self.line(format_args!("c=IN IP4 0.0.0.0"));
-        self.line(format_args!("a=ice-ufrag:{}", local.ice.ufrag));
-        self.line(format_args!("a=ice-pwd:{}", local.ice.pwd));
-        self.line(format_args!("a=fingerprint:{}", local.fingerprint));
-        let setup = match setup {
-            OurSetup::Actpass => "actpass",
-            OurSetup::As(DtlsRole::Server) => "passive",
-            OurSetup::As(DtlsRole::Client) => "active",
-        };
-        self.line(format_args!("a=setup:{setup}"));
         if has_candidates {
             for (index, candidate) in local.candidates.iter().enumerate() {
                 self.line(format_args!(
@@ -90,21 +82,44 @@ impl<'a> Writer<'a> {
         self.line(format_args!("a=rtcp-rsize"));
     }
 
-    /// The m-line of a section that is not used.
-    pub(super) fn rejected(&mut self, section: &Section) {
+    fn transport(&mut self, setup: OurSetup) {
+        let local = self.local;
+        self.line(format_args!("c=IN IP4 0.0.0.0"));
+        self.line(format_args!("a=ice-ufrag:{}", local.ice.ufrag));
+        self.line(format_args!("a=ice-pwd:{}", local.ice.pwd));
+        self.line(format_args!("a=fingerprint:{}", local.fingerprint));
+        let setup = match setup {
+            OurSetup::Actpass => "actpass",
+            OurSetup::As(DtlsRole::Server) => "passive",
+            OurSetup::As(DtlsRole::Client) => "active",
+        };
+        self.line(format_args!("a=setup:{setup}"));
+    }
+
+    /// The m-line of an answer, with its mid.
+    pub(super) fn answered(&mut self, section: &Section, payloads: &[Payload], bundle: &Bundle) {
+        let setup = OurSetup::As(bundle.remote.role);
+        let has_candidates = bundle.has_candidates(section);
+        self.section(&section.media, &section.protocol, payloads, setup, has_candidates);
+        self.mid(section);
+    }
+
+    /// The m-line of a section that is not used. It names the transport all the same: aiortc refuses
+    /// an answer where any m-line does not.
+    pub(super) fn rejected(&mut self, section: &Section, bundle: &Bundle) {
         self.line(format_args!(
             "m={} 0 {} {}",
             section.media,
             section.protocol,
             section.formats.join(" ")
         ));
-        self.line(format_args!("c=IN IP4 0.0.0.0"));
+        self.transport(OurSetup::As(bundle.remote.role));
         self.mid(section);
         self.line(format_args!("a=inactive"));
     }
 
     /// `a=mid`, where the offer has one.
-    pub(super) fn mid(&mut self, section: &Section) {
+    fn mid(&mut self, section: &Section) {
         if section.has_mid {
             self.line(format_args!("a=mid:{}", section.mid));
         }
