@@ -1,0 +1,113 @@
+//! Replays the fuzzers' corpus through the functions that they call.
+
+// The fuzz targets call this crate by the name that the workspace gives it.
+extern crate veche_sfu as sfu;
+
+#[path = "../../fuzz/entries.rs"]
+mod entries;
+
+use std::path::Path;
+
+/// Runs every file of one target; there must be `at_least` that many, so that a moved folder is noticed.
+fn replay(target: &str, at_least: usize, run: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
+    let mut count = 0;
+    for entry in std::fs::read_dir(&folder).expect("the corpus is committed") {
+        let path = entry.expect("a readable folder").path();
+        let input = std::fs::read(&path).expect("a readable file");
+        if let Err(panic) = std::panic::catch_unwind(|| run(&input)) {
+            eprintln!("input: {}", path.display());
+            std::panic::resume_unwind(panic);
+        }
+        // What arrives over UDP may also be cut anywhere.
+        for length in 0..input.len().min(512) {
+            run(&input[..length]);
+        }
+        count += 1;
+    }
+    assert!(count >= at_least, "{count} files in {}", folder.display());
+}
+
+#[test]
+fn every_rtp_packet_of_the_corpus_is_read_or_refused() {
+    replay("rtp", 8, entries::rtp);
+}
+
+#[test]
+fn every_rtcp_packet_of_the_corpus_is_read_or_refused() {
+    replay("rtcp", 8, entries::rtcp);
+}
+
+#[test]
+fn every_stream_of_the_corpus_keeps_its_numbers() {
+    replay("stream", 4, entries::stream);
+}
+
+#[test]
+fn every_sdp_of_the_corpus_is_answered_or_refused() {
+    replay("sdp", 8, entries::sdp);
+}
+
+#[test]
+fn every_stun_message_of_the_corpus_is_read_or_refused() {
+    replay("stun", 6, entries::stun);
+}
+
+/// The seeds must reach the code behind the parser, or the fuzzers start from nothing.
+#[test]
+fn the_offers_of_real_clients_are_answered() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/sdp");
+    let ice = sfu::credentials::IceCredentials { ufrag: "ufrag".into(), pwd: "p".repeat(22) };
+    let fingerprint = sfu::credentials::Fingerprint::of(
+        sfu::credentials::FingerprintHash::Sha256,
+        b"certificate",
+    );
+    let local = sfu::sdp::Local {
+        ice: &ice,
+        fingerprint: &fingerprint,
+        candidates: &[([127, 0, 0, 1], 10_000).into()],
+        session_id: 1,
+        session_version: 1,
+    };
+    let mut next = 0;
+    let mut ssrcs = || {
+        next += 1;
+        next
+    };
+    for client in ["chromium", "firefox", "aiortc", "gstreamer", "ffmpeg"] {
+        let mut offers = 0;
+        for entry in std::fs::read_dir(&folder).expect("the corpus is committed") {
+            let path = entry.expect("a readable folder").path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if !(name.starts_with(client) && name.ends_with("-offer")) {
+                continue;
+            }
+            let offer = std::fs::read_to_string(&path).unwrap();
+            if name.contains("watch") || name.contains("whep") {
+                let answer = sfu::sdp::answer_watch(&offer, &local, &mut ssrcs);
+                assert_eq!(answer.expect(&name).slots.len(), 2, "{name}");
+            } else {
+                let answer = sfu::sdp::answer_publish(&offer, &local).expect(&name);
+                assert!(answer.sections.iter().any(|section| section.is_active), "{name}");
+            }
+            offers += 1;
+        }
+        assert!(offers > 0, "no offer of {client}");
+    }
+}
+
+#[test]
+fn the_checks_of_real_clients_are_believed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/stun");
+    let key = sfu::transport::stun::IntegrityKey::new(entries::STUN_PASSWORD);
+    for (name, is_authentic) in [
+        ("chromium-request-nominating", true),
+        ("firefox-request", true),
+        ("request-with-a-wrong-password", false),
+        ("request-without-integrity", false),
+    ] {
+        let bytes = std::fs::read(folder.join(name)).unwrap();
+        let message = sfu::transport::stun::Message::parse(&bytes).expect(name);
+        assert_eq!(message.is_authentic(&key), is_authentic, "{name}");
+    }
+}
