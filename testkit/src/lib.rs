@@ -3,11 +3,19 @@
 //! it in benchmarks; the server must never depend on it.
 
 pub mod api;
+pub mod description;
 pub mod http;
+pub mod link;
+pub mod person;
+pub mod publisher;
 pub mod socket;
+pub mod subscriber;
 
 pub use api::Api;
+pub use person::Person;
+pub use publisher::{Publication, Publisher};
 pub use socket::RoomSocket;
+pub use subscriber::{Received, Subscriber};
 
 use protocol::ErrorCode;
 

@@ -1,0 +1,266 @@
+//! One transport from the client's end: a UDP socket, connectivity checks, DTLS and SRTP.
+
+use crate::Error;
+use crate::description::Description;
+use rand::random;
+use sfu::CloseReason;
+use sfu::credentials::{DtlsRole, IceCredentials, RemoteParameters};
+use sfu::transport::client::ConnectivityChecks;
+use sfu::transport::stun::{TransactionId, is_stun};
+use sfu::transport::{Arrival, Identity, Transport, TransportEvent};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::{Duration, Instant};
+
+/// What browsers do.
+const CHECK_EVERY: Duration = Duration::from_millis(2_500);
+/// Until the first check is answered.
+const FIRST_CHECKS_EVERY: Duration = Duration::from_millis(50);
+/// Longer than any handshake over loopback takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// What a subscriber of many streams may find waiting when its thread was away.
+const RECEIVE_BUFFER: usize = 4 << 20;
+
+/// A decrypted arrival.
+#[derive(Debug)]
+pub enum Packet<'a> {
+    /// RTP.
+    Rtp(&'a mut [u8]),
+    /// A compound of RTCP.
+    Rtcp(&'a [u8]),
+}
+
+/// The credentials of a transport before the server knows it.
+pub struct Local {
+    /// Certificate.
+    pub identity: Identity,
+    /// ICE credentials.
+    pub ice: IceCredentials,
+}
+
+impl Local {
+    /// Fresh ones.
+    pub fn generate() -> Self {
+        let identity = Identity::generate().expect("P-256 keys can be made");
+        Self::with_identity(identity)
+    }
+
+    /// Fresh ICE credentials beside a certificate that is shared: many clients start faster so.
+    pub fn with_identity(identity: Identity) -> Self {
+        let ufrag = format!("{:08x}", random::<u32>());
+        let pwd = format!("{:016x}{:016x}", random::<u64>(), random::<u64>());
+        Self { identity, ice: IceCredentials { ufrag, pwd } }
+    }
+
+    /// The lines of an m-line that tell the server of them.
+    pub fn lines(&self, setup: &str) -> String {
+        format!(
+            "a=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=fingerprint:{}\r\na=setup:{setup}\r\n",
+            self.ice.ufrag,
+            self.ice.pwd,
+            self.identity.fingerprint()
+        )
+    }
+}
+
+/// A transport to the server.
+pub struct Link {
+    socket: UdpSocket,
+    server: SocketAddr,
+    transport: Transport,
+    checks: ConnectivityChecks,
+    next_check: Instant,
+    is_answered: bool,
+    closed: Option<CloseReason>,
+    buffer: Vec<u8>,
+}
+
+impl Link {
+    /// A transport that begins with its first [`Link::drive`].
+    pub fn new(local: &Local, remote: RemoteParameters, server: SocketAddr) -> Result<Self, Error> {
+        let now = Instant::now();
+        let checks = ConnectivityChecks::new(&local.ice, &remote.ice, random());
+        let mut transport =
+            Transport::new(&local.identity, local.ice.clone(), DtlsRole::Client, now);
+        transport.set_remote(now, remote);
+        Ok(Self {
+            socket: bind()?,
+            server,
+            transport,
+            checks,
+            next_check: now,
+            is_answered: false,
+            closed: None,
+            buffer: vec![0; 2_048],
+        })
+    }
+
+    /// To the nearest candidate of a description.
+    pub fn to(local: &Local, description: &Description) -> Result<Self, Error> {
+        Self::new(local, description.remote.clone(), description.nearest())
+    }
+
+    /// Reads everything that waits and does what is due; decrypted packets go to `each`.
+    pub fn drive(&mut self, each: &mut dyn FnMut(Packet<'_>)) -> Result<(), Error> {
+        loop {
+            let (length, from) = match self.socket.recv_from(&mut self.buffer) {
+                Ok(received) => received,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+                // An ICMP answer to what we sent: the server is not there (yet, or any more).
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let now = Instant::now();
+            let datagram = &mut self.buffer[..length];
+            if is_stun(datagram) {
+                if self.checks.answer(datagram).is_some() {
+                    self.is_answered = true;
+                    self.transport.accept(now, from);
+                }
+                continue;
+            }
+            match self.transport.receive(now, from, datagram) {
+                Arrival::Rtp(packet) => each(Packet::Rtp(packet)),
+                Arrival::Rtcp(packet) => each(Packet::Rtcp(packet)),
+                Arrival::Nothing => {}
+            }
+        }
+        self.tick(Instant::now())
+    }
+
+    /// Does what is due without reading.
+    pub fn tick(&mut self, now: Instant) -> Result<(), Error> {
+        if now >= self.next_check && self.closed.is_none() {
+            let pause = if self.is_answered { CHECK_EVERY } else { FIRST_CHECKS_EVERY };
+            self.next_check = now + pause;
+            self.check(true)?;
+        }
+        if self.transport.poll_timeout().is_some_and(|at| at <= now) {
+            self.transport.handle_timeout(now);
+        }
+        while let Some((to, datagram)) = self.transport.poll_transmit() {
+            self.send_raw_to(&datagram, to)?;
+        }
+        while let Some(event) = self.transport.poll_event() {
+            match event {
+                TransportEvent::Closed(reason) => self.closed = Some(reason),
+                TransportEvent::Connected
+                | TransportEvent::AddressAccepted(_)
+                | TransportEvent::AddressForgotten(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Blocks until media can flow; what arrives meanwhile is dropped.
+    pub fn connect(&mut self) -> Result<(), Error> {
+        let end = Instant::now() + PATIENCE;
+        while !self.is_connected() {
+            if let Some(reason) = self.closed {
+                return Err(Error::Answer(format!("the transport closed: {}", reason.as_str())));
+            }
+            if Instant::now() > end {
+                return Err(Error::Timeout("the DTLS handshake"));
+            }
+            self.drive(&mut |_| {})?;
+            self.wait(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    /// Sleeps until something arrives, or at most so long.
+    pub fn wait(&self, longest: Duration) {
+        let mut poll =
+            libc::pollfd { fd: self.socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one valid pollfd that outlives the call.
+        unsafe { libc::poll(&raw mut poll, 1, longest.as_millis() as libc::c_int) };
+    }
+
+    /// Sends a connectivity check now.
+    pub fn check(&mut self, nominates: bool) -> Result<(), Error> {
+        let request = self.checks.request(TransactionId(random()), nominates);
+        self.send_raw(&request)
+    }
+
+    /// Encrypts and sends a packet whose header has `header_len` bytes; `index` counts on where its
+    /// sequence number wraps. The packet's buffer is left encrypted.
+    pub fn send_rtp(
+        &mut self,
+        packet: &mut Vec<u8>,
+        header_len: usize,
+        index: u64,
+    ) -> Result<(), Error> {
+        self.transport.seal_rtp(packet, 0, header_len, index);
+        self.send_raw(packet)
+    }
+
+    /// Encrypts and sends a compound.
+    pub fn send_rtcp(&mut self, compound: &mut Vec<u8>) -> Result<(), Error> {
+        self.transport.seal_rtcp(compound, 0);
+        self.send_raw(compound)
+    }
+
+    /// Sends a datagram as it is.
+    pub fn send_raw(&mut self, datagram: &[u8]) -> Result<(), Error> {
+        self.send_raw_to(datagram, self.server)
+    }
+
+    /// Goes on from another port, as behind a NAT that forgot the old one. The old socket is closed.
+    pub fn rebind(&mut self) -> Result<(), Error> {
+        self.socket = bind()?;
+        Ok(())
+    }
+
+    /// Says goodbye.
+    pub fn close(&mut self) -> Result<(), Error> {
+        self.transport.close();
+        self.tick(Instant::now())
+    }
+
+    /// Whether media can flow.
+    pub fn is_connected(&self) -> bool {
+        self.transport.is_connected()
+    }
+
+    /// Why it ended, once it has.
+    pub fn closed(&self) -> Option<CloseReason> {
+        self.closed
+    }
+
+    /// The socket, for a poll over many links.
+    pub fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+
+    /// Where the server is.
+    pub fn server(&self) -> SocketAddr {
+        self.server
+    }
+
+    fn send_raw_to(&self, datagram: &[u8], to: SocketAddr) -> Result<(), Error> {
+        if datagram.is_empty() {
+            return Ok(());
+        }
+        match self.socket.send_to(datagram, to) {
+            // A full buffer or a port that nobody holds loses the packet, as any network may.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::WouldBlock | std::io::ErrorKind::ConnectionRefused
+                ) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+            Ok(_) => Ok(()),
+        }
+    }
+}
+
+fn bind() -> Result<UdpSocket, Error> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    socket.set_nonblocking(true)?;
+    // More than the limit allows is cut to the limit: good enough for tests.
+    socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER)?;
+    Ok(socket)
+}
