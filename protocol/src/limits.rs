@@ -40,6 +40,22 @@ pub const SOCKET_PER_SECOND: u32 = 20;
 pub const CHAT_BURST: u32 = 10;
 /// Chat messages a participant may send per second, lasting.
 pub const CHAT_PER_SECOND: u32 = 2;
+/// Changes of mutes and typing a participant may show to everybody in a burst.
+pub const SIGNAL_BURST: u32 = 20;
+/// Changes of mutes and typing a participant may show to everybody per second, lasting.
+pub const SIGNAL_PER_SECOND: u32 = 5;
+/// Newest chat messages in `state.snapshot`; older ones come over REST.
+pub const MAX_CHAT_HISTORY: usize = 50;
+/// Characters of a client's own name of an RTCPeerConnection.
+pub const MAX_PC_CHARS: usize = 64;
+/// Characters of a `mid`.
+pub const MAX_MID_CHARS: usize = 32;
+/// Characters of a request's `id`, when it is a string.
+pub const MAX_REQUEST_ID_CHARS: usize = 64;
+/// Negotiations of one transport that may wait for the media plane.
+pub const MAX_PENDING_NEGOTIATIONS: usize = 8;
+/// WHEP viewers of a room.
+pub const MAX_WATCHERS: usize = 1_000;
 /// Messages waiting for a slow socket. A socket behind by more is closed, never the room.
 pub const OUTBOX_MESSAGES: usize = 1_024;
 /// Bytes waiting for a slow socket.
@@ -54,5 +70,15 @@ pub const RECONNECTING_AFTER: Duration = Duration::from_secs(10);
 pub const LEFT_AFTER: Duration = Duration::from_secs(25);
 /// Server's ping on the socket.
 pub const PING_EVERY: Duration = Duration::from_secs(5);
+/// A socket that says nothing, not even `pong`, for this long is over.
+pub const SOCKET_SILENT_AFTER: Duration = Duration::from_secs(10);
+/// How long the media plane may take to answer an SDP.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How long a WHEP viewer may take from the SDP answer to the first packet.
+pub const CONNECT_WITHIN: Duration = Duration::from_secs(30);
+/// Tickets of one user that may wait to be used; an older one ends when there is one more.
+pub const MAX_TICKETS_PER_USER: usize = 8;
+/// Tickets of all users that may wait to be used.
+pub const MAX_TICKETS: usize = 20_000;
 /// How long a ticket for the socket is good.
 pub const TICKET_TTL: Duration = Duration::from_secs(30);

@@ -191,6 +191,14 @@ pub enum ServerMessage {
 
 /// Close codes of the socket (RFC 6455 §7.4.2, private range).
 pub mod close {
+    /// You left.
+    pub const DONE: u16 = 1000;
+    /// The frame is not text in UTF-8.
+    pub const NOT_TEXT: u16 = 1007;
+    /// The frame is too large.
+    pub const TOO_LARGE: u16 = 1009;
+    /// Not now: the `error` before says why.
+    pub const TRY_LATER: u16 = 1013;
     /// Too slow: the outbox is full. Come back and resume.
     pub const TOO_SLOW: u16 = 4001;
     /// Another socket took this participant over.

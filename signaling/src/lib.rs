@@ -3,6 +3,7 @@
 //! know about RTP, files or threads.
 
 mod app;
+mod bucket;
 mod clock;
 mod extract;
 mod identity;
@@ -10,6 +11,8 @@ mod keys;
 mod limits;
 mod passwords;
 mod rest;
+mod resume;
+pub mod room;
 pub mod settings;
 
 pub use app::ApiError;

@@ -4,6 +4,7 @@
 //! The store reads no clock and makes no ids; both come in as arguments.
 
 mod error;
+mod events;
 mod members;
 mod migrations;
 mod pool;
@@ -16,6 +17,7 @@ mod url;
 mod users;
 
 pub use error::Error;
+pub use events::{Fact, NewEvent, NewMessage, RoomLog, Stored};
 pub use pool::Store;
 pub use rooms::{NewRoom, Room, RoomChange, RoomCreated};
 pub use sessions::{NewSession, Rotated};

@@ -7,6 +7,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "identity", include_str!("../../migrations/0001_identity.sql")),
     (2, "rooms", include_str!("../../migrations/0002_rooms.sql")),
+    (3, "events", include_str!("../../migrations/0003_events.sql")),
 ];
 
 pub(crate) fn migrator() -> Migrator {

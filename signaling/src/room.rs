@@ -1,0 +1,268 @@
+//! A live room as a state machine: who is here, what they say, which transport is whose.
+//!
+//! Time, ids and what the store said are arguments; what shall happen comes back as [`Effect`]s, to be run in
+//! order. It must never know about sockets, tasks, clocks or SQL.
+//!
+//! What is stored changes nothing here until it is: a join, a leave or a line of chat first becomes
+//! [`Effect::Persist`], and only [`Input::Stored`] makes it true and tells the others. So memory never runs
+//! ahead of the store, and nothing has to be taken back.
+
+mod chat;
+mod doors;
+mod input;
+mod liveness;
+mod media;
+mod membership;
+#[cfg(test)]
+mod stage;
+#[cfg(test)]
+mod tests;
+
+pub use input::{
+    Cause, Door, DoorKind, DoorRequest, Draft, Effect, Input, JoinRequest, Refusal, SocketId,
+    Verdict,
+};
+
+use crate::bucket::Bucket;
+use crate::resume::ResumeKey;
+use doors::OpenDoor;
+use media::Peer;
+use membership::{Joining, Person};
+use protocol::limits::{MAX_CHAT_HISTORY, MAX_PARTICIPANTS};
+use protocol::room::{ChatMessage, Participant, RoomState};
+use protocol::{ClientMessage, ErrorCode, ParticipantId, RoomId, ServerMessage, UserId};
+use serde_json::Value;
+use sfu::PeerId;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Instant;
+
+/// A room while people are in it.
+pub struct Room {
+    id: RoomId,
+    resume: ResumeKey,
+    capacity: usize,
+    next_seq: i64,
+    state: RoomState,
+    history: VecDeque<ChatMessage>,
+    /// Everybody whose joining is stored and whose leaving is not.
+    people: BTreeMap<ParticipantId, Person>,
+    /// Those whose joining is being stored.
+    joining: BTreeMap<ParticipantId, Joining>,
+    /// Sockets of `people` and of `joining`.
+    sockets: BTreeMap<SocketId, ParticipantId>,
+    /// Transports that sockets asked for.
+    peers: BTreeMap<PeerId, Peer>,
+    /// Transports that WHIP and WHEP asked for.
+    doors: BTreeMap<PeerId, OpenDoor>,
+    next_peer: u64,
+    speakers: Vec<ParticipantId>,
+    chat_buckets: HashMap<UserId, Bucket>,
+    is_closed: bool,
+}
+
+impl Room {
+    /// A room that nobody is in. `index` is its own in this process and becomes the upper half of its
+    /// [`PeerId`]s; `next_seq` and `history` are as stored.
+    pub fn new(
+        id: RoomId,
+        index: u32,
+        resume: ResumeKey,
+        next_seq: i64,
+        history: Vec<ChatMessage>,
+    ) -> Self {
+        Self {
+            id,
+            resume,
+            capacity: MAX_PARTICIPANTS,
+            next_seq,
+            state: RoomState::default(),
+            history: history.into(),
+            people: BTreeMap::new(),
+            joining: BTreeMap::new(),
+            sockets: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            doors: BTreeMap::new(),
+            next_peer: u64::from(index) << PEER_BITS,
+            speakers: Vec::new(),
+            chat_buckets: HashMap::new(),
+            is_closed: false,
+        }
+    }
+
+    /// The index of the room whose transport this is.
+    pub fn index_of(peer: PeerId) -> u32 {
+        u32::try_from(peer.0 >> PEER_BITS).expect("32 bits are left")
+    }
+
+    /// Takes one input and says what shall happen, in order.
+    pub fn apply(&mut self, now: Instant, wall_ms: i64, input: Input) -> Vec<Effect> {
+        let mut out = Effects(Vec::new());
+        let at = Moment { now, wall_ms };
+        match input {
+            Input::Join(join) => self.join(at, *join, &mut out),
+            Input::Request { socket, message, re, id } => {
+                self.request(at, socket, *message, re, id, &mut out);
+            }
+            Input::SocketGone { socket, heard_at } => {
+                self.socket_gone(at, socket, heard_at, &mut out)
+            }
+            Input::Door(request) => self.open_door(at, *request, &mut out),
+            Input::DoorGone { session } => self.close_door(at, &session, &mut out),
+            Input::Media(event) => self.media_event(at, event, &mut out),
+            Input::Stored { draft, verdict } => self.stored(at, *draft, verdict, &mut out),
+            Input::Tick => self.tick(at, &mut out),
+            Input::Close => self.close(&mut out),
+            Input::Suspend { code } => self.suspend(at, code, &mut out),
+        }
+        out.0
+    }
+
+    /// Everybody who is seen in the room, in order of joining.
+    pub fn participants(&self) -> Vec<Participant> {
+        let mut people: Vec<&Person> = self.people.values().collect();
+        people.sort_by_key(|person| person.joined_seq);
+        people.into_iter().map(|person| person.view.clone()).collect()
+    }
+
+    /// How many are seen in the room.
+    pub fn count(&self) -> usize {
+        self.people.len()
+    }
+
+    /// Whether nobody is here, comes, or watches.
+    pub fn is_empty(&self) -> bool {
+        self.people.is_empty() && self.joining.is_empty() && self.doors.is_empty()
+    }
+
+    fn request(
+        &mut self,
+        at: Moment,
+        socket: SocketId,
+        message: ClientMessage,
+        re: Option<Value>,
+        id: protocol::MessageId,
+        out: &mut Effects,
+    ) {
+        let from = self.sockets.get(&socket).copied();
+        let Some(person) = from.and_then(|id| self.people.get_mut(&id)) else { return };
+        if person.leaving.is_some() {
+            return out.refuse(socket, re, ErrorCode::Conflict, "you are leaving");
+        }
+        let from = person.view.id;
+        match message {
+            ClientMessage::Ping => out.send(socket, ServerMessage::Pong { re }),
+            ClientMessage::Leave => {
+                self.leave(at, from, protocol::server::LeaveReason::Left, out);
+            }
+            ClientMessage::MediaSelf { mic_muted, cam_off } => {
+                self.set_own_media(at, from, socket, mic_muted, cam_off, re, out);
+            }
+            ClientMessage::ChatMessage { text, client_id } => {
+                self.chat(at, from, socket, chat::Line { id, text, client_id, re }, out);
+            }
+            ClientMessage::ChatTyping { is_typing } => {
+                self.typing(at, from, socket, is_typing, re, out);
+            }
+            ClientMessage::MediaPublish { pc, sdp, tracks } => {
+                self.publish(at, from, socket, media::Offer { pc, sdp, tracks, re }, out);
+            }
+            ClientMessage::MediaSubscribe { pc, audio_slots, video_slots } => {
+                self.subscribe(
+                    at,
+                    from,
+                    socket,
+                    media::Ask { pc, audio_slots, video_slots, re },
+                    out,
+                );
+            }
+            ClientMessage::MediaAnswer { pc, sdp } => {
+                self.answer(at, from, socket, &pc, sdp, re, out);
+            }
+            ClientMessage::ViewSet(view) => self.set_view(from, socket, view, re, out),
+        }
+    }
+
+    fn stored(&mut self, at: Moment, draft: Draft, verdict: Verdict, out: &mut Effects) {
+        if let Verdict::Stored(store::Stored::New { seq }) = verdict {
+            self.next_seq = self.next_seq.max(seq + 1);
+        }
+        match draft.cause {
+            Cause::Join { participant } => self.join_stored(at, participant, verdict, out),
+            Cause::Leave { participant } => self.leave_stored(participant, verdict, out),
+            Cause::Chat { socket, re } => self.chat_stored(socket, re, draft.event, verdict, out),
+        }
+    }
+
+    fn tick(&mut self, at: Moment, out: &mut Effects) {
+        self.watch_silence(at, out);
+        self.retry_leaving(at, out);
+        self.give_up_waiting(at.now, out);
+        self.give_up_doors(at, out);
+        self.chat_buckets.retain(|_, bucket| !bucket.is_full(at.now));
+    }
+
+    fn new_peer(&mut self) -> PeerId {
+        self.next_peer += 1;
+        PeerId(self.next_peer)
+    }
+}
+
+/// Bits of a [`PeerId`] that number the transports of one room. Fewer would run out in a room that lives for
+/// years; more would leave too few for rooms.
+const PEER_BITS: u32 = 32;
+
+/// When something happens: `now` for durations, `wall_ms` for people.
+#[derive(Clone, Copy, Debug)]
+struct Moment {
+    now: Instant,
+    wall_ms: i64,
+}
+
+/// Effects in the order in which they shall run.
+struct Effects(Vec<Effect>);
+
+impl Effects {
+    fn push(&mut self, effect: Effect) {
+        self.0.push(effect);
+    }
+
+    fn send(&mut self, socket: SocketId, message: ServerMessage) {
+        self.0.push(Effect::Send { socket, message: Box::new(message) });
+    }
+
+    fn broadcast(&mut self, message: ServerMessage) {
+        self.0.push(Effect::Broadcast { message: Box::new(message), except: None });
+    }
+
+    fn broadcast_except(&mut self, socket: SocketId, message: ServerMessage) {
+        self.0.push(Effect::Broadcast { message: Box::new(message), except: Some(socket) });
+    }
+
+    fn close(&mut self, socket: SocketId, code: u16) {
+        self.0.push(Effect::Close { socket, code });
+    }
+
+    fn media(&mut self, command: sfu::Command) {
+        self.0.push(Effect::Media(Box::new(command)));
+    }
+
+    fn refuse(
+        &mut self,
+        socket: SocketId,
+        re: Option<Value>,
+        code: ErrorCode,
+        reason: impl Into<String>,
+    ) {
+        self.send(socket, ServerMessage::Error { code, reason: reason.into(), re });
+    }
+}
+
+impl Room {
+    /// Keeps the newest lines for those who join later.
+    fn remember(&mut self, message: ChatMessage) {
+        if self.history.len() == MAX_CHAT_HISTORY {
+            self.history.pop_front();
+        }
+        self.history.push_back(message);
+    }
+}

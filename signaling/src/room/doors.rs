@@ -1,0 +1,245 @@
+//! WHIP and WHEP: a transport without a socket. A publisher is a participant like any other, whose liveness
+//! is that of the media; a viewer is seen by nobody.
+
+use super::input::{Door, DoorKind, DoorRequest, Effect, Refusal};
+use super::membership::{Joining, Via};
+use super::{Effects, Moment, Room};
+use protocol::limits::{ANSWER_WITHIN, CONNECT_WITHIN, MAX_WATCHERS};
+use protocol::room::{MediaState, Participant, Presence};
+use protocol::server::LeaveReason;
+use protocol::{ErrorCode, ParticipantId, Track};
+use sfu::{CloseReason, Command, PeerId, TrackNames};
+use std::time::Instant;
+
+/// A session of WHIP or WHEP.
+pub(super) struct OpenDoor {
+    pub session: String,
+    kind: DoorKind,
+    view: Participant,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The media plane has not answered.
+    Asked { since: Instant },
+    /// Their joining is being stored.
+    Joining,
+    /// The client has its answer.
+    Open { since: Instant, is_connected: bool },
+}
+
+impl OpenDoor {
+    pub(super) fn participant(&self) -> ParticipantId {
+        self.view.id
+    }
+
+    /// Whether it will take a place that it does not hold yet.
+    pub(super) fn will_join(&self) -> bool {
+        self.kind == DoorKind::Publish && matches!(self.state, State::Asked { .. })
+    }
+}
+
+impl Room {
+    /// Whether there is such a session.
+    pub fn has_door(&self, session: &str) -> bool {
+        self.doors.values().any(|door| door.session == session)
+    }
+
+    pub(super) fn open_door(&mut self, at: Moment, request: DoorRequest, out: &mut Effects) {
+        if let Err(refusal) = self.may_open(&request) {
+            let door = Door::Refused(refusal);
+            return out.push(Effect::AnswerDoor { session: request.session, door });
+        }
+        let peer = self.new_peer();
+        let (room, participant) = (self.id, request.participant);
+        out.media(match request.kind {
+            DoorKind::Publish => Command::Publish {
+                peer,
+                room,
+                participant,
+                offer: request.offer,
+                tracks: TrackNames::ByOrder,
+            },
+            DoorKind::Watch { follow } => {
+                Command::Watch { peer, room, participant, offer: request.offer, follow }
+            }
+        });
+        let view = Participant {
+            id: participant,
+            user_id: request.user_id,
+            display_name: request.display_name,
+            role: request.role,
+            presence: Presence::Online,
+            media: MediaState::default(),
+            tracks: Vec::new(),
+            joined_ms: at.wall_ms,
+        };
+        let state = State::Asked { since: at.now };
+        let door = OpenDoor { session: request.session, kind: request.kind, view, state };
+        self.doors.insert(peer, door);
+    }
+
+    fn may_open(&self, request: &DoorRequest) -> Result<(), Refusal> {
+        let refuse = |code, reason: &str| Err(Refusal { code, reason: reason.to_owned() });
+        if self.is_closed {
+            return refuse(ErrorCode::NotFound, "the room is gone");
+        }
+        match request.kind {
+            DoorKind::Publish if !self.has_place() => {
+                refuse(ErrorCode::RoomFull, "the room is full")
+            }
+            DoorKind::Watch { .. } if self.watchers() >= MAX_WATCHERS => {
+                refuse(ErrorCode::RoomFull, "the room has too many viewers")
+            }
+            DoorKind::Watch { follow: Some(id) } if !self.people.contains_key(&id) => {
+                refuse(ErrorCode::NotFound, "there is no such participant in the room")
+            }
+            DoorKind::Publish | DoorKind::Watch { .. } => Ok(()),
+        }
+    }
+
+    fn watchers(&self) -> usize {
+        self.doors.values().filter(|door| door.kind != DoorKind::Publish).count()
+    }
+
+    pub(super) fn door_answered(
+        &mut self,
+        at: Moment,
+        peer: PeerId,
+        sdp: String,
+        out: &mut Effects,
+    ) {
+        let Some(door) = self.doors.get_mut(&peer) else { return };
+        if !matches!(door.state, State::Asked { .. }) {
+            return;
+        }
+        match door.kind {
+            DoorKind::Publish => {
+                door.state = State::Joining;
+                let view = door.view.clone();
+                self.store_joining(at, view, Via::Door { peer, sdp }, out);
+            }
+            DoorKind::Watch { .. } => {
+                door.state = State::Open { since: at.now, is_connected: false };
+                let session = door.session.clone();
+                out.push(Effect::AnswerDoor { session, door: Door::Open(sdp) });
+            }
+        }
+    }
+
+    /// A publisher is a participant now.
+    pub(super) fn door_joined(&mut self, at: Moment, peer: PeerId, sdp: String, out: &mut Effects) {
+        let Some(door) = self.doors.get_mut(&peer) else { return };
+        door.state = State::Open { since: at.now, is_connected: false };
+        let session = door.session.clone();
+        out.push(Effect::AnswerDoor { session, door: Door::Open(sdp) });
+    }
+
+    pub(super) fn door_refused(
+        &mut self,
+        peer: PeerId,
+        code: ErrorCode,
+        reason: String,
+        out: &mut Effects,
+    ) {
+        let Some(door) = self.doors.remove(&peer) else { return };
+        out.media(Command::Leave { room: self.id, participant: door.participant() });
+        let door_answer = Door::Refused(Refusal { code, reason });
+        out.push(Effect::AnswerDoor { session: door.session, door: door_answer });
+    }
+
+    pub(super) fn door_connected(&mut self, peer: PeerId) -> Option<ParticipantId> {
+        let door = self.doors.get_mut(&peer)?;
+        if let State::Open { is_connected, .. } = &mut door.state {
+            *is_connected = true;
+        }
+        Some(door.participant())
+    }
+
+    /// The transport is over, and with it the session.
+    pub(super) fn door_ended(
+        &mut self,
+        at: Moment,
+        peer: PeerId,
+        reason: CloseReason,
+        out: &mut Effects,
+    ) {
+        let Some(door) = self.doors.get(&peer) else { return };
+        if matches!(door.state, State::Asked { .. }) {
+            let reason = reason.as_str().to_owned();
+            return self.door_refused(peer, ErrorCode::Unavailable, reason, out);
+        }
+        let left = match reason {
+            CloseReason::ClosedByPeer | CloseReason::Commanded => LeaveReason::Left,
+            CloseReason::Silent
+            | CloseReason::WrongFingerprint
+            | CloseReason::HandshakeFailed
+            | CloseReason::Fault => LeaveReason::TimedOut,
+        };
+        self.end_door(at, peer, left, out);
+    }
+
+    /// The client deletes its session, or does not wait for it any more.
+    pub(super) fn close_door(&mut self, at: Moment, session: &str, out: &mut Effects) {
+        let peer = self.doors.iter().find(|(_, door)| door.session == session).map(|(id, _)| *id);
+        if let Some(peer) = peer {
+            self.end_door(at, peer, LeaveReason::Left, out);
+        }
+    }
+
+    fn end_door(&mut self, at: Moment, peer: PeerId, reason: LeaveReason, out: &mut Effects) {
+        let Some(door) = self.doors.remove(&peer) else { return };
+        let participant = door.participant();
+        if self.people.contains_key(&participant) {
+            return self.leave(at, participant, reason, out);
+        }
+        if let Some(Joining { is_gone, .. }) = self.joining.get_mut(&participant) {
+            *is_gone = true;
+        }
+        out.media(Command::Leave { room: self.id, participant });
+    }
+
+    pub(super) fn door_tracks(&mut self, id: ParticipantId, tracks: Vec<Track>) {
+        if let Some(door) = self.doors.values_mut().find(|door| door.view.id == id) {
+            door.view.tracks = tracks;
+        }
+    }
+
+    /// Those whom the media plane does not answer get their refusal; viewers who never connect are let go.
+    pub(super) fn give_up_doors(&mut self, at: Moment, out: &mut Effects) {
+        let waited = |since: Instant| at.now.saturating_duration_since(since);
+        let mut unanswered = Vec::new();
+        let mut unconnected = Vec::new();
+        for (peer, door) in &self.doors {
+            match door.state {
+                State::Asked { since } if waited(since) >= ANSWER_WITHIN => unanswered.push(*peer),
+                State::Open { since, is_connected: false }
+                    if door.kind != DoorKind::Publish && waited(since) >= CONNECT_WITHIN =>
+                {
+                    unconnected.push(*peer);
+                }
+                State::Asked { .. } | State::Joining | State::Open { .. } => {}
+            }
+        }
+        for peer in unanswered {
+            let reason = "the media plane did not answer".to_owned();
+            self.door_refused(peer, ErrorCode::Unavailable, reason, out);
+        }
+        for peer in unconnected {
+            self.end_door(at, peer, LeaveReason::TimedOut, out);
+        }
+    }
+
+    pub(super) fn refuse_doors(&mut self, code: ErrorCode, reason: &str, out: &mut Effects) {
+        for door in self.doors.values() {
+            if !matches!(door.state, State::Open { .. }) {
+                let refusal = Refusal { code, reason: reason.to_owned() };
+                out.push(Effect::AnswerDoor {
+                    session: door.session.clone(),
+                    door: Door::Refused(refusal),
+                });
+            }
+        }
+    }
+}

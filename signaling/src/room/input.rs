@@ -1,0 +1,214 @@
+//! What goes into a room and what comes out.
+
+use protocol::room::{Role, Room as RoomView};
+use protocol::{ClientMessage, ErrorCode, MessageId, ParticipantId, ServerMessage, UserId};
+use serde_json::Value;
+use sfu::Command;
+use std::time::Instant;
+use store::{NewEvent, Stored};
+
+/// One WebSocket; never used twice in a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SocketId(pub u64);
+
+/// Everything that can happen to a room.
+#[derive(Debug)]
+pub enum Input {
+    /// A socket wants in.
+    Join(Box<JoinRequest>),
+    /// Somebody asks for something.
+    Request {
+        /// Over which socket.
+        socket: SocketId,
+        /// What.
+        message: Box<ClientMessage>,
+        /// The request's own id, handed back in the answer.
+        re: Option<Value>,
+        /// A fresh id, for the case that the message is stored.
+        id: MessageId,
+    },
+    /// A socket is over.
+    SocketGone {
+        /// Which.
+        socket: SocketId,
+        /// When it was last heard.
+        heard_at: Instant,
+    },
+    /// WHIP or WHEP wants in.
+    Door(Box<DoorRequest>),
+    /// A session of WHIP or WHEP was deleted, or nobody waits for its answer.
+    DoorGone {
+        /// Which.
+        session: String,
+    },
+    /// The media plane says.
+    Media(sfu::Event),
+    /// The store has taken a draft, or has not.
+    Stored {
+        /// What it was.
+        draft: Box<Draft>,
+        /// What became of it.
+        verdict: Verdict,
+    },
+    /// Time passes. Wanted once a second.
+    Tick,
+    /// The room is deleted.
+    Close,
+    /// The process stops: every socket is closed with this code and everybody has left.
+    Suspend {
+        /// Close code.
+        code: u16,
+    },
+}
+
+/// A socket wants in. Who it is has been checked already.
+#[derive(Clone, Debug)]
+pub struct JoinRequest {
+    /// The socket.
+    pub socket: SocketId,
+    /// A fresh id, in case this becomes a new participant.
+    pub participant: ParticipantId,
+    /// Identity.
+    pub user_id: UserId,
+    /// Name to show.
+    pub display_name: String,
+    /// Role in the room, as stored.
+    pub role: Role,
+    /// The room as this person may see it.
+    pub room: RoomView,
+    /// The room's topic, as stored.
+    pub topic: String,
+    /// Whom to take over, if they are still here and of the same identity.
+    pub resume: Option<ParticipantId>,
+}
+
+/// WHIP or WHEP wants in. Who it is has been checked already.
+#[derive(Clone, Debug)]
+pub struct DoorRequest {
+    /// A fresh secret that names the session in `Location`.
+    pub session: String,
+    /// A fresh id.
+    pub participant: ParticipantId,
+    /// Identity.
+    pub user_id: UserId,
+    /// Name to show.
+    pub display_name: String,
+    /// Role in the room, as stored.
+    pub role: Role,
+    /// SDP of the offer.
+    pub offer: String,
+    /// Which of the two.
+    pub kind: DoorKind,
+}
+
+/// Publish or watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DoorKind {
+    /// WHIP.
+    Publish,
+    /// WHEP.
+    Watch {
+        /// Whom to show; the active speaker when absent.
+        follow: Option<ParticipantId>,
+    },
+}
+
+/// What became of a [`DoorRequest`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// It is open; here is the SDP answer.
+    Open(String),
+    /// It stays shut.
+    Refused(Refusal),
+}
+
+/// Why something did not happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// For programs.
+    pub code: ErrorCode,
+    /// For people.
+    pub reason: String,
+}
+
+/// Something that becomes true when it is stored.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// What is stored.
+    pub event: NewEvent,
+    /// What to do then.
+    pub cause: Cause,
+}
+
+/// Why something is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cause {
+    /// Somebody comes.
+    Join {
+        /// Who.
+        participant: ParticipantId,
+    },
+    /// Somebody goes.
+    Leave {
+        /// Who.
+        participant: ParticipantId,
+    },
+    /// Somebody wrote.
+    Chat {
+        /// Over which socket.
+        socket: SocketId,
+        /// The request to answer.
+        re: Option<Value>,
+    },
+}
+
+/// What the store said of a draft.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// It is stored, or was already.
+    Stored(Stored),
+    /// It could not be stored.
+    Failed,
+}
+
+/// Something that shall happen.
+#[derive(Debug)]
+pub enum Effect {
+    /// Store this, then say so by [`Input::Stored`]. What follows in the list waits for it.
+    Persist(Box<Draft>),
+    /// Tell one socket.
+    Send {
+        /// Which.
+        socket: SocketId,
+        /// What.
+        message: Box<ServerMessage>,
+    },
+    /// Tell all admitted sockets.
+    Broadcast {
+        /// What.
+        message: Box<ServerMessage>,
+        /// All but this one.
+        except: Option<SocketId>,
+    },
+    /// From now on this socket hears broadcasts.
+    Admit {
+        /// Which.
+        socket: SocketId,
+    },
+    /// Close a socket after what it was told so far.
+    Close {
+        /// Which.
+        socket: SocketId,
+        /// WebSocket close code.
+        code: u16,
+    },
+    /// Tell the media plane.
+    Media(Box<Command>),
+    /// Answer a WHIP or WHEP request.
+    AnswerDoor {
+        /// Which.
+        session: String,
+        /// How.
+        door: Door,
+    },
+}

@@ -1,0 +1,333 @@
+//! Coming and going: joins, takeovers, leaves, and the ends of sockets.
+
+use super::input::{Cause, Door, Draft, Effect, JoinRequest, Refusal, SocketId, Verdict};
+use super::{Effects, Moment, Room};
+use crate::bucket::{Bucket, Rate};
+use protocol::limits::{SIGNAL_BURST, SIGNAL_PER_SECOND};
+use protocol::room::{MediaState, Participant, Presence, Room as RoomView};
+use protocol::server::{LeaveReason, close};
+use protocol::{ErrorCode, ParticipantId, ServerMessage};
+use sfu::{Command, PeerId};
+use std::time::Instant;
+use store::{Fact, NewEvent, Stored};
+
+/// Somebody who is in the room.
+pub(super) struct Person {
+    /// As others see them.
+    pub view: Participant,
+    /// Number of the event of their joining: the order of people.
+    pub joined_seq: i64,
+    /// Their socket, while there is one.
+    pub socket: Option<SocketId>,
+    /// Whether a transport of theirs is heard.
+    pub is_media_alive: bool,
+    /// When anything of theirs was last heard; counts while neither socket nor media is there.
+    pub heard_at: Instant,
+    /// Once they go.
+    pub leaving: Option<Leaving>,
+    /// Bounds what they show to everybody.
+    pub signals: Bucket,
+}
+
+/// Somebody who goes; true for others when it is stored.
+#[derive(Clone, Copy)]
+pub(super) struct Leaving {
+    pub reason: LeaveReason,
+    /// Whether the store is asked now; else the next tick asks again.
+    pub is_storing: bool,
+}
+
+/// Somebody whose joining is being stored.
+pub(super) struct Joining {
+    pub view: Participant,
+    pub via: Via,
+    /// Whether they are gone again already.
+    pub is_gone: bool,
+}
+
+/// The door through which somebody comes.
+pub(super) enum Via {
+    /// The room's socket.
+    Socket { socket: SocketId, room: Box<RoomView> },
+    /// WHIP, with the SDP answer that the encoder waits for.
+    Door { peer: PeerId, sdp: String },
+}
+
+impl Room {
+    pub(super) fn join(&mut self, at: Moment, join: JoinRequest, out: &mut Effects) {
+        if self.is_closed {
+            return out.close(join.socket, close::ROOM_CLOSED);
+        }
+        self.state.topic.clone_from(&join.topic);
+        let taken_over = join.resume.filter(|id| {
+            self.people
+                .get(id)
+                .is_some_and(|p| p.view.user_id == join.user_id && p.leaving.is_none())
+        });
+        if let Some(id) = taken_over {
+            return self.take_over(at, id, join, out);
+        }
+        if !self.has_place() {
+            out.refuse(join.socket, None, ErrorCode::RoomFull, "the room is full");
+            return out.close(join.socket, close::TRY_LATER);
+        }
+        let view = Participant {
+            id: join.participant,
+            user_id: join.user_id,
+            display_name: join.display_name,
+            role: join.role,
+            presence: Presence::Online,
+            media: MediaState::default(),
+            tracks: Vec::new(),
+            joined_ms: at.wall_ms,
+        };
+        self.sockets.insert(join.socket, view.id);
+        let via = Via::Socket { socket: join.socket, room: Box::new(join.room) };
+        self.store_joining(at, view, via, out);
+    }
+
+    /// Whether one more may come.
+    pub(super) fn has_place(&self) -> bool {
+        let knocking = self.doors.values().filter(|door| door.will_join()).count();
+        self.people.len() + self.joining.len() + knocking < self.capacity
+    }
+
+    pub(super) fn store_joining(
+        &mut self,
+        at: Moment,
+        view: Participant,
+        via: Via,
+        out: &mut Effects,
+    ) {
+        let participant = view.id;
+        let event = NewEvent { at_ms: at.wall_ms, fact: Fact::Joined(view.clone()) };
+        self.joining.insert(participant, Joining { view, via, is_gone: false });
+        out.push(Effect::Persist(Box::new(Draft { event, cause: Cause::Join { participant } })));
+    }
+
+    pub(super) fn join_stored(
+        &mut self,
+        at: Moment,
+        id: ParticipantId,
+        verdict: Verdict,
+        out: &mut Effects,
+    ) {
+        let Some(joining) = self.joining.remove(&id) else { return };
+        let Verdict::Stored(Stored::New { seq }) = verdict else {
+            return self.join_failed(joining, out);
+        };
+        let socket = match &joining.via {
+            Via::Socket { socket, .. } if !joining.is_gone => Some(*socket),
+            _ => None,
+        };
+        let rate = Rate { burst: SIGNAL_BURST, per_second: SIGNAL_PER_SECOND };
+        let person = Person {
+            view: joining.view,
+            joined_seq: seq,
+            socket,
+            is_media_alive: false,
+            heard_at: at.now,
+            leaving: None,
+            signals: Bucket::new(rate, at.now),
+        };
+        out.broadcast(ServerMessage::MemberJoined { participant: person.view.clone(), seq });
+        self.people.insert(id, person);
+        if joining.is_gone {
+            // They never learnt how to come back, so nobody needs to wait for them.
+            return self.leave(at, id, LeaveReason::Left, out);
+        }
+        match joining.via {
+            Via::Socket { socket, room } => self.welcome(id, socket, *room, false, out),
+            Via::Door { peer, sdp } => self.door_joined(at, peer, sdp, out),
+        }
+    }
+
+    fn join_failed(&mut self, joining: Joining, out: &mut Effects) {
+        let reason = "joining could not be stored; try again";
+        match joining.via {
+            Via::Socket { socket, .. } => {
+                self.sockets.remove(&socket);
+                if !joining.is_gone {
+                    out.refuse(socket, None, ErrorCode::Unavailable, reason);
+                    out.close(socket, close::TRY_LATER);
+                }
+            }
+            Via::Door { peer, .. } => {
+                if let Some(door) = self.doors.remove(&peer) {
+                    let refusal =
+                        Refusal { code: ErrorCode::Unavailable, reason: reason.to_owned() };
+                    out.push(Effect::AnswerDoor {
+                        session: door.session,
+                        door: Door::Refused(refusal),
+                    });
+                }
+                out.media(Command::Leave { room: self.id, participant: joining.view.id });
+            }
+        }
+    }
+
+    fn take_over(&mut self, at: Moment, id: ParticipantId, join: JoinRequest, out: &mut Effects) {
+        let Some(person) = self.people.get_mut(&id) else { return };
+        if let Some(old) = person.socket.replace(join.socket) {
+            self.sockets.remove(&old);
+            out.close(old, close::REPLACED);
+        }
+        person.heard_at = at.now;
+        self.sockets.insert(join.socket, id);
+        self.revive(id, out);
+        self.forget_answers(id);
+        self.welcome(id, join.socket, join.room, true, out);
+        self.show_slots(id, join.socket, out);
+    }
+
+    /// The first three messages, and from then on everything that others hear.
+    fn welcome(
+        &self,
+        id: ParticipantId,
+        socket: SocketId,
+        mut room: RoomView,
+        resumed: bool,
+        out: &mut Effects,
+    ) {
+        let Some(person) = self.people.get(&id) else { return };
+        room.participants = u32::try_from(self.count()).unwrap_or(u32::MAX);
+        room.role = Some(person.view.role);
+        out.send(
+            socket,
+            ServerMessage::Joined {
+                participant_id: id,
+                user_id: person.view.user_id,
+                role: person.view.role,
+                room,
+                resume: self.resume.secret(self.id, id),
+                resumed,
+            },
+        );
+        out.send(
+            socket,
+            ServerMessage::StateSnapshot {
+                state: self.state.clone(),
+                participants: self.participants(),
+                messages: self.history.iter().cloned().collect(),
+                speakers: self.speakers.clone(),
+            },
+        );
+        out.send(socket, ServerMessage::SyncInfo { next_seq: self.next_seq });
+        out.push(Effect::Admit { socket });
+    }
+
+    /// Somebody goes. Their media ends whatever the store says; the others hear of it once it is stored.
+    pub(super) fn leave(
+        &mut self,
+        at: Moment,
+        id: ParticipantId,
+        reason: LeaveReason,
+        out: &mut Effects,
+    ) {
+        let Some(person) = self.people.get_mut(&id) else { return };
+        if person.leaving.is_some() {
+            return;
+        }
+        person.leaving = Some(Leaving { reason, is_storing: true });
+        out.push(leave_draft(at, person, reason));
+        out.media(Command::Leave { room: self.id, participant: id });
+        self.peers.retain(|_, peer| peer.participant != id);
+        self.doors.retain(|_, door| door.participant() != id);
+    }
+
+    /// Asks the store again for those whose leaving it did not take.
+    pub(super) fn retry_leaving(&mut self, at: Moment, out: &mut Effects) {
+        for person in self.people.values_mut() {
+            let Some(leaving) = person.leaving.as_mut().filter(|leaving| !leaving.is_storing)
+            else {
+                continue;
+            };
+            leaving.is_storing = true;
+            let reason = leaving.reason;
+            out.push(leave_draft(at, person, reason));
+        }
+    }
+
+    pub(super) fn leave_stored(&mut self, id: ParticipantId, verdict: Verdict, out: &mut Effects) {
+        let Some(person) = self.people.get_mut(&id) else { return };
+        let Some(leaving) = person.leaving.as_mut() else { return };
+        let reason = leaving.reason;
+        if let Some(socket) = person.socket.take() {
+            self.sockets.remove(&socket);
+            out.close(socket, close_code(reason));
+        }
+        let Verdict::Stored(Stored::New { seq }) = verdict else {
+            leaving.is_storing = false;
+            return;
+        };
+        self.people.remove(&id);
+        self.speakers.retain(|speaker| *speaker != id);
+        out.broadcast(ServerMessage::MemberLeft { participant_id: id, reason, seq });
+    }
+
+    pub(super) fn socket_gone(
+        &mut self,
+        at: Moment,
+        socket: SocketId,
+        heard_at: Instant,
+        out: &mut Effects,
+    ) {
+        let Some(id) = self.sockets.remove(&socket) else { return };
+        if let Some(joining) = self.joining.get_mut(&id) {
+            joining.is_gone = true;
+        }
+        if let Some(person) = self.people.get_mut(&id) {
+            person.socket = None;
+            person.heard_at = person.heard_at.max(heard_at.min(at.now));
+            self.watch_silence_of(id, at, out);
+        }
+    }
+
+    /// The room is deleted: everybody is out, and the store has forgotten the room with its events.
+    pub(super) fn close(&mut self, out: &mut Effects) {
+        self.is_closed = true;
+        for socket in std::mem::take(&mut self.sockets).into_keys() {
+            out.close(socket, close::ROOM_CLOSED);
+        }
+        self.refuse_doors(ErrorCode::NotFound, "the room is gone", out);
+        self.people.clear();
+        self.joining.clear();
+        self.peers.clear();
+        self.doors.clear();
+        self.speakers.clear();
+        out.media(Command::CloseRoom { room: self.id });
+    }
+
+    /// The process stops. Who comes back afterwards is somebody new, so that no leave is ever missing.
+    pub(super) fn suspend(&mut self, at: Moment, code: u16, out: &mut Effects) {
+        for socket in std::mem::take(&mut self.sockets).into_keys() {
+            out.close(socket, code);
+        }
+        self.refuse_doors(ErrorCode::Unavailable, "the server stops", out);
+        for joining in self.joining.values_mut() {
+            joining.is_gone = true;
+        }
+        for id in self.people.keys().copied().collect::<Vec<_>>() {
+            if let Some(person) = self.people.get_mut(&id) {
+                person.socket = None;
+            }
+            self.leave(at, id, LeaveReason::TimedOut, out);
+        }
+        self.doors.clear();
+    }
+}
+
+fn leave_draft(at: Moment, person: &Person, reason: LeaveReason) -> Effect {
+    let participant = person.view.id;
+    let fact = Fact::Left { participant_id: participant, user_id: person.view.user_id, reason };
+    let event = NewEvent { at_ms: at.wall_ms, fact };
+    Effect::Persist(Box::new(Draft { event, cause: Cause::Leave { participant } }))
+}
+
+fn close_code(reason: LeaveReason) -> u16 {
+    match reason {
+        LeaveReason::Left | LeaveReason::TimedOut => close::DONE,
+        LeaveReason::RoomClosed => close::ROOM_CLOSED,
+        LeaveReason::Kicked => close::KICKED,
+    }
+}

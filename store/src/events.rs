@@ -1,0 +1,448 @@
+//! The log of a room: joins, leaves and chat, each with the room's next number, given in the transaction
+//! that stores it.
+
+use crate::error::Error;
+use crate::pool::Store;
+use crate::row::{number, optional_text, parsed, text};
+use protocol::rest::MessagePage;
+use protocol::room::{ChatMessage, Participant};
+use protocol::server::LeaveReason;
+use protocol::{MessageId, ParticipantId, RoomId, UserId};
+use serde_json::json;
+use sqlx::any::AnyRow;
+use sqlx::{Any, Transaction};
+
+/// Something that shall be stored with the room's next number.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewEvent {
+    /// When it happened, milliseconds since 1970.
+    pub at_ms: i64,
+    /// What.
+    pub fact: Fact,
+}
+
+/// What a room remembers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fact {
+    /// Somebody came.
+    Joined(Participant),
+    /// Somebody went.
+    Left {
+        /// Who.
+        participant_id: ParticipantId,
+        /// The identity behind them.
+        user_id: UserId,
+        /// Why.
+        reason: LeaveReason,
+    },
+    /// Somebody wrote.
+    Chat(NewMessage),
+}
+
+/// A line of chat that has no number yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewMessage {
+    /// A fresh id.
+    pub id: MessageId,
+    /// Who writes.
+    pub user_id: UserId,
+    /// Their name now.
+    pub display_name: String,
+    /// The text.
+    pub text: String,
+    /// The author's own id of it: the same once more in the room is the same message.
+    pub client_id: Option<String>,
+}
+
+/// What became of a [`NewEvent`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stored {
+    /// It has this number now.
+    New {
+        /// The room's number of it.
+        seq: i64,
+    },
+    /// A chat message with the author's `client_id` was there; this is it.
+    Already(ChatMessage),
+}
+
+/// What a room needs to know when it opens.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RoomLog {
+    /// Number that the next event gets.
+    pub next_seq: i64,
+    /// Newest chat messages, oldest first.
+    pub messages: Vec<ChatMessage>,
+    /// Who had joined and not left when the process that held the room ended.
+    pub abandoned: Vec<(ParticipantId, UserId)>,
+}
+
+impl Store {
+    /// Stores events of a room in this order and in one transaction: all or none. Fails when the room is gone.
+    pub async fn append_events(
+        &self,
+        room: RoomId,
+        events: &[NewEvent],
+    ) -> Result<Vec<Stored>, Error> {
+        let mut transaction = self.begin().await?;
+        let row = sqlx::query(
+            "SELECT COALESCE(MAX(seq), 0) + 1 AS next_seq FROM events WHERE room_id = $1",
+        )
+        .bind(room.to_string())
+        .fetch_one(&mut *transaction)
+        .await?;
+        let mut seq = number(&row, "next_seq")?;
+        let mut stored = Vec::with_capacity(events.len());
+        for event in events {
+            if let Fact::Chat(message) = &event.fact
+                && let Some(message) = already_there(&mut transaction, room, message).await?
+            {
+                stored.push(Stored::Already(message));
+                continue;
+            }
+            append(&mut transaction, room, seq, event).await?;
+            stored.push(Stored::New { seq });
+            seq += 1;
+        }
+        transaction.commit().await?;
+        Ok(stored)
+    }
+
+    /// What a room needs to know when it opens, with so many of its newest messages.
+    pub async fn room_log(&self, room: RoomId, messages: u32) -> Result<RoomLog, Error> {
+        let row = sqlx::query(
+            "SELECT COALESCE(MAX(seq), 0) + 1 AS next_seq FROM events WHERE room_id = $1",
+        )
+        .bind(room.to_string())
+        .fetch_one(&self.reader)
+        .await?;
+        let abandoned = sqlx::query(
+            "SELECT participant_id, user_id FROM presences WHERE room_id = $1 ORDER BY joined_ms, participant_id",
+        )
+        .bind(room.to_string())
+        .fetch_all(&self.reader)
+        .await?;
+        Ok(RoomLog {
+            next_seq: number(&row, "next_seq")?,
+            messages: self.newest_messages(room, None, messages).await?.messages,
+            abandoned: abandoned
+                .iter()
+                .map(|row| Ok((parsed(row, "participant_id")?, parsed(row, "user_id")?)))
+                .collect::<Result<_, Error>>()?,
+        })
+    }
+
+    /// A page of chat, oldest first: the newest messages, or those just before one of them. `None` when there
+    /// is no such message in the room.
+    pub async fn messages(
+        &self,
+        room: RoomId,
+        before: Option<MessageId>,
+        limit: u32,
+    ) -> Result<Option<MessagePage>, Error> {
+        let before_seq = match before {
+            None => None,
+            Some(id) => {
+                let row = sqlx::query("SELECT seq FROM messages WHERE id = $1 AND room_id = $2")
+                    .bind(id.to_string())
+                    .bind(room.to_string())
+                    .fetch_optional(&self.reader)
+                    .await?;
+                let Some(row) = row else { return Ok(None) };
+                Some(number(&row, "seq")?)
+            }
+        };
+        self.newest_messages(room, before_seq, limit).await.map(Some)
+    }
+
+    async fn newest_messages(
+        &self,
+        room: RoomId,
+        before_seq: Option<i64>,
+        limit: u32,
+    ) -> Result<MessagePage, Error> {
+        // One more than asked for tells whether there are older ones.
+        let rows = sqlx::query(
+            "SELECT id, seq, user_id, display_name, text, sent_ms, client_id FROM messages \
+             WHERE room_id = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3",
+        )
+        .bind(room.to_string())
+        .bind(before_seq.unwrap_or(i64::MAX))
+        .bind(i64::from(limit) + 1)
+        .fetch_all(&self.reader)
+        .await?;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let has_more = rows.len() > limit;
+        let newest = rows.iter().take(limit).rev();
+        Ok(MessagePage { messages: newest.map(message_of).collect::<Result<_, _>>()?, has_more })
+    }
+}
+
+async fn already_there(
+    transaction: &mut Transaction<'static, Any>,
+    room: RoomId,
+    new: &NewMessage,
+) -> Result<Option<ChatMessage>, Error> {
+    let Some(client_id) = &new.client_id else { return Ok(None) };
+    let row = sqlx::query(
+        "SELECT id, seq, user_id, display_name, text, sent_ms, client_id FROM messages \
+         WHERE room_id = $1 AND user_id = $2 AND client_id = $3",
+    )
+    .bind(room.to_string())
+    .bind(new.user_id.to_string())
+    .bind(client_id)
+    .fetch_optional(&mut **transaction)
+    .await?;
+    row.as_ref().map(message_of).transpose()
+}
+
+async fn append(
+    transaction: &mut Transaction<'static, Any>,
+    room: RoomId,
+    seq: i64,
+    event: &NewEvent,
+) -> Result<(), Error> {
+    let (kind, user_id, participant_id, body) = match &event.fact {
+        Fact::Joined(participant) => {
+            let body = json!({ "participant": participant }).to_string();
+            ("member.joined", participant.user_id, Some(participant.id), Some(body))
+        }
+        Fact::Left { participant_id, user_id, reason } => {
+            let body = json!({ "reason": reason }).to_string();
+            ("member.left", *user_id, Some(*participant_id), Some(body))
+        }
+        Fact::Chat(message) => ("chat.message", message.user_id, None, None),
+    };
+    sqlx::query(
+        "INSERT INTO events (room_id, seq, at_ms, kind, user_id, participant_id, body) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(room.to_string())
+    .bind(seq)
+    .bind(event.at_ms)
+    .bind(kind)
+    .bind(user_id.to_string())
+    .bind(participant_id.map(|id| id.to_string()))
+    .bind(body)
+    .execute(&mut **transaction)
+    .await?;
+    match &event.fact {
+        Fact::Joined(participant) => {
+            sqlx::query(
+                "INSERT INTO presences (participant_id, room_id, user_id, joined_ms) \
+                 VALUES ($1, $2, $3, $4)",
+            )
+            .bind(participant.id.to_string())
+            .bind(room.to_string())
+            .bind(participant.user_id.to_string())
+            .bind(event.at_ms)
+            .execute(&mut **transaction)
+            .await?;
+        }
+        Fact::Left { participant_id, .. } => {
+            sqlx::query("DELETE FROM presences WHERE participant_id = $1")
+                .bind(participant_id.to_string())
+                .execute(&mut **transaction)
+                .await?;
+        }
+        Fact::Chat(message) => {
+            sqlx::query(
+                "INSERT INTO messages \
+                 (id, room_id, seq, user_id, display_name, text, sent_ms, client_id) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            )
+            .bind(message.id.to_string())
+            .bind(room.to_string())
+            .bind(seq)
+            .bind(message.user_id.to_string())
+            .bind(&message.display_name)
+            .bind(&message.text)
+            .bind(event.at_ms)
+            .bind(message.client_id.as_deref())
+            .execute(&mut **transaction)
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+fn message_of(row: &AnyRow) -> Result<ChatMessage, Error> {
+    Ok(ChatMessage {
+        id: parsed(row, "id")?,
+        seq: number(row, "seq")?,
+        user_id: parsed(row, "user_id")?,
+        display_name: text(row, "display_name")?,
+        text: text(row, "text")?,
+        sent_ms: number(row, "sent_ms")?,
+        client_id: optional_text(row, "client_id")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TestDatabase;
+    use crate::{NewRoom, RoomCreated};
+    use protocol::room::{MediaState, Presence, Role};
+    use uuid::Uuid;
+
+    async fn room(store: &Store, n: u128) -> RoomId {
+        let owner = UserId(Uuid::from_u128(n));
+        store.create_guest(owner, "Anna", 0).await.expect("a guest");
+        let id = RoomId(Uuid::from_u128(1_000 + n));
+        let new = NewRoom {
+            id,
+            slug: format!("room-{n}"),
+            name: "Room".into(),
+            owner_id: owner,
+            invite_key_hash: None,
+            invite_code_hash: format!("hash {n}"),
+            invite_code_sealed: "sealed".into(),
+        };
+        assert!(matches!(store.create_room(&new, 0).await, Ok(RoomCreated::Yes(_))));
+        id
+    }
+
+    fn chat(id: u128, text: &str, client_id: Option<&str>) -> NewEvent {
+        let message = NewMessage {
+            id: MessageId(Uuid::from_u128(id)),
+            user_id: UserId(Uuid::from_u128(1)),
+            display_name: "Анна".into(),
+            text: text.into(),
+            client_id: client_id.map(str::to_owned),
+        };
+        NewEvent { at_ms: 5, fact: Fact::Chat(message) }
+    }
+
+    fn joined(id: u128) -> NewEvent {
+        let participant = Participant {
+            id: ParticipantId(Uuid::from_u128(id)),
+            user_id: UserId(Uuid::from_u128(1)),
+            display_name: "Анна".into(),
+            role: Role::Member,
+            presence: Presence::Online,
+            media: MediaState::default(),
+            tracks: Vec::new(),
+            joined_ms: 5,
+        };
+        NewEvent { at_ms: 5, fact: Fact::Joined(participant) }
+    }
+
+    fn left(id: u128) -> NewEvent {
+        let fact = Fact::Left {
+            participant_id: ParticipantId(Uuid::from_u128(id)),
+            user_id: UserId(Uuid::from_u128(1)),
+            reason: LeaveReason::TimedOut,
+        };
+        NewEvent { at_ms: 6, fact }
+    }
+
+    fn seqs(stored: &[Stored]) -> Vec<i64> {
+        stored
+            .iter()
+            .map(|stored| match stored {
+                Stored::New { seq } => *seq,
+                Stored::Already(message) => -message.seq,
+            })
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn each_room_numbers_its_events_from_one_without_gaps() {
+        for database in TestDatabase::all().await {
+            let store = &database.store;
+            let (one, two) = (room(store, 1).await, room(store, 2).await);
+            let stored = store.append_events(one, &[joined(1), chat(2, "a", None)]).await.unwrap();
+            assert_eq!(seqs(&stored), [1, 2], "{}", database.name);
+            let stored = store.append_events(two, &[joined(3)]).await.unwrap();
+            assert_eq!(seqs(&stored), [1]);
+            let stored = store.append_events(one, &[chat(4, "b", None), left(1)]).await.unwrap();
+            assert_eq!(seqs(&stored), [3, 4]);
+            assert_eq!(store.room_log(one, 50).await.unwrap().next_seq, 5);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_same_client_id_is_the_same_message_in_one_batch_and_later() {
+        for database in TestDatabase::all().await {
+            let store = &database.store;
+            let (one, two) = (room(store, 1).await, room(store, 2).await);
+            let batch = [chat(1, "a", Some("c")), chat(2, "a", Some("c")), chat(3, "b", None)];
+            assert_eq!(seqs(&store.append_events(one, &batch).await.unwrap()), [1, -1, 2]);
+            let again = store.append_events(one, &[chat(4, "other", Some("c"))]).await.unwrap();
+            let Stored::Already(message) = &again[0] else { panic!("{again:?}") };
+            assert_eq!((message.id.0.as_u128(), message.text.as_str()), (1, "a"));
+            let elsewhere = store.append_events(two, &[chat(5, "a", Some("c"))]).await.unwrap();
+            assert_eq!(seqs(&elsewhere), [1]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_fails_leaves_nothing_and_uses_no_number() {
+        for database in TestDatabase::all().await {
+            let store = &database.store;
+            let one = room(store, 1).await;
+            store.append_events(one, &[chat(1, "a", None)]).await.unwrap();
+            let twice = [chat(2, "b", None), chat(1, "the same id", None)];
+            assert!(store.append_events(one, &twice).await.is_err());
+            let nowhere = RoomId(Uuid::from_u128(9));
+            assert!(store.append_events(nowhere, &[chat(3, "c", None)]).await.is_err());
+            let log = store.room_log(one, 50).await.unwrap();
+            assert_eq!((log.next_seq, log.messages.len()), (2, 1));
+        }
+    }
+
+    #[tokio::test]
+    async fn history_comes_in_pages_from_the_newest_back() {
+        for database in TestDatabase::all().await {
+            let store = &database.store;
+            let (one, two) = (room(store, 1).await, room(store, 2).await);
+            let lines: Vec<_> = (1..=5).map(|n| chat(n, &format!("{n}"), None)).collect();
+            store.append_events(one, &lines).await.unwrap();
+            store.append_events(two, &[chat(9, "elsewhere", None)]).await.unwrap();
+            let texts = |page: &MessagePage| {
+                page.messages.iter().map(|message| message.text.clone()).collect::<Vec<_>>()
+            };
+            let page = store.messages(one, None, 2).await.unwrap().unwrap();
+            assert_eq!((texts(&page), page.has_more), (vec!["4".into(), "5".into()], true));
+            let before = Some(page.messages[0].id);
+            let page = store.messages(one, before, 3).await.unwrap().unwrap();
+            assert_eq!(
+                (texts(&page), page.has_more),
+                (vec!["1".into(), "2".into(), "3".into()], false)
+            );
+            let foreign = Some(MessageId(Uuid::from_u128(9)));
+            assert_eq!(
+                store.messages(one, foreign, 3).await.unwrap().map(|page| page.has_more),
+                None
+            );
+            let log = store.room_log(one, 4).await.unwrap();
+            assert_eq!(log.messages.len(), 4);
+            assert_eq!(log.messages[3].text, "5");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_joined_and_never_left_is_known_when_the_room_opens() {
+        for database in TestDatabase::all().await {
+            let store = &database.store;
+            let one = room(store, 1).await;
+            store.append_events(one, &[joined(1), joined(2), left(1)]).await.unwrap();
+            let log = store.room_log(one, 1).await.unwrap();
+            let two = (ParticipantId(Uuid::from_u128(2)), UserId(Uuid::from_u128(1)));
+            assert_eq!(log.abandoned, [two], "{}", database.name);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_deleted_room_takes_its_events_and_messages_along() {
+        for database in TestDatabase::all().await {
+            let store = &database.store;
+            let one = room(store, 1).await;
+            store.append_events(one, &[joined(1), chat(2, "a", None)]).await.unwrap();
+            assert!(store.delete_room(one).await.unwrap());
+            let log = store.room_log(one, 50).await.unwrap();
+            assert_eq!(log, RoomLog { next_seq: 1, ..RoomLog::default() });
+        }
+    }
+}
