@@ -46,6 +46,44 @@ impl Codec {
             Kind::Video => 90_000,
         }
     }
+
+    /// Whether a receiver that agreed on `agreed` shows a stream of this codec as well.
+    ///
+    /// Only H264 has such an order: who decodes more of its tools decodes less of them too. Encoders
+    /// are taken at their word, although ffmpeg announces Baseline whatever it encodes.
+    pub fn is_decoded_as(self, agreed: Codec) -> bool {
+        if self == agreed {
+            return true;
+        }
+        match (self, agreed) {
+            (
+                Codec::H264 { profile: sent, mode: sent_mode },
+                Codec::H264 { profile: taken, mode: taken_mode },
+            ) => {
+                let fits = match (h264_rank(sent), h264_rank(taken)) {
+                    (Some(sent), Some(taken)) => sent <= taken,
+                    (_, _) => sent == taken,
+                };
+                fits && sent_mode <= taken_mode
+            }
+            (_, _) => false,
+        }
+    }
+}
+
+/// Profiles of H264 that contain each other, the smallest first; `None` for all others.
+///
+/// What Baseline has beyond Constrained Baseline (slices in any order) no encoder uses.
+fn h264_rank(profile: u16) -> Option<u8> {
+    let [idc, constraints] = profile.to_be_bytes();
+    match idc {
+        0x42 => Some(0),
+        0x4d if constraints & 0x80 != 0 => Some(0),
+        0x58 if constraints & 0xc0 == 0xc0 => Some(0),
+        0x4d => Some(1),
+        0x64 => Some(2),
+        _ => None,
+    }
 }
 
 /// One payload type of an m-line.
@@ -57,6 +95,15 @@ pub struct Payload {
     pub codec: Codec,
     /// Payload type of its retransmissions (RFC 4588).
     pub rtx: Option<u8>,
+}
+
+impl Payload {
+    /// Which of a receiver's payload types carries a stream of that codec: its own, else one
+    /// whose decoder takes it too.
+    pub fn carrying(codec: Codec, agreed: &[Payload]) -> Option<Payload> {
+        let own = agreed.iter().find(|payload| payload.codec == codec);
+        own.or_else(|| agreed.iter().find(|payload| codec.is_decoded_as(payload.codec))).copied()
+    }
 }
 
 /// Ids of the header extensions of an m-line (RFC 8285), 1–14 (15–255 with two-byte headers).
@@ -78,4 +125,57 @@ pub struct Extensions {
     pub video_orientation: Option<u8>,
     /// `https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension`
     pub dependency_descriptor: Option<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn h264(profile: u16, mode: u8) -> Codec {
+        Codec::H264 { profile, mode }
+    }
+
+    #[test]
+    fn a_decoder_of_h264_takes_smaller_profiles() {
+        let (constrained, baseline, main, high) = (0x42e0, 0x4200, 0x4d00, 0x6400);
+        for sent in [constrained, 0x42c0, baseline, 0x4d80, 0x58c0] {
+            for taken in [constrained, baseline, main, high, 0x640c] {
+                assert!(h264(sent, 1).is_decoded_as(h264(taken, 1)), "{sent:x} by {taken:x}");
+            }
+        }
+        assert!(h264(main, 1).is_decoded_as(h264(high, 1)));
+        assert!(!h264(main, 1).is_decoded_as(h264(constrained, 1)));
+        assert!(!h264(high, 1).is_decoded_as(h264(main, 1)));
+        assert!(!h264(0xf400, 1).is_decoded_as(h264(high, 1)), "4:4:4 is another world");
+        assert!(h264(0xf400, 0).is_decoded_as(h264(0xf400, 1)));
+        assert!(h264(main, 0).is_decoded_as(h264(main, 1)), "single units are a part of mode 1");
+        assert!(!h264(main, 1).is_decoded_as(h264(main, 0)));
+    }
+
+    #[test]
+    fn other_codecs_are_taken_as_they_are() {
+        let codecs = [
+            Codec::Opus,
+            Codec::Vp8,
+            Codec::Vp9 { profile: 0 },
+            Codec::Vp9 { profile: 2 },
+            Codec::Av1 { profile: 0 },
+            h264(0x42e0, 1),
+        ];
+        for sent in codecs {
+            for taken in codecs {
+                assert_eq!(sent.is_decoded_as(taken), sent == taken, "{sent:?} {taken:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_stream_goes_out_under_its_own_payload_type_where_there_is_one() {
+        let payload = |pt, codec| Payload { pt, codec, rtx: None };
+        let agreed =
+            [payload(96, Codec::Vp8), payload(104, h264(0x4d00, 1)), payload(106, h264(0x42e0, 1))];
+        assert_eq!(Payload::carrying(h264(0x42e0, 1), &agreed), Some(agreed[2]));
+        assert_eq!(Payload::carrying(h264(0x4200, 1), &agreed), Some(agreed[1]));
+        assert_eq!(Payload::carrying(Codec::Vp9 { profile: 0 }, &agreed), None);
+    }
 }

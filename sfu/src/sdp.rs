@@ -13,6 +13,8 @@ mod description;
 mod extension;
 mod payload;
 mod publish;
+#[cfg(test)]
+mod sample;
 mod streams;
 mod subscribe;
 mod transport;
@@ -90,6 +92,9 @@ pub enum SdpError {
     /// No ICE credentials.
     #[error("the SDP has no usable a=ice-ufrag and a=ice-pwd")]
     NoIce,
+    /// Both ends wait for connectivity checks.
+    #[error("the other end is ICE-lite, as this one is: nobody would send connectivity checks")]
+    BothLite,
     /// None of the codecs can be forwarded.
     #[error(
         "m-line {mid:?} has no codec that is forwarded here: Opus for audio; VP8, VP9, AV1 or H264 for video"

@@ -1,5 +1,7 @@
 //! What real browsers, encoders and players write is understood, and answered so that it fits.
 
+#![expect(clippy::unwrap_used, reason = "clippy knows tests, not their helper functions")]
+
 use proptest::prelude::*;
 use protocol::Kind;
 use rtc_sdp::SessionDescription;

@@ -16,6 +16,8 @@ use std::io::Cursor;
 pub(super) struct Description {
     /// What is said once for all sections.
     pub(super) session: TransportLines,
+    /// Whether the other end sends no connectivity checks.
+    pub(super) is_ice_lite: bool,
     /// Mids of the first BUNDLE group, in its order; `None` where none is said.
     pub(super) bundle: Option<Vec<String>>,
     /// The m-lines in order.
@@ -85,7 +87,8 @@ impl Description {
             }
             sections.push(section);
         }
-        Ok(Self { session, bundle, sections })
+        let is_ice_lite = read.attributes.iter().any(|attribute| attribute.key == "ice-lite");
+        Ok(Self { session, is_ice_lite, bundle, sections })
     }
 }
 
@@ -211,7 +214,7 @@ fn tidy(text: &str) -> Result<String, SdpError> {
     }
     let mut lines =
         text.split('\n').map(str::trim).enumerate().filter(|(_, line)| !line.is_empty());
-    if !lines.next().is_some_and(|(_, line)| line.trim_start_matches('\u{feff}') == "v=0") {
+    if lines.next().is_none_or(|(_, line)| line.trim_start_matches('\u{feff}') != "v=0") {
         return Err(malformed("it does not begin with v=0".into()));
     }
     let mut tidied = String::with_capacity(text.len() + 64);
@@ -256,3 +259,89 @@ const MAX_LINE_BYTES: usize = 4096;
 const MAX_MID_BYTES: usize = 64;
 /// Characters of an explanation that quotes the SDP.
 const MAX_REASON_CHARS: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::offer;
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        Description::read(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn lines_in_any_order_and_of_no_meaning_are_passed_over() {
+        let sloppy = offer()
+            .replace("o=- 1 1 IN IP4 0.0.0.0\n", "")
+            .replace("a=mid:v", "b=TIAS:many\na=mid:v\nc=IN IP4\ni=a title\n\n  a=foo  ")
+            .replace("t=0 0", "c=what ever\nz=1\nt=0\no=obs 99999999999999999999 x")
+            .replace('\n', "\r\n");
+        let read = Description::read(&sloppy).unwrap();
+        assert_eq!(read.bundle, Some(vec!["a".to_owned(), "v".to_owned()]));
+        let mids: Vec<&str> = read.sections.iter().map(|section| section.mid.as_str()).collect();
+        assert_eq!(mids, ["a", "v"]);
+    }
+
+    #[test]
+    fn what_is_no_sdp_is_refused_in_words() {
+        assert_eq!(refusal(""), "the SDP is malformed: it does not begin with v=0");
+        assert_eq!(
+            refusal("{\"sdp\":\"v=0\"}"),
+            "the SDP is malformed: it does not begin with v=0"
+        );
+        let line = |line: &str| refusal(&format!("v=0\r\n{line}\r\n"));
+        assert_eq!(line("hello"), "the SDP is malformed: line 2 is not <letter>=<value>");
+        assert_eq!(line("a=\u{7}"), "the SDP is malformed: line 2 has control characters");
+        assert_eq!(line("m=bücher 9 x 1"), "the SDP is malformed: line 2 is no m-line");
+        for bad in ["m=audio", "m=audio 70000 x 1", "m=audio 9 RTP//SAVPF 1", "m=books 9 x 1"] {
+            assert!(line(bad).starts_with("the SDP is malformed: "), "{bad}");
+        }
+        let long = line(&format!("m=books 9 x {}", "1".repeat(3_000)));
+        assert!(long.len() < 300, "{long}");
+    }
+
+    #[test]
+    fn bounds_are_kept() {
+        let sections = |count: usize| format!("v=0\n{}", "m=audio 9 RTP/SAVPF 0\n".repeat(count));
+        assert_eq!(Description::read(&sections(64)).unwrap().sections.len(), 64);
+        assert_eq!(Description::read(&sections(65)).unwrap_err(), SdpError::TooManySections);
+        let large = "v=0\n".to_owned() + &"a=x\n".repeat(MAX_SDP_BYTES / 4);
+        assert_eq!(Description::read(&large).unwrap_err(), SdpError::TooLarge);
+        let long = format!("v=0\na={}\n", "x".repeat(MAX_LINE_BYTES));
+        assert!(refusal(&long).contains("line 2 is longer than 4096 bytes"));
+    }
+
+    #[test]
+    fn mids_are_made_where_there_are_none_and_must_differ() {
+        let unnamed = offer().replace("a=mid:a\n", "").replace("a=mid:v\n", "");
+        let read = Description::read(&unnamed).unwrap();
+        assert!(read.sections.iter().all(|section| !section.has_mid));
+        assert_eq!([&read.sections[0].mid, &read.sections[1].mid], ["0", "1"]);
+        assert!(refusal(&offer().replace("mid:v", "mid:a")).contains("two m-lines have the mid"));
+        assert!(refusal(&offer().replace("mid:v", "mid:v v")).contains("unusable a=mid"));
+        assert!(refusal(&offer().replace("mid:v", "mid:")).contains("unusable a=mid"));
+    }
+
+    #[test]
+    fn a_section_without_a_direction_has_the_session_s() {
+        let bare = offer().replace("a=sendrecv\n", "");
+        assert!(Description::read(&bare).unwrap().sections[0].sends());
+        let session = bare.replace("t=0 0", "t=0 0\na=recvonly");
+        let read = Description::read(&session).unwrap();
+        assert!(!read.sections[1].sends() && read.sections[1].receives());
+    }
+
+    #[test]
+    fn only_media_over_dtls_is_usable() {
+        for (proto, is_usable) in [
+            ("UDP/TLS/RTP/SAVPF", true),
+            ("UDP/TLS/RTP/SAVP", true),
+            ("RTP/SAVPF", true),
+            ("RTP/AVP", false),
+            ("UDP/DTLS/SCTP", false),
+        ] {
+            let read = Description::read(&offer().replace("UDP/TLS/RTP/SAVPF", proto)).unwrap();
+            assert_eq!(read.sections[0].usable_kind().is_some(), is_usable, "{proto}");
+        }
+    }
+}

@@ -144,3 +144,38 @@ pub(super) fn ids<'a>(extensions: impl IntoIterator<Item = &'a Extension>) -> Ex
     }
     ids
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_and_names_count_once_and_in_bounds() {
+        let mid = Name::Mid.uri();
+        let level = Name::AudioLevel.uri();
+        let values = [
+            format!("0 {mid}"),
+            format!("15 {mid}"),
+            format!("4 {mid}"),
+            format!("5 {mid}"),
+            format!("4 {level}"),
+            format!("6/sendonly {level} vad=on"),
+            "7 urn:unknown".to_owned(),
+            "x".to_owned(),
+        ];
+        let found = Extension::read_all(values.iter().map(String::as_str));
+        let ids = ids(&found);
+        assert_eq!(ids, Extensions { mid: Some(4), audio_level: Some(6), ..Extensions::default() });
+    }
+
+    #[test]
+    fn directions_are_turned_around_in_an_answer() {
+        let read = |value: &str| Extension::read(&format!("{value} {}", Name::Mid.uri())).unwrap();
+        assert!(read("1").is_sent() && read("1").is_received());
+        assert!(read("1/sendonly").is_sent() && !read("1/sendonly").is_received());
+        assert!(!read("1/inactive").is_sent() && !read("1/inactive").is_received());
+        assert!(read("1/sendonly").receiving().starts_with("1/recvonly "));
+        assert!(read("1/recvonly").sending().starts_with("1/sendonly "));
+        assert!(read("1").receiving().starts_with("1 "));
+    }
+}

@@ -196,8 +196,9 @@ fn is_forwarded(codec: Codec) -> bool {
     }
 }
 
+/// Reads a payload type; 64–95 look like RTCP on a shared port (RFC 5761 §4).
 fn payload_type(text: &str) -> Option<u8> {
-    text.parse().ok().filter(|pt| *pt < 128)
+    text.parse().ok().filter(|pt| matches!(pt, 0..64 | 96..128))
 }
 
 /// Reads `<name>/<rate>[/<channels>]`.
@@ -222,3 +223,79 @@ fn parameter<'a>(parameters: &'a [(String, String)], name: &str) -> Option<&'a s
 const H264_BASELINE: u16 = 0x4200;
 /// Parameters kept of one `a=fmtp`. Opus defines eleven, the most of all.
 const MAX_PARAMETERS: usize = 24;
+
+#[cfg(test)]
+mod tests {
+    use super::super::description::Description;
+    use super::*;
+
+    fn formats(media: &str, numbers: &str, lines: &str) -> Vec<Format> {
+        let text = format!("v=0\nm={media} 9 UDP/TLS/RTP/SAVPF {numbers}\n{lines}");
+        let read = Description::read(&text).unwrap();
+        let kind = if media == "audio" { Kind::Audio } else { Kind::Video };
+        Format::read_all(&read.sections[0], kind)
+    }
+
+    fn codecs(media: &str, numbers: &str, lines: &str) -> Vec<Codec> {
+        formats(media, numbers, lines).iter().map(|format| format.payload.codec).collect()
+    }
+
+    #[test]
+    fn parameters_decide_which_codec_a_number_means() {
+        let lines = "a=fmtp:96 packetization-mode=1; profile-level-id=42E01F\na=rtpmap:96 h264/90000\n\
+            a=rtpmap:97 VP9/90000\na=fmtp:97 profile-id=2\na=rtpmap:98 AV1/90000\na=rtpmap:99 H264/90000\n\
+            a=rtpmap:100 VP9/90000\na=fmtp:100 profile-id=1\na=rtpmap:101 H265/90000\n\
+            a=rtpmap:102 H264/90000\na=fmtp:102 profile-level-id=+2e01f\n\
+            a=rtpmap:103 H264/90000\na=fmtp:103 packetization-mode=2\na=rtpmap:104 VP8/8000\n";
+        assert_eq!(
+            codecs("video", "97 96 98 99 100 101 102 103 104 105", lines),
+            [
+                Codec::Vp9 { profile: 2 },
+                Codec::H264 { profile: 0x42e0, mode: 1 },
+                Codec::Av1 { profile: 0 },
+                Codec::H264 { profile: 0x4200, mode: 0 },
+            ]
+        );
+    }
+
+    #[test]
+    fn a_codec_of_the_other_kind_is_no_codec() {
+        assert_eq!(codecs("video", "111", "a=rtpmap:111 opus/48000/2\n"), []);
+        assert_eq!(codecs("audio", "111", "a=rtpmap:111 OPUS/48000\n"), [Codec::Opus]);
+    }
+
+    #[test]
+    fn numbers_that_look_like_rtcp_are_not_taken() {
+        let lines = "a=rtpmap:72 VP8/90000\na=rtpmap:128 VP8/90000\na=rtpmap:35 VP8/90000\n";
+        let found = formats("video", "72 128 35 webrtc-datachannel", lines);
+        assert_eq!(found.iter().map(|format| format.payload.pt).collect::<Vec<_>>(), [35]);
+    }
+
+    #[test]
+    fn retransmissions_belong_to_what_they_name() {
+        let lines = "a=rtpmap:96 VP8/90000\na=rtpmap:97 rtx/90000\na=fmtp:97 apt=96;rtx-time=200\n\
+            a=rtpmap:98 VP9/90000\na=rtpmap:99 rtx/90000\na=fmtp:100 apt=98\n";
+        let found = formats("video", "96 96 97 98 99", lines);
+        assert_eq!(found.iter().map(|f| f.payload.rtx).collect::<Vec<_>>(), [Some(97), None]);
+    }
+
+    #[test]
+    fn feedback_is_read_for_one_and_for_all() {
+        let lines = "a=rtpmap:96 VP8/90000\na=rtpmap:98 VP9/90000\na=rtcp-fb:* nack\n\
+            a=rtcp-fb:96 nack pli\na=rtcp-fb:96 ccm fir\na=rtcp-fb:98 goog-remb\na=rtcp-fb:98 ccm tmmbr\n";
+        let found = formats("video", "96 98", lines);
+        let nack = Feedback { nack: true, ..Feedback::default() };
+        assert_eq!(found[0].feedback, Feedback { pli: true, fir: true, ..nack });
+        assert_eq!(found[1].feedback, Feedback { remb: true, ..nack });
+        let words: Vec<&str> = found[0].feedback.words().collect();
+        assert_eq!(words, ["ccm fir", "nack", "nack pli"]);
+    }
+
+    #[test]
+    fn parameters_are_bounded() {
+        let many = "x=1;".repeat(900);
+        let found =
+            formats("audio", "111", &format!("a=rtpmap:111 opus/48000/2\na=fmtp:111 {many}\n"));
+        assert_eq!(found[0].parameters.len(), MAX_PARAMETERS);
+    }
+}

@@ -150,3 +150,76 @@ fn wishes(format: &Format) -> String {
 /// Where browsers begin to send video, in kbit/s. They begin at 300 otherwise, which is 320 × 180
 /// for the first seconds; more than a slow uplink carries would begin with loss.
 const START_KBPS: u32 = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{Server, offer};
+    use super::*;
+
+    fn answer(offer: &str) -> Result<PublishAnswer, SdpError> {
+        answer_publish(offer, &Server::new().local())
+    }
+
+    #[test]
+    fn an_answer_receives_what_is_sent() {
+        let agreed = answer(&offer()).unwrap();
+        assert_eq!(agreed.sdp.matches("a=recvonly").count(), 2);
+        let reversed = offer().replacen("sendrecv", "recvonly", 1);
+        let agreed = answer(&reversed).unwrap();
+        let active: Vec<bool> = agreed.sections.iter().map(|section| section.is_active).collect();
+        assert_eq!(active, [false, true]);
+        assert_eq!(agreed.sdp.matches("a=inactive").count(), 1);
+    }
+
+    #[test]
+    fn what_the_offer_rejects_stays_rejected() {
+        let agreed = answer(&offer().replace("video 9", "video 0")).unwrap();
+        assert_eq!(agreed.sections.len(), 1);
+        assert!(agreed.sdp.contains("m=video 0 UDP/TLS/RTP/SAVPF 96\r\n"));
+        assert!(agreed.sdp.contains("a=group:BUNDLE a\r\n"));
+    }
+
+    #[test]
+    fn a_sent_codec_that_cannot_be_forwarded_is_named() {
+        let other = offer().replace("VP8", "H265");
+        let error = answer(&other).unwrap_err();
+        assert_eq!(error, SdpError::NoUsableCodec { mid: "v".into() });
+        assert!(error.to_string().contains("VP8, VP9, AV1 or H264"));
+        let unused = other.replace("a=mid:v\na=sendrecv", "a=mid:v\na=inactive");
+        assert_eq!(answer(&unused).unwrap().sections.len(), 1, "what is not sent does not matter");
+    }
+
+    #[test]
+    fn the_order_of_codecs_is_the_sender_s_but_h264_comes_last() {
+        let codecs = "a=rtpmap:97 H264/90000\na=rtpmap:98 VP9/90000\na=rtpmap:96 VP8/90000\n";
+        let text = offer()
+            .replace("SAVPF 96", "SAVPF 97 98 96")
+            .replace("a=rtpmap:96 VP8/90000\n", codecs);
+        let agreed = answer(&text).unwrap();
+        let order: Vec<u8> = agreed.sections[1].payloads.iter().map(|payload| payload.pt).collect();
+        assert_eq!(order, [98, 96, 97]);
+        assert!(agreed.sdp.contains("SAVPF 98 96 97\r\n"));
+    }
+
+    #[test]
+    fn an_offer_without_mids_is_answered_without_them() {
+        let bare = offer().replace("a=mid:a\n", "").replace("a=mid:v\n", "");
+        let agreed = answer(&bare.replace("a=group:BUNDLE a v\n", "")).unwrap();
+        assert_eq!(agreed.sections[1].mid, "1");
+        assert!(!agreed.sdp.contains("a=mid") && !agreed.sdp.contains("a=group"));
+        assert_eq!(agreed.sdp.matches("a=end-of-candidates").count(), 2, "each m-line says where");
+    }
+
+    #[test]
+    fn transport_feedback_needs_its_numbers() {
+        let named = offer().replace("a=rtpmap:96", "a=rtcp-fb:96 transport-cc\na=rtpmap:96");
+        let agreed = answer(&named).unwrap();
+        assert!(!agreed.sections[1].feedback.transport_cc && !agreed.sdp.contains("transport-cc"));
+        let uri = Name::TransportCc.uri();
+        let numbered = named.replace("a=mid:v", &format!("a=mid:v\na=extmap:5 {uri}"));
+        let agreed = answer(&numbered).unwrap();
+        assert_eq!(agreed.sections[1].extensions.transport_cc, Some(5));
+        assert!(agreed.sdp.contains("a=rtcp-fb:96 transport-cc"));
+        assert!(agreed.sdp.contains("a=fmtp:96 x-google-start-bitrate=1000"));
+    }
+}

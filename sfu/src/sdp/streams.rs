@@ -99,3 +99,62 @@ const MAX_RIDS: usize = 8;
 const MAX_RID_BYTES: usize = 16;
 /// Bytes of a CNAME. Browsers use 16 to 38, RTCP can carry 255.
 const MAX_CNAME_BYTES: usize = 255;
+
+#[cfg(test)]
+mod tests {
+    use super::super::description::Description;
+    use super::*;
+
+    fn streams(lines: &str) -> Streams {
+        let text = format!("v=0\nm=video 9 UDP/TLS/RTP/SAVPF 96\n{lines}");
+        Streams::read(&Description::read(&text).unwrap().sections[0])
+    }
+
+    #[test]
+    fn repairs_are_no_primary_streams() {
+        let found = streams(
+            "a=ssrc-group:FID 1 2\na=ssrc-group:FEC-FR 1 3\na=ssrc:1 cname:somebody\na=ssrc:2 cname:x\na=ssrc:3\n",
+        );
+        assert_eq!(found.ssrcs, [1]);
+        assert_eq!(found.rtx_ssrcs, [(1, 2)]);
+        assert_eq!(found.cname.as_deref(), Some("somebody"));
+    }
+
+    #[test]
+    fn groups_alone_name_streams() {
+        let found =
+            streams("a=ssrc-group:SIM 1 2 3\na=ssrc-group:FID 1 11\na=ssrc-group:FID 2 12\n");
+        assert_eq!(found.ssrcs, [1, 2, 3]);
+        assert_eq!(found.rtx_ssrcs, [(1, 11), (2, 12)]);
+    }
+
+    #[test]
+    fn nonsense_names_nothing() {
+        let found = streams(
+            "a=ssrc:0 cname:x\na=ssrc:-1\na=ssrc:4294967296 x\na=ssrc-group:FID 5\na=ssrc-group:FID 6 6\n\
+             a=ssrc-group:FID 7 8 9\na=ssrc-group\na=rid\na=rid:q\na=simulcast\n",
+        );
+        assert_eq!(found, Streams { cname: Some("x".into()), ..Streams::default() });
+    }
+
+    #[test]
+    fn layers_come_in_the_order_of_simulcast() {
+        let rids = "a=rid:f send\na=rid:q send pt=96\na=rid:h send\na=rid:r recv\n";
+        let simulcast = |value: &str| streams(&format!("{rids}a=simulcast:{value}\n")).rids;
+        assert_eq!(simulcast("send q;~h,f;f"), ["q", "h", "f"]);
+        assert_eq!(simulcast("recv r send f;q;f;ghost"), ["f", "q"]);
+        assert_eq!(simulcast("recv r"), [""; 0]);
+        assert_eq!(streams(rids).rids, [""; 0], "rids alone are no simulcast");
+    }
+
+    #[test]
+    fn streams_are_bounded() {
+        let many = (1..100)
+            .map(|ssrc| format!("a=ssrc:{ssrc} cname:x\na=ssrc-group:FID {ssrc} {}\n", ssrc + 500));
+        let found = streams(&many.collect::<String>());
+        assert_eq!((found.ssrcs.len(), found.rtx_ssrcs.len()), (MAX_SSRCS, MAX_SSRCS));
+        let rids: String = (0..100).map(|i| format!("a=rid:{i} send\n")).collect();
+        let all = (0..100).map(|i| i.to_string()).collect::<Vec<_>>().join(";");
+        assert_eq!(streams(&format!("{rids}a=simulcast:send {all}\n")).rids.len(), MAX_RIDS);
+    }
+}

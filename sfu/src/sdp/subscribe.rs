@@ -205,3 +205,112 @@ const EXTENSIONS: [(u8, Name); 4] = [
     (3, Name::TransportCc),
     (4, Name::VideoOrientation),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{Server, TRANSPORT};
+    use super::*;
+    use crate::credentials::DtlsRole;
+    use std::collections::HashMap;
+
+    fn slots() -> Vec<SlotSpec> {
+        let slot = |mid: &str, kind, ssrc| SlotSpec {
+            mid: mid.into(),
+            kind,
+            ssrc,
+            rtx_ssrc: ssrc + 1,
+            stream: "slot-0".into(),
+            cname: "slot-0".into(),
+        };
+        vec![slot("a", Kind::Audio, 10), slot("v", Kind::Video, 20)]
+    }
+
+    /// Answers with the first codec of each slot.
+    fn answer() -> String {
+        let transport = TRANSPORT.replace("actpass", "active");
+        format!(
+            "v=0\na=group:BUNDLE a v\nm=audio 9 UDP/TLS/RTP/SAVPF 111\na=mid:a\na=recvonly\n\
+             a=extmap:1 {}\na=extmap:9 {}\na=rtpmap:111 opus/48000/2\n{transport}\
+             m=video 9 UDP/TLS/RTP/SAVPF 96 97\na=mid:v\na=recvonly\na=rtcp-fb:96 nack\n\
+             a=rtpmap:96 VP8/90000\na=rtpmap:97 rtx/90000\na=fmtp:97 apt=96\n{transport}",
+            Name::AudioLevel.uri(),
+            Name::AbsSendTime.uri(),
+        )
+    }
+
+    #[test]
+    fn an_offer_names_streams_and_numbers_once() {
+        let server = Server::new();
+        let offer = offer_subscribe(&slots(), &server.local());
+        for line in [
+            "a=group:BUNDLE a v",
+            "a=msid:slot-0 slot-0-audio",
+            "a=msid:slot-0 slot-0-video",
+            "a=ssrc:10 cname:slot-0",
+            "a=ssrc-group:FID 20 21",
+            "a=ssrc:21 cname:slot-0",
+            "a=candidate:1 1 udp 2130706431 192.0.2.1 7000 typ host",
+            "a=candidate:2 1 udp 2130706175 2001:db8::1 7000 typ host",
+        ] {
+            assert_eq!(offer.lines().filter(|known| *known == line).count(), 1, "{line}");
+        }
+        assert!(!offer.contains("a=ssrc:11 "), "audio has no retransmissions");
+        let mut meanings: HashMap<u8, Codec> = HashMap::new();
+        for (payload, _) in AUDIO.iter().chain(&VIDEO) {
+            for pt in [Some(payload.pt), payload.rtx].into_iter().flatten() {
+                assert_eq!(meanings.insert(pt, payload.codec), None, "{pt} means one thing");
+                assert!((96..128).contains(&pt), "{pt}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_we_offer_is_read_back_as_what_we_mean() {
+        let server = Server::new();
+        let offer = offer_subscribe(&slots(), &server.local());
+        let description = Description::read(&offer).unwrap();
+        for (section, offered) in description.sections.iter().zip([&AUDIO[..], &VIDEO[..]]) {
+            let kind = section.usable_kind().unwrap();
+            let read = Agreement::of(section, kind, |_| true).unwrap();
+            let meant: Vec<Payload> = offered.iter().map(|(payload, _)| *payload).collect();
+            assert_eq!(read.payloads(), meant);
+            assert_eq!(read.ids().transport_cc, Some(3));
+        }
+    }
+
+    #[test]
+    fn an_answer_says_what_each_slot_takes() {
+        let (remote, sections) = read_answer(&answer(), &slots()).unwrap();
+        assert_eq!(remote.role, DtlsRole::Server);
+        assert!(sections.iter().all(|section| section.accepted));
+        assert_eq!(sections[0].payloads, [AUDIO[0].0]);
+        assert_eq!(sections[0].extensions.audio_level, Some(1));
+        assert_eq!(sections[0].extensions.abs_send_time, None, "not under an id of ours");
+        assert_eq!(sections[1].payloads, [VIDEO[0].0]);
+        assert!(sections[1].feedback.nack && !sections[1].feedback.pli);
+        let passive = answer().replace("active", "passive");
+        assert_eq!(read_answer(&passive, &slots()).unwrap().0.role, DtlsRole::Client);
+    }
+
+    #[test]
+    fn a_slot_that_is_not_taken_carries_nothing() {
+        let accepted = |answer: &str| -> Vec<bool> {
+            let (_, sections) = read_answer(answer, &slots()).unwrap();
+            sections.iter().map(|section| section.accepted).collect()
+        };
+        assert_eq!(accepted(&answer().replace("video 9", "video 0")), [true, false]);
+        assert_eq!(accepted(&answer().replacen("recvonly", "inactive", 1)), [false, true]);
+        assert_eq!(accepted(&answer().replace("VP8", "H265")), [true, false]);
+        let cut = answer();
+        assert_eq!(accepted(&cut[..cut.find("m=video").unwrap()]), [true, false]);
+    }
+
+    #[test]
+    fn an_answer_to_another_offer_is_refused() {
+        let error = |answer: &str| read_answer(answer, &slots()).unwrap_err();
+        let unknown = |mid: &str| SdpError::UnknownMid { mid: mid.into() };
+        assert_eq!(error(&answer().replace("mid:v", "mid:w")), unknown("w"));
+        assert_eq!(error(&format!("{}m=audio 9 RTP/SAVPF 0\n", answer())), unknown("2"));
+        assert_eq!(error(&answer().replace("o 9 UDP", "o 0 UDP")), SdpError::NoMedia);
+    }
+}

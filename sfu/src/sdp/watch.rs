@@ -112,3 +112,49 @@ fn bound(agreements: &mut [Option<Agreement>]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{AUDIO, Server, TRANSPORT, offer};
+    use super::*;
+
+    fn answer(offer: &str) -> Result<WatchAnswer, SdpError> {
+        let mut ssrc = 0;
+        answer_watch(offer, &Server::new().local(), &mut || {
+            ssrc += 1;
+            ssrc
+        })
+    }
+
+    #[test]
+    fn an_answer_sends_where_the_viewer_receives() {
+        let agreed = answer(&offer().replacen("sendrecv", "sendonly", 1)).unwrap();
+        assert_eq!(agreed.slots.len(), 1);
+        assert_eq!((agreed.slots[0].mid.as_str(), agreed.slots[0].kind), ("v", Kind::Video));
+        assert!(agreed.sdp.contains("m=audio 0 ") && agreed.sdp.contains("a=group:BUNDLE v\r\n"));
+        assert_eq!(agreed.sdp.matches("a=sendonly").count(), 1);
+        assert!(!agreed.sdp.contains("FID"), "the viewer has no retransmissions");
+    }
+
+    #[test]
+    fn a_viewer_that_receives_nothing_is_refused() {
+        assert_eq!(answer(&offer().replace("sendrecv", "sendonly")), Err(SdpError::NoMedia));
+        let other = offer().replace("VP8", "H265").replace("opus", "PCMU");
+        assert_eq!(answer(&other), Err(SdpError::NoUsableCodec { mid: "a".into() }));
+    }
+
+    #[test]
+    fn a_viewer_has_no_more_slots_than_a_subscriber() {
+        let mids: Vec<String> = (0..12).map(|index| format!("a{index}")).collect();
+        let sections: String = mids
+            .iter()
+            .map(|mid| AUDIO.replace("mid:a", &format!("mid:{mid}")) + TRANSPORT)
+            .collect();
+        let agreed =
+            answer(&format!("v=0\na=group:BUNDLE {}\n{sections}", mids.join(" "))).unwrap();
+        assert_eq!(agreed.slots.len(), usize::from(MAX_AUDIO_SLOTS));
+        assert_eq!(agreed.sdp.matches("m=audio 0 ").count(), 4);
+        let streams: Vec<&str> = agreed.slots.iter().map(|slot| slot.stream.as_str()).collect();
+        assert_eq!(streams[..3], ["slot-0", "slot-1", "slot-2"]);
+    }
+}
