@@ -198,17 +198,9 @@ impl Slot {
         self.binding.as_ref()
     }
 
-    /// The payload type for a codec: the same codec, or for H264 a profile that the same decoder takes.
+    /// The payload type for a codec: its own, or for H264 one whose decoder takes it too.
     pub fn payload_for(&self, codec: Codec) -> Option<Payload> {
-        let same = |payload: &&Payload| payload.codec == codec;
-        let close = |payload: &&Payload| match (payload.codec, codec) {
-            (Codec::H264 { profile: a, mode: m }, Codec::H264 { profile: b, mode: n }) => {
-                a >> 8 == b >> 8 && m == n
-            }
-            _ => false,
-        };
-        let mut all = self.payloads.iter();
-        all.clone().find(same).or_else(|| all.find(close)).copied()
+        Payload::carrying(codec, &self.payloads)
     }
 
     /// Binds a track; its first packet (video: first keyframe) continues the slot's numbers.
