@@ -272,3 +272,6 @@ const TRANSPORT_CC: u8 = 15;
 const PLI: u8 = 1;
 const FIR: u8 = 4;
 const APPLICATION: u8 = 15;
+
+#[cfg(test)]
+mod tests;

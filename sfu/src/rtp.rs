@@ -212,3 +212,181 @@ const VERSION: u8 = 2;
 const ONE_BYTE_PROFILE: u16 = 0xbede;
 /// The low four bits are "appbits", for the receiver to ignore.
 const TWO_BYTE_PROFILE: u16 = 0x1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    fn fixed(first: u8, tail: &[u8]) -> Vec<u8> {
+        let mut packet = vec![first, 0x80 | 96, 0x12, 0x34, 0, 0, 0, 7, 0xca, 0xfe, 0xba, 0xbe];
+        packet.extend_from_slice(tail);
+        packet
+    }
+
+    /// Every slice that a header hands out lies in the packet, whatever the packet is.
+    fn touch_everything(packet: &[u8]) {
+        let Some(header) = Header::parse(packet) else { return };
+        assert!(header.payload_offset + header.padding <= packet.len());
+        assert_eq!(
+            header.payload(packet).len(),
+            packet.len() - header.payload_offset - header.padding
+        );
+        assert!(header.extensions(packet).count() <= packet.len());
+        for id in 0..=u8::MAX {
+            header.extension(packet, id);
+        }
+        for ends_early in [0, Header::FIXED_LEN, header.payload_offset] {
+            header.payload(&packet[..ends_early.min(packet.len())]);
+            header.extensions(&packet[..ends_early.min(packet.len())]).count();
+        }
+        restore_retransmitted(&mut packet.to_vec(), &header, 96, 1);
+    }
+
+    #[test]
+    fn one_byte_extensions_are_found_between_padding() {
+        // RFC 8285 §4.2: one element of 1 byte, one of 3, padding between and after.
+        let packet = fixed(0x90, &[0xbe, 0xde, 0, 2, 0x10, 0xaa, 0, 0, 0x22, 1, 2, 3, 0xff, 0xee]);
+        let header = Header::parse(&packet).unwrap();
+        assert_eq!(header.extension(&packet, 1), Some(&[0xaa][..]));
+        assert_eq!(header.extension(&packet, 2), Some(&[1, 2, 3][..]));
+        assert_eq!(header.extension(&packet, 0), None);
+        assert_eq!(header.payload(&packet), [0xff, 0xee]);
+        assert!(header.marker);
+        assert_eq!((header.payload_type, header.sequence), (96, 0x1234));
+        assert_eq!((header.timestamp, header.ssrc), (7, 0xcafe_babe));
+    }
+
+    #[test]
+    fn id_15_ends_the_one_byte_form() {
+        let packet = fixed(0x90, &[0xbe, 0xde, 0, 2, 0x10, 0xaa, 0xf0, 1, 0x20, 0xbb, 0, 0]);
+        let header = Header::parse(&packet).unwrap();
+        assert_eq!(header.extensions(&packet).collect::<Vec<_>>(), [(1, &[0xaa][..])]);
+    }
+
+    #[test]
+    fn two_byte_extensions_may_be_empty_and_carry_appbits() {
+        let packet = fixed(0x90, &[0x10, 0x05, 0, 2, 200, 0, 0, 15, 3, 1, 2, 3]);
+        let header = Header::parse(&packet).unwrap();
+        assert_eq!(
+            header.extensions(&packet).collect::<Vec<_>>(),
+            [(200, &[][..]), (15, &[1, 2, 3][..])]
+        );
+    }
+
+    #[test]
+    fn an_unknown_profile_has_no_elements() {
+        let packet = fixed(0x90, &[0xab, 0xac, 0, 1, 0x10, 0xaa, 0, 0, 9]);
+        let header = Header::parse(&packet).unwrap();
+        assert_eq!(header.extensions(&packet).count(), 0);
+        assert_eq!(header.payload(&packet), [9]);
+    }
+
+    #[test]
+    fn padding_is_left_out_and_must_fit() {
+        let packet = fixed(0xa0, &[1, 2, 3, 0, 2]);
+        let header = Header::parse(&packet).unwrap();
+        assert_eq!((header.padding, header.payload(&packet)), (2, &[1, 2, 3][..]));
+        let only_padding = fixed(0xa0, &[0, 0, 3]);
+        assert!(Header::parse(&only_padding).unwrap().payload(&only_padding).is_empty());
+        assert_eq!(Header::parse(&fixed(0xa0, &[1, 2, 6])), None, "more than there is");
+        assert_eq!(Header::parse(&fixed(0xa0, &[1, 2, 0])), None, "not even its own count");
+    }
+
+    #[test]
+    fn other_versions_and_headers_that_do_not_fit_are_refused() {
+        assert!(Header::parse(&fixed(0x80, &[])).is_some());
+        assert_eq!(Header::parse(&fixed(0x40, &[])), None);
+        assert_eq!(Header::parse(&fixed(0x81, &[1, 2, 3])), None, "one CSRC");
+        assert_eq!(Header::parse(&fixed(0x90, &[0xbe, 0xde, 0])), None, "extension head");
+        assert_eq!(Header::parse(&fixed(0x90, &[0xbe, 0xde, 0, 1, 0x10, 1, 0])), None, "extension");
+    }
+
+    #[test]
+    fn a_retransmission_becomes_the_lost_packet() {
+        let mut sent = fixed(0x90, &[0xbe, 0xde, 0, 1, 0x10, 0xaa, 0, 0]);
+        let original = {
+            let mut packet = sent.clone();
+            packet.extend_from_slice(b"frame");
+            packet
+        };
+        sent[1] = 0x80 | 97;
+        sent[2..4].copy_from_slice(&[0x77, 0x77]);
+        sent[8..12].copy_from_slice(&[1, 1, 1, 1]);
+        sent.extend_from_slice(&[0x12, 0x34]);
+        sent.extend_from_slice(b"frame");
+        let header = Header::parse(&sent).unwrap();
+        let restored = restore_retransmitted(&mut sent, &header, 96, 0xcafe_babe).unwrap();
+        assert_eq!(restored, original);
+    }
+
+    #[test]
+    fn a_retransmission_without_payload_is_only_a_probe() {
+        let mut probe = fixed(0xa0, &[0, 0, 0, 4]);
+        let header = Header::parse(&probe).unwrap();
+        assert_eq!(restore_retransmitted(&mut probe, &header, 96, 1), None);
+    }
+
+    prop_compose! {
+        fn elements(max_id: u8, max_len: usize)(
+            ids in proptest::collection::btree_set(1..=max_id, 0..6),
+            contents in vec(vec(any::<u8>(), 1..=max_len), 6),
+        ) -> Vec<(u8, Vec<u8>)> {
+            ids.into_iter().zip(contents).collect()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(
+            marker: bool, payload_type in 0u8..128, sequence: u16, timestamp: u32, ssrc: u32, csrc: u32,
+            elements in prop_oneof![elements(14, 16), elements(255, 255)],
+            before in vec(any::<u8>(), 0..5),
+            payload in vec(any::<u8>(), 0..50),
+        ) {
+            let borrowed: Vec<_> = elements.iter().map(|(id, content)| (*id, &content[..])).collect();
+            let mut out = before.clone();
+            let len = write_header(&mut out, &Outgoing {
+                marker, payload_type, sequence, timestamp, ssrc, csrc, extensions: &borrowed,
+            });
+            prop_assert_eq!(out.len(), before.len() + len);
+            out.extend_from_slice(&payload);
+            let packet = &out[before.len()..];
+            let header = Header::parse(packet).unwrap();
+            prop_assert_eq!(header.payload_offset, len);
+            prop_assert_eq!(len % 4, 0);
+            prop_assert_eq!(header.marker, marker);
+            prop_assert_eq!(header.payload_type, payload_type);
+            prop_assert_eq!(header.sequence, sequence);
+            prop_assert_eq!(header.timestamp, timestamp);
+            prop_assert_eq!(header.ssrc, ssrc);
+            prop_assert_eq!(&packet[12..16], &csrc.to_be_bytes());
+            prop_assert_eq!(header.extensions(packet).collect::<Vec<_>>(), borrowed);
+            prop_assert_eq!(header.payload(packet), &payload[..]);
+            for end in 0..len {
+                prop_assert_eq!(Header::parse(&packet[..end]), None);
+            }
+        }
+
+        #[test]
+        fn garbage_is_read_within_its_bounds(
+            mut packet in vec(any::<u8>(), 0..80),
+            first in prop_oneof![Just(0x90u8), Just(0xb0), Just(0xb3), any::<u8>()],
+            profile in prop_oneof![Just([0xbe, 0xde]), Just([0x10, 0x00])],
+            words in 0u8..12,
+        ) {
+            touch_everything(&packet);
+            if let [begin, .., _, _, _, _] = &mut packet[..] {
+                *begin = first;
+            }
+            if let Some(head) = packet.get_mut(12..16) {
+                head[..2].copy_from_slice(&profile);
+                head[2..].copy_from_slice(&[0, words]);
+            }
+            for end in 0..=packet.len() {
+                touch_everything(&packet[..end]);
+            }
+        }
+    }
+}
