@@ -84,3 +84,66 @@ impl PacketCache {
         sequence != 0 && sequence.saturating_add(self.capacity as u64) > self.highest
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    #[test]
+    fn memory_grows_with_use_and_only_to_its_bound() {
+        let now = Instant::now();
+        let mut cache = PacketCache::new(60);
+        assert_eq!((cache.slots.capacity(), cache.highest()), (0, None));
+        for sequence in 65_536..70_000u64 {
+            assert!(cache.insert(sequence, &[7; PacketCache::MAX_PACKET], now));
+        }
+        assert_eq!(cache.slots.len(), 64);
+        assert!(cache.slots.iter().all(|slot| slot.packet.capacity() <= PacketCache::MAX_PACKET));
+        assert_eq!(cache.highest(), Some(69_999));
+    }
+
+    #[test]
+    fn an_oversized_packet_is_noted_but_not_kept() {
+        let now = Instant::now();
+        let mut cache = PacketCache::new(8);
+        let jumbo = [0; PacketCache::MAX_PACKET + 1];
+        assert!(cache.insert(70_000, &jumbo, now));
+        assert!(!cache.insert(70_000, &jumbo, now));
+        assert_eq!(cache.get(70_000), None);
+        assert_eq!(cache.arrival(70_000), Some(now));
+    }
+
+    proptest! {
+        #[test]
+        fn it_holds_exactly_the_window_and_never_another_packet(
+            capacity in 1usize..40,
+            steps in vec((-50i64..20, vec(any::<u8>(), 1..10)), 1..100),
+        ) {
+            let start = Instant::now();
+            let mut cache = PacketCache::new(capacity);
+            let window = capacity.next_power_of_two() as u64;
+            let mut model = BTreeMap::new();
+            let mut highest = 70_000u64;
+            for (at, (step, packet)) in steps.into_iter().enumerate() {
+                let arrival = start + Duration::from_millis(at as u64);
+                let sequence = highest.saturating_add_signed(step);
+                let is_new = !model.contains_key(&sequence)
+                    && (model.is_empty() || sequence + window > highest);
+                prop_assert_eq!(cache.insert(sequence, &packet, arrival), is_new);
+                if is_new {
+                    highest = if model.is_empty() { sequence } else { highest.max(sequence) };
+                    model.insert(sequence, (packet, arrival));
+                }
+                for sequence in highest.saturating_sub(2 * window + 60)..highest + 60 {
+                    let expected = model.get(&sequence).filter(|_| sequence + window > highest);
+                    prop_assert_eq!(cache.get(sequence), expected.map(|(packet, _)| &packet[..]));
+                    prop_assert_eq!(cache.arrival(sequence), expected.map(|(_, arrival)| *arrival));
+                }
+            }
+        }
+    }
+}

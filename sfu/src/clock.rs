@@ -47,6 +47,7 @@ struct Offset {
     least: [i64; 2],
     window_began: u64,
     observed: u64,
+    late_in_a_row: u8,
 }
 
 impl PublisherClock {
@@ -63,21 +64,19 @@ impl PublisherClock {
             least: [difference; 2],
             window_began: server_ntp,
             observed: server_ntp,
+            late_in_a_row: 0,
         };
         let offset = self.offset.get_or_insert_with(|| fresh.clone());
-        let target = offset.target(server_ntp, difference);
-        let distance = target.wrapping_sub(offset.current);
-        if distance.unsigned_abs() > STEP.unsigned_abs()
-            && difference.abs_diff(offset.current) > STEP.unsigned_abs()
-        {
-            // The publisher set its clock or slept. No relation from before holds.
+        let later = difference.wrapping_sub(offset.current);
+        if later < -STEP || later > STEP && offset.late_in_a_row == LATE_IN_A_ROW {
+            // It came before it was sent, or one after the other is late: the publisher set its
+            // clock. No relation from before holds.
             *offset = fresh;
-            return;
+        } else if later > STEP {
+            offset.late_in_a_row += 1;
+        } else {
+            offset.follow(server_ntp, difference);
         }
-        let elapsed = (server_ntp.wrapping_sub(offset.observed) as i64).clamp(0, SECOND);
-        let most = elapsed / SLEW_DIVISOR;
-        offset.current = offset.current.wrapping_add(distance.clamp(-most, most));
-        offset.observed = server_ntp;
     }
 
     /// A moment of the publisher's clock in the server's.
@@ -92,15 +91,20 @@ impl PublisherClock {
 }
 
 impl Offset {
-    /// The least difference of the last one or two windows: a clock that drifts away is followed
-    /// after that, one burst of delay is not.
-    fn target(&mut self, server_ntp: u64, difference: i64) -> i64 {
+    /// Moves towards the least difference of the last one or two windows: a clock that drifts away
+    /// is followed after that, one burst of delay is not.
+    fn follow(&mut self, server_ntp: u64, difference: i64) {
+        self.late_in_a_row = 0;
         if server_ntp.wrapping_sub(self.window_began) as i64 > WINDOW {
             self.least = [difference, self.least[0]];
             self.window_began = server_ntp;
         }
         self.least[0] = self.least[0].min(difference);
-        self.least[0].min(self.least[1])
+        let distance = self.least[0].min(self.least[1]).wrapping_sub(self.current);
+        let elapsed = (server_ntp.wrapping_sub(self.observed) as i64).clamp(0, SECOND);
+        let most = elapsed / SLEW_DIVISOR;
+        self.current = self.current.wrapping_add(distance.clamp(-most, most));
+        self.observed = server_ntp;
     }
 }
 
@@ -214,14 +218,21 @@ const SECONDS_1900_TO_1970: u64 = 2_208_988_800;
 /// One second in NTP units.
 const SECOND: i64 = 1 << 32;
 
-/// The offset moves by at most 1/1000 of the time: ten times what bad clocks drift, and at most a
-/// millisecond between the reports of a publisher's audio and video. Faster tears them apart,
+/// The offset moves by at most 1/2000 of the time: five times what bad clocks drift, and at most
+/// half a millisecond between the reports of a publisher's audio and video. Faster tears them apart,
 /// slower takes longer to forget a first report that was late.
-const SLEW_DIVISOR: i64 = 1000;
+const SLEW_DIVISOR: i64 = 2000;
 
 /// How long the least difference is remembered, once or twice. Longer follows drift later, shorter
 /// takes a period of congestion for a change of the clock.
 const WINDOW: i64 = 30 * SECOND;
 
-/// A difference beyond this is a clock that was set, not drift or delay.
+/// A difference beyond this is a clock that was set, not drift.
 const STEP: i64 = SECOND;
+
+/// Reports that may come later than `STEP` before it is the clock. Fewer would take a stall of the
+/// network for one, more leaves the recorder wrong for longer.
+const LATE_IN_A_ROW: u8 = 2;
+
+#[cfg(test)]
+mod tests;

@@ -49,3 +49,51 @@ pub fn layer(codec: Codec, payload: &[u8]) -> Layer {
         Codec::Av1 { .. } => av1::layer(payload),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    const ALL: [Codec; 6] = [
+        Codec::Opus,
+        Codec::Red,
+        Codec::Vp8,
+        Codec::Vp9 { profile: 0 },
+        Codec::Av1 { profile: 0 },
+        Codec::H264 { profile: 0x42e0, mode: 1 },
+    ];
+
+    proptest! {
+        #[test]
+        fn garbage_is_read_and_rewritten_within_its_bounds(
+            payload in vec(prop_oneof![any::<u8>(), Just(0xff), Just(0x80), Just(0x18)], 0..64),
+            picture_id_delta: u16,
+            tl0_delta: u8,
+        ) {
+            for end in 0..=payload.len() {
+                let payload = &payload[..end];
+                for codec in ALL {
+                    is_keyframe(codec, payload);
+                    layer(codec, payload);
+                }
+                opus_is_silence(payload);
+                opus::red_primary(payload);
+                let mut rewritten = payload.to_vec();
+                vp8::rewrite(&mut rewritten, picture_id_delta, tl0_delta);
+                vp9::rewrite(&mut rewritten, picture_id_delta, tl0_delta);
+                av1::rewrite_frame_number(&mut rewritten, picture_id_delta);
+                prop_assert_eq!(rewritten.len(), end);
+            }
+        }
+    }
+
+    #[test]
+    fn every_audio_packet_can_be_the_first_and_no_empty_video_packet_can() {
+        for codec in ALL {
+            assert_eq!(is_keyframe(codec, &[]), codec.kind() == protocol::Kind::Audio);
+            assert_eq!(layer(codec, &[]), Layer::default());
+        }
+    }
+}

@@ -105,3 +105,146 @@ const MIN_PAUSE: Duration = Duration::from_millis(20);
 
 /// A bogus round trip time must not stop the asking.
 const MAX_PAUSE: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    const RTT: Duration = Duration::from_millis(40);
+    const MS: Duration = Duration::from_millis(1);
+
+    fn asked(generator: &mut NackGenerator, now: Instant) -> Vec<u16> {
+        let mut out = Vec::new();
+        generator.poll(now, RTT, &mut out);
+        out
+    }
+
+    #[test]
+    fn a_gap_is_asked_for_after_the_reordering_time_and_once_per_round_trip() {
+        let start = Instant::now();
+        let mut generator = NackGenerator::new();
+        assert!(!generator.received(start, 65_534));
+        assert_eq!(generator.next_deadline(), None);
+        assert!(!generator.received(start, 65_538));
+        assert_eq!(generator.next_deadline(), Some(start + REORDERING));
+        assert!(asked(&mut generator, start).is_empty());
+        let first = start + REORDERING;
+        assert_eq!(asked(&mut generator, first), [65_535, 0, 1]);
+        assert!(asked(&mut generator, first + RTT - MS).is_empty());
+        assert!(generator.received(first + MS, 65_536), "recovered");
+        assert!(!generator.received(first + MS, 65_536), "only once");
+        assert_eq!(generator.next_deadline(), Some(first + RTT));
+        assert_eq!(asked(&mut generator, first + RTT), [65_535, 1]);
+    }
+
+    #[test]
+    fn after_ten_tries_a_keyframe_is_needed_instead() {
+        let mut now = Instant::now();
+        let mut generator = NackGenerator::new();
+        generator.received(now, 100);
+        generator.received(now, 102);
+        let mut tries = 0;
+        while let Some(deadline) = generator.next_deadline() {
+            assert!(!generator.take_keyframe_needed());
+            now = deadline;
+            tries += asked(&mut generator, now).len();
+        }
+        assert_eq!(tries, usize::from(MAX_TRIES));
+        assert!(generator.take_keyframe_needed());
+        assert!(!generator.take_keyframe_needed(), "asking clears it");
+    }
+
+    #[test]
+    fn an_outage_is_not_repaired_packet_by_packet() {
+        let now = Instant::now();
+        let mut generator = NackGenerator::new();
+        generator.received(now, 100);
+        generator.received(now, 100 + MAX_MISSING as u64 + 1);
+        assert_eq!(generator.missing(), 0);
+        assert!(generator.take_keyframe_needed());
+        // Nor are many gaps that add up.
+        for sequence in 0..MAX_MISSING as u64 {
+            generator.received(now, 1000 + 2 * sequence);
+            assert!(generator.missing() <= MAX_MISSING);
+        }
+        assert!(generator.take_keyframe_needed());
+    }
+
+    #[test]
+    fn a_round_trip_time_beyond_reason_neither_floods_nor_stops_the_asking() {
+        for (rtt, pause) in [(Duration::ZERO, MIN_PAUSE), (Duration::from_secs(3600), MAX_PAUSE)] {
+            let now = Instant::now();
+            let mut generator = NackGenerator::new();
+            generator.received(now, 100);
+            generator.received(now, 102);
+            let mut out = Vec::new();
+            generator.poll(now + REORDERING, rtt, &mut out);
+            assert_eq!(out, [101]);
+            assert_eq!(generator.next_deadline(), Some(now + REORDERING + pause));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_asks_for_the_missing_only_and_not_too_often(
+            start in 65_536u64..140_000,
+            // Per packet: how far it is delayed (in packets), whether it is lost, time to the next.
+            packets in vec((prop_oneof![8 => Just(0u64), 1 => 1u64..30], 0u8..10, 0u64..12), 2..300),
+        ) {
+            let mut order: Vec<(u64, u64)> = packets.iter().enumerate()
+                .filter(|(_, (_, lost, _))| *lost > 0)
+                .map(|(at, (delay, _, _))| (at as u64 + delay, start + at as u64))
+                .collect();
+            order.sort_by_key(|(when, _)| *when);
+            let mut now = Instant::now();
+            let mut generator = NackGenerator::new();
+            let mut received = BTreeSet::new();
+            let mut all = BTreeSet::new();
+            let first = order.first().map_or(0, |(_, sequence)| *sequence);
+            let mut gave_up = false;
+            let mut asked_at: BTreeMap<u16, Vec<Instant>> = BTreeMap::new();
+            for (at, (_, sequence)) in order.into_iter().enumerate() {
+                let was_missing = generator.missing.iter().any(|missing| missing.sequence == sequence);
+                prop_assert_eq!(generator.received(now, sequence), was_missing);
+                received.insert(sequence as u16);
+                all.insert(sequence);
+                for sequence in asked(&mut generator, now) {
+                    prop_assert!(!received.contains(&sequence), "{} is here", sequence);
+                    asked_at.entry(sequence).or_default().push(now);
+                }
+                prop_assert!(generator.missing() <= MAX_MISSING);
+                let told_of = first..=generator.highest.unwrap();
+                let here = all.range(told_of.clone()).count();
+                if !generator.take_keyframe_needed() && !gave_up {
+                    prop_assert_eq!(here + generator.missing(), told_of.count());
+                } else {
+                    gave_up = true;
+                }
+                now += Duration::from_millis(packets[at].2);
+            }
+            for times in asked_at.values() {
+                prop_assert!(times.len() <= usize::from(MAX_TRIES));
+                prop_assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= RTT));
+            }
+        }
+
+        #[test]
+        fn everything_missing_is_asked_for_in_the_end(lost in proptest::collection::btree_set(1u64..400, 0..100)) {
+            let start = 65_500u64;
+            let mut now = Instant::now();
+            let mut generator = NackGenerator::new();
+            let mut asked_for = BTreeSet::new();
+            for at in (0..=400).filter(|at| !lost.contains(at)) {
+                generator.received(now, start + at);
+                now += MS;
+                asked_for.extend(asked(&mut generator, now));
+            }
+            now += REORDERING;
+            asked_for.extend(asked(&mut generator, now));
+            prop_assert_eq!(asked_for, lost.iter().map(|at| (start + at) as u16).collect::<BTreeSet<_>>());
+        }
+    }
+}

@@ -155,3 +155,151 @@ const MAX_ROUND_TRIP: Duration = Duration::from_secs(10);
 
 /// In 1/65536 s: 1 ms.
 const ROUNDING: i32 = 66;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{WallClock, ntp_duration};
+    use proptest::prelude::*;
+
+    const MS: Duration = Duration::from_millis(1);
+    const BASE: u64 = SequenceUnwrapper::FIRST_CYCLE;
+
+    #[test]
+    fn before_the_first_packet_there_is_nothing_to_report() {
+        assert_eq!(Reception::new(48_000).report(Instant::now(), 1), None);
+    }
+
+    #[test]
+    fn losses_count_per_interval_and_in_all() {
+        let start = Instant::now();
+        let mut reception = Reception::new(90_000);
+        for sequence in (0..100).filter(|sequence| sequence % 4 != 3 || *sequence == 99) {
+            reception.received(start, BASE + sequence, 0);
+        }
+        let block = reception.report(start, 7).unwrap();
+        assert_eq!((block.ssrc, block.highest_sequence), (7, 99));
+        assert_eq!((block.cumulative_lost, block.fraction_lost), (24, (24 * 256 / 100) as u8));
+        for sequence in 100..200 {
+            reception.received(start, BASE + sequence, 0);
+        }
+        let block = reception.report(start, 7).unwrap();
+        assert_eq!((block.cumulative_lost, block.fraction_lost), (24, 0));
+        assert_eq!(reception.report(start, 7).unwrap().fraction_lost, 0, "an empty interval");
+        reception.received(start, BASE + 1200, 0);
+        assert_eq!(reception.report(start, 7).unwrap().fraction_lost, 255);
+    }
+
+    #[test]
+    fn duplicates_may_make_the_loss_negative_and_stragglers_from_before_the_first_count() {
+        let start = Instant::now();
+        let mut reception = Reception::new(90_000);
+        for sequence in [5, 5, 5, 6] {
+            reception.received(start, BASE + sequence, 0);
+        }
+        assert_eq!(reception.report(start, 1).unwrap().cumulative_lost, -2);
+        reception.received(start, BASE + 3, 0);
+        let block = reception.report(start, 1).unwrap();
+        assert_eq!((block.cumulative_lost, block.fraction_lost), (-1, 128));
+    }
+
+    #[test]
+    fn an_even_stream_has_no_jitter_and_an_uneven_one_approaches_its_own() {
+        let start = Instant::now();
+        let mut even = Reception::new(90_000);
+        let mut uneven = Reception::new(90_000);
+        for frame in 0..500u32 {
+            let arrival = start + frame * 40 * MS;
+            let late = if frame % 2 == 0 { Duration::ZERO } else { 10 * MS };
+            // Three packets a frame, spread over it; only the first is measured.
+            for packet in 0..3u32 {
+                let sequence = BASE + u64::from(frame * 3 + packet);
+                even.received(arrival + packet * 5 * MS, sequence, frame * 3600);
+                uneven.received(arrival + late + packet * MS, sequence, frame * 3600);
+            }
+        }
+        assert_eq!(even.report(start, 1).unwrap().jitter, 0);
+        let jitter = uneven.jitter();
+        assert!((9 * MS..11 * MS).contains(&jitter), "{jitter:?}");
+        assert_eq!(
+            u64::from(uneven.report(start, 1).unwrap().jitter) / 90,
+            jitter.as_millis() as u64
+        );
+    }
+
+    #[test]
+    fn a_new_timeline_is_not_jitter() {
+        let start = Instant::now();
+        let mut reception = Reception::new(48_000);
+        reception.received(start, BASE, 0);
+        reception.received(start + 20 * MS, BASE + 1, 0x7fff_0000);
+        reception.received(start + 40 * MS, BASE + 2, 0x7fff_0000 + 960);
+        assert_eq!(reception.report(start, 1).unwrap().jitter, 0);
+    }
+
+    #[test]
+    fn the_wrap_of_sequence_numbers_counts_as_a_cycle() {
+        let start = Instant::now();
+        let mut unwrapper = SequenceUnwrapper::new();
+        let mut reception = Reception::new(48_000);
+        for sequence in [65_534, 65_535, 0, 1] {
+            reception.received(start, unwrapper.unwrap(sequence), 0);
+        }
+        let block = reception.report(start, 1).unwrap();
+        assert_eq!((block.highest_sequence, block.cumulative_lost), (1 << 16 | 1, 0));
+    }
+
+    #[test]
+    fn no_round_trip_before_a_report_came_back_nor_from_one_that_cannot_be() {
+        let now = 1u64 << 48;
+        let block = |last_sr, delay_since_last_sr| ReportBlock {
+            last_sr,
+            delay_since_last_sr,
+            ..Default::default()
+        };
+        assert_eq!(round_trip(now, &block(0, 0)), None);
+        let sent = compact_ntp(now - (1 << 32));
+        assert_eq!(round_trip(now, &block(sent, 0)), Some(Duration::from_secs(1)));
+        assert_eq!(round_trip(now, &block(sent, 0x1_0000 + 30)), Some(Duration::ZERO));
+        assert_eq!(round_trip(now, &block(sent, 0x2_0000)), None, "before it was sent");
+        assert_eq!(round_trip(now, &block(sent.wrapping_sub(60 << 16), 0)), None, "a minute");
+    }
+
+    proptest! {
+        #[test]
+        fn a_round_trip_through_both_ends_is_measured_within_a_tick(
+            there in 0u64..4_000_000, back in 0u64..4_000_000, held in 0u64..60_000_000, unix_nanos in 0u64..1 << 62,
+        ) {
+            // We send a report, the other end holds it and answers with a block.
+            let start = Instant::now();
+            let wall = WallClock::new(start, unix_nanos);
+            let arrives = start + Duration::from_micros(there);
+            let answered = arrives + Duration::from_micros(held);
+            let home = answered + Duration::from_micros(back);
+            let mut other = Reception::new(48_000);
+            other.received(arrives, BASE, 0);
+            other.sender_report(arrives, wall.ntp(start));
+            let block = other.report(answered, 1).unwrap();
+            prop_assume!(block.last_sr != 0);
+            let measured = round_trip(wall.ntp(home), &block).unwrap();
+            let truth = Duration::from_micros(there + back);
+            prop_assert!(measured.abs_diff(truth) < Duration::from_micros(50), "{:?} {:?}", measured, truth);
+            prop_assert!(ntp_duration(truth) >= 0);
+        }
+
+        #[test]
+        fn no_stream_breaks_the_arithmetic(
+            packets in proptest::collection::vec((any::<u32>(), any::<u32>(), 0u64..100_000), 1..50), rate: u32,
+        ) {
+            let mut now = Instant::now();
+            let mut reception = Reception::new(rate);
+            for (sequence, timestamp, wait) in packets {
+                now += Duration::from_millis(wait);
+                reception.received(now, BASE + u64::from(sequence), timestamp);
+                let block = reception.report(now, 1).unwrap();
+                prop_assert!((-0x80_0000..0x80_0000).contains(&block.cumulative_lost));
+                reception.jitter();
+            }
+        }
+    }
+}

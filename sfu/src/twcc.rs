@@ -227,3 +227,6 @@ const BUSY_INTERVAL: Duration = Duration::from_millis(50);
 const QUIET_INTERVAL: Duration = Duration::from_millis(100);
 /// Pending packets from which it counts as busy: more than audio sends in a quiet interval.
 const BUSY: u64 = 12;
+
+#[cfg(test)]
+mod tests;

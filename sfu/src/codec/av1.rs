@@ -101,3 +101,59 @@ const CONTINUES: u8 = 0x80;
 const NEW_SEQUENCE: u8 = 0x08;
 const SEQUENCE_HEADER: u8 = 1;
 const TEMPORAL_DELIMITER: u8 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // OBU headers without size: temporal delimiter, sequence header, frame, frame with extension.
+    const DELIMITER: u8 = 2 << 3;
+    const SEQUENCE: u8 = 1 << 3;
+    const FRAME: u8 = 6 << 3;
+    const LAYERED_FRAME: u8 = 6 << 3 | 4;
+
+    #[test]
+    fn the_new_sequence_bit_begins_a_keyframe_unless_the_packet_goes_on_from_another() {
+        assert!(is_keyframe(&[0x18, FRAME, 1, 2]));
+        assert!(!is_keyframe(&[0x10, FRAME, 1, 2]));
+        assert!(!is_keyframe(&[0x98, FRAME, 1, 2]));
+    }
+
+    #[test]
+    fn a_sequence_header_in_front_begins_a_keyframe() {
+        assert!(is_keyframe(&[0x10, SEQUENCE, 0]), "alone, without length");
+        assert!(is_keyframe(&[0x20, 2, SEQUENCE, 0, FRAME, 9]), "before a frame");
+        assert!(is_keyframe(&[0x00, 1, DELIMITER, 2, SEQUENCE, 0]), "after a delimiter");
+        assert!(!is_keyframe(&[0x20, 2, FRAME, 0, SEQUENCE, 9]), "behind a frame");
+        assert!(!is_keyframe(&[0x00, 9, SEQUENCE, 0]), "a length that does not fit");
+    }
+
+    #[test]
+    fn the_layer_is_that_of_the_first_extension() {
+        let extension = 2 << 5 | 1 << 3;
+        let expected = Layer { spatial: 1, temporal: 2 };
+        assert_eq!(layer(&[0x10, LAYERED_FRAME, extension, 7]), expected);
+        assert_eq!(layer(&[0x20, 2, SEQUENCE, 0, LAYERED_FRAME, extension]), expected);
+        assert_eq!(layer(&[0x10, FRAME, extension]), Layer::default());
+        // The tail of another packet's OBU may look like anything.
+        assert_eq!(layer(&[0x90, LAYERED_FRAME, extension, 7]), Layer::default());
+        assert_eq!(layer(&[0xa0, 2, 0xff, 0xff, LAYERED_FRAME, extension]), expected);
+    }
+
+    #[test]
+    fn lengths_take_up_to_four_bytes() {
+        assert_eq!(leb128(&[0x85, 0x01, 9]), Some((133, &[9][..])));
+        assert_eq!(leb128(&[0xff, 0xff, 0xff, 0xff, 0]), None);
+        assert_eq!(leb128(&[0x80]), None);
+    }
+
+    #[test]
+    fn the_frame_number_of_a_dependency_descriptor_moves_and_wraps() {
+        let mut descriptor = [0xc1, 0xff, 0xfe, 0x33];
+        rewrite_frame_number(&mut descriptor, 3);
+        assert_eq!(descriptor, [0xc1, 0x00, 0x01, 0x33]);
+        let mut short = [0xc1, 0xff];
+        rewrite_frame_number(&mut short, 3);
+        assert_eq!(short, [0xc1, 0xff]);
+    }
+}

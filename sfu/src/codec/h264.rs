@@ -44,3 +44,52 @@ const IDR_SLICE: u8 = 5;
 const SEQUENCE_PARAMETERS: u8 = 7;
 const STAP_A: u8 = 24;
 const FU_A: u8 = 28;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPS: &[u8] = &[0x67, 0x42];
+    const PPS: &[u8] = &[0x68, 0xce];
+    /// first_mb_in_slice 0, and another.
+    const IDR: &[u8] = &[0x65, 0x88];
+    const IDR_NEXT_SLICE: &[u8] = &[0x65, 0x48];
+    const INTER: &[u8] = &[0x41, 0x9a];
+
+    fn aggregate(units: &[&[u8]]) -> Vec<u8> {
+        let mut payload = vec![0x78];
+        for unit in units {
+            payload.extend_from_slice(&(unit.len() as u16).to_be_bytes());
+            payload.extend_from_slice(unit);
+        }
+        payload
+    }
+
+    #[test]
+    fn parameter_sets_and_the_first_idr_slice_begin_a_keyframe() {
+        assert!(is_keyframe(SPS));
+        assert!(is_keyframe(IDR));
+        assert!(!is_keyframe(PPS));
+        assert!(!is_keyframe(INTER));
+        assert!(!is_keyframe(IDR_NEXT_SLICE));
+    }
+
+    #[test]
+    fn so_they_do_inside_an_aggregate() {
+        assert!(is_keyframe(&aggregate(&[SPS, PPS])));
+        assert!(is_keyframe(&aggregate(&[PPS, IDR])));
+        assert!(!is_keyframe(&aggregate(&[PPS, INTER])));
+        let mut cut = aggregate(&[PPS, IDR]);
+        cut.pop();
+        assert!(!is_keyframe(&cut), "a unit that does not fit");
+    }
+
+    #[test]
+    fn of_the_fragments_only_the_first_begins_it() {
+        assert!(is_keyframe(&[0x7c, 0x85, 0x88]));
+        assert!(!is_keyframe(&[0x7c, 0x05, 0x88]), "a middle fragment");
+        assert!(!is_keyframe(&[0x7c, 0x45, 0x88]), "the last fragment");
+        assert!(!is_keyframe(&[0x7c, 0x81, 0x88]), "an inter slice");
+        assert!(!is_keyframe(&[0x7c, 0x85, 0x48]), "a later slice");
+    }
+}

@@ -20,3 +20,29 @@ pub fn red_primary(payload: &[u8]) -> Option<&[u8]> {
         rest = after;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_of_up_to_two_bytes_are_silence() {
+        assert!(opus_is_silence(&[]));
+        assert!(opus_is_silence(&[0x78]));
+        assert!(opus_is_silence(&[0x78, 0x00]));
+        assert!(!opus_is_silence(&[0x78, 0x00, 0x00]));
+    }
+
+    #[test]
+    fn the_primary_block_stands_behind_the_redundant_ones() {
+        let alone = [111, 1, 2, 3];
+        assert_eq!(red_primary(&alone), Some(&[1, 2, 3][..]));
+        // One redundant block: 960 samples earlier, 2 bytes.
+        let redundant = [0x80 | 111, 0x0f, 0x00, 2, 111, 9, 9, 1, 2, 3];
+        assert_eq!(red_primary(&redundant), Some(&[1, 2, 3][..]));
+        for end in 0..7 {
+            assert_eq!(red_primary(&redundant[..end]), None, "{end}");
+        }
+        assert_eq!(red_primary(&redundant[..7]), Some(&[][..]));
+    }
+}

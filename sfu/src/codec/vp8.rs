@@ -113,3 +113,78 @@ const HAS_TL0: u8 = 0x40;
 const HAS_TID: u8 = 0x20;
 const HAS_KEY_IDX: u8 = 0x10;
 const PICTURE_ID_OFFSET: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// X and S, all four flags, 15-bit id 0x1234, TL0 200, TID 2 with Y, key index 5, then a keyframe header.
+    const FULL: [u8; 8] = [0x90, 0xf0, 0x92, 0x34, 200, 0b1010_0101, 0x10, 0x02];
+
+    #[test]
+    fn a_full_descriptor_is_read() {
+        let descriptor = Descriptor::parse(&FULL).unwrap();
+        assert_eq!(descriptor.picture_id, Some(0x1234));
+        assert!(descriptor.is_long_picture_id && descriptor.is_start && descriptor.y);
+        assert!(!descriptor.is_non_reference);
+        assert_eq!((descriptor.tl0, descriptor.tid), (Some(200), Some(2)));
+        assert_eq!((descriptor.key_idx, descriptor.partition, descriptor.len), (Some(5), 0, 6));
+        for end in 0..6 {
+            assert_eq!(Descriptor::parse(&FULL[..end]), None);
+        }
+    }
+
+    #[test]
+    fn a_short_descriptor_has_nothing_to_rewrite() {
+        let mut payload = [0x10, 0x01, 0x02];
+        assert_eq!(Descriptor::parse(&payload).unwrap().len, 1);
+        rewrite(&mut payload, 5, 5);
+        assert_eq!(payload, [0x10, 0x01, 0x02]);
+    }
+
+    #[test]
+    fn only_the_first_packet_of_the_first_partition_of_a_keyframe_begins_one() {
+        assert!(is_keyframe(&FULL));
+        assert!(is_keyframe(&[0x10, 0x00]));
+        assert!(!is_keyframe(&[0x10, 0x01]), "an interframe");
+        assert!(!is_keyframe(&[0x00, 0x00]), "a later packet");
+        assert!(!is_keyframe(&[0x11, 0x00]), "a later partition");
+        assert!(!is_keyframe(&[0x10]), "no frame header");
+    }
+
+    #[test]
+    fn a_7_bit_picture_id_stays_7_bits_wide() {
+        let mut payload = [0x80, 0x80, 0x7f, 0xaa];
+        rewrite(&mut payload, 2, 9);
+        assert_eq!(payload, [0x80, 0x80, 0x01, 0xaa]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_constant_shift_keeps_steps_and_everything_else(
+            picture_id in 0u16..0x8000, tl0: u8, picture_id_delta: u16, tl0_delta: u8, frames in 1u16..40,
+        ) {
+            let mut previous: Option<Descriptor> = None;
+            for frame in 0..frames {
+                let mut payload = FULL;
+                let id = (picture_id + frame) & 0x7fff;
+                payload[2..4].copy_from_slice(&(0x8000 | id).to_be_bytes());
+                payload[4] = tl0.wrapping_add(frame as u8);
+                rewrite(&mut payload, picture_id_delta, tl0_delta);
+                let rewritten = Descriptor::parse(&payload).unwrap();
+                prop_assert_eq!(rewritten.picture_id, Some(id.wrapping_add(picture_id_delta) & 0x7fff));
+                if let Some(previous) = previous {
+                    let step = |now: Option<u16>, before: Option<u16>| {
+                        now.unwrap().wrapping_sub(before.unwrap()) & 0x7fff
+                    };
+                    prop_assert_eq!(step(rewritten.picture_id, previous.picture_id), 1);
+                    prop_assert_eq!(rewritten.tl0, previous.tl0.map(|tl0| tl0.wrapping_add(1)));
+                }
+                prop_assert_eq!(&payload[5..], &FULL[5..]);
+                prop_assert_eq!(&payload[..2], &FULL[..2]);
+                previous = Some(rewritten);
+            }
+        }
+    }
+}

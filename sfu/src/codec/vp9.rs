@@ -111,3 +111,54 @@ pub fn is_keyframe(payload: &[u8]) -> bool {
 const HAS_PICTURE_ID: u8 = 0x80;
 const HAS_LAYER: u8 = 0x20;
 const PICTURE_ID_OFFSET: usize = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// I, L, B, 15-bit id, non-flexible: TID 1, U, SID 2, D, TL0 9.
+    const LAYERED: [u8; 5] = [0b1010_1000, 0x81, 0x02, 0b0011_0101, 9];
+
+    #[test]
+    fn a_layered_descriptor_is_read() {
+        let descriptor = Descriptor::parse(&LAYERED).unwrap();
+        assert_eq!(descriptor.picture_id, Some(0x0102));
+        assert_eq!(descriptor.layer, Some(Layer { spatial: 2, temporal: 1 }));
+        assert!(
+            descriptor.is_switching_up_point && descriptor.is_inter_layer && descriptor.is_start
+        );
+        assert!(!descriptor.is_inter_picture && !descriptor.is_flexible && !descriptor.is_end);
+        assert_eq!(descriptor.tl0, Some(9));
+        for end in 0..LAYERED.len() {
+            assert_eq!(Descriptor::parse(&LAYERED[..end]), None);
+        }
+    }
+
+    #[test]
+    fn flexible_mode_has_no_tl0() {
+        let mut payload = LAYERED;
+        payload[0] |= 0x10;
+        let descriptor = Descriptor::parse(&payload[..4]).unwrap();
+        assert_eq!((descriptor.tl0, descriptor.is_flexible), (None, true));
+    }
+
+    #[test]
+    fn only_the_start_of_the_lowest_layer_of_an_independent_picture_begins_a_keyframe() {
+        assert!(is_keyframe(&[0b1000_1000, 0x05]));
+        assert!(is_keyframe(&[0b1010_1000, 0x05, 0, 9]), "layer 0");
+        assert!(!is_keyframe(&[0b1100_1000, 0x05]), "predicted from an earlier picture");
+        assert!(!is_keyframe(&[0b1000_0000, 0x05]), "a later packet");
+        assert!(!is_keyframe(&LAYERED), "an upper layer");
+        assert!(!is_keyframe(&[0b1010_1000, 0x05, 0b0000_0010, 9]), "an upper layer");
+    }
+
+    #[test]
+    fn rewriting_keeps_widths_and_wraps() {
+        let mut payload = LAYERED;
+        rewrite(&mut payload, 0x7fff, 250);
+        assert_eq!(payload, [LAYERED[0], 0x81, 0x01, LAYERED[3], 3]);
+        let mut short = [0b1000_1000, 0x7f, 0xaa];
+        rewrite(&mut short, 1, 1);
+        assert_eq!(short, [0b1000_1000, 0x00, 0xaa]);
+    }
+}
