@@ -6,6 +6,8 @@ use std::time::Duration;
 pub const MAX_DISPLAY_NAME_CHARS: usize = 64;
 /// Characters of a room's name.
 pub const MAX_ROOM_NAME_CHARS: usize = 120;
+/// Characters of a room's topic.
+pub const MAX_TOPIC_CHARS: usize = 500;
 /// Characters of a slug: `[a-z0-9-]`, so that it is a safe folder name as well.
 pub const MAX_SLUG_CHARS: usize = 64;
 /// Characters of an invite key.

@@ -69,7 +69,7 @@ pub struct RegisterRequest {
     pub email: String,
     /// 3–32 of `[A-Za-z0-9_.-]`.
     pub username: String,
-    /// At least 8 characters.
+    /// 8–256 characters.
     pub password: String,
     /// Name to show; the username when absent.
     #[serde(default)]
@@ -91,11 +91,19 @@ pub struct LoginRequest {
     pub password: String,
 }
 
-/// `POST auth/refresh`, `POST auth/logout`.
+/// `POST auth/refresh`.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct RefreshRequest {
     /// The refresh token; used once, answered by a new one.
     pub refresh_token: String,
+}
+
+/// `POST auth/logout`: with a refresh token, or with nothing but the header's access token (guests have no other).
+#[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
+pub struct LogoutRequest {
+    /// Ends its session, even where the access token is over.
+    #[serde(default)]
+    pub refresh_token: Option<String>,
 }
 
 /// Answer of every call that signs in.

@@ -1,7 +1,7 @@
 //! What all HTTP doors share: the error answer, and what is said about paths that are none.
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use protocol::{ErrorBody, ErrorCode, ErrorDetail};
@@ -97,6 +97,15 @@ impl From<JsonRejection> for ApiError {
             }
             other => Self::new(ErrorCode::BadRequest, other.body_text()),
         }
+    }
+}
+
+impl From<BytesRejection> for ApiError {
+    fn from(rejection: BytesRejection) -> Self {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            return Self::new(ErrorCode::TooLarge, "the body is too large");
+        }
+        Self::new(ErrorCode::BadRequest, rejection.body_text())
     }
 }
 

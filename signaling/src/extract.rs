@@ -3,9 +3,11 @@
 use crate::app::ApiError;
 use crate::settings::Settings;
 use crate::{Inner, Signaling};
-use axum::extract::{ConnectInfo, FromRequest, FromRequestParts};
+use axum::body::{Body, Bytes};
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, OptionalFromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -13,6 +15,24 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 #[derive(FromRequest)]
 #[from_request(via(axum::Json), rejection(ApiError))]
 pub(crate) struct Json<T>(pub T);
+
+/// A body that may be left out: `Option<Json<T>>` is `None` for an empty one, whatever its type is called.
+impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Json<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, ApiError> {
+        let (parts, body) = request.into_parts();
+        let whole = Request::from_parts(parts.clone(), body);
+        let bytes = Bytes::from_request(whole, state).await?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let again = Request::from_parts(parts, Body::from(bytes));
+        let axum::Json(value) =
+            <axum::Json<T> as FromRequest<S>>::from_request(again, state).await?;
+        Ok(Some(Self(value)))
+    }
+}
 
 /// A part of the path.
 #[derive(FromRequestParts)]

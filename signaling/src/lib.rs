@@ -2,13 +2,17 @@
 //! (media signaling, WHIP, WHEP). It sends [`sfu::Command`]s and hears [`sfu::Event`]s; it must never
 //! know about RTP, files or threads.
 
+mod accounts;
 mod app;
 mod bucket;
 mod clock;
+mod directory;
 mod extract;
+mod ice;
 mod identity;
 mod keys;
 mod limits;
+mod names;
 mod passwords;
 mod rest;
 mod resume;
@@ -24,6 +28,7 @@ use crate::keys::Keys;
 use crate::limits::Limits;
 use crate::passwords::Passwords;
 use axum::Router;
+use axum::routing::any;
 use std::sync::Arc;
 use store::Store;
 use utoipa_axum::router::OpenApiRouter;
@@ -69,6 +74,8 @@ impl Signaling {
         let (doors, _) = doors().split_for_parts();
         Router::new()
             .nest(rest::PREFIX, api)
+            // A nested router answers below its prefix and at it, not at its bare slash.
+            .route(&format!("{}/", rest::PREFIX), any(app::unknown_path))
             .merge(doors)
             .method_not_allowed_fallback(app::wrong_method)
             .layer(axum::extract::DefaultBodyLimit::max(app::MAX_BODY_BYTES))

@@ -1,6 +1,13 @@
 //! The REST calls under `/api/v1`, one file per noun, and the document that describes them.
 
+mod auth;
+mod config;
 pub(crate) mod health;
+mod invites;
+mod rooms;
+#[cfg(test)]
+mod tests;
+mod webrtc;
 
 use crate::Signaling;
 use utoipa::Modify;
@@ -14,6 +21,11 @@ pub(crate) const PREFIX: &str = "/api/v1";
 /// Every call, without the prefix.
 pub(crate) fn routes() -> OpenApiRouter<Signaling> {
     OpenApiRouter::new()
+        .merge(auth::routes())
+        .merge(rooms::routes())
+        .merge(invites::routes())
+        .merge(webrtc::routes())
+        .merge(config::routes())
 }
 
 /// What the document says beside the calls.

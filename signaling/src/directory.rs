@@ -1,0 +1,239 @@
+//! The rooms of a deployment: who may make, see, change and delete them, and who belongs to them.
+
+use crate::app::ApiError;
+use crate::clock::now_ms;
+use crate::{Identity, Signaling, names};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use protocol::rest::{AccountRole, CreateRoomRequest, InvitedRoom, UpdateRoomRequest};
+use protocol::room::{Role, Room};
+use protocol::{ErrorCode, RoomId};
+use store::{NewRoom, RoomChange, RoomCreated};
+use uuid::Uuid;
+
+impl Signaling {
+    /// Makes a room that `identity` owns.
+    pub(crate) async fn create_room(
+        &self,
+        identity: &Identity,
+        request: &CreateRoomRequest,
+    ) -> Result<Room, ApiError> {
+        let is_guest = identity.role == AccountRole::Guest;
+        if is_guest && !self.inner.settings.guests_may_create_rooms {
+            return Err(ApiError::new(
+                ErrorCode::Forbidden,
+                "guests do not create rooms here, sign in with an account",
+            ));
+        }
+        let name = names::room_name(&request.name)?;
+        let key = names::invite_key(request.invite_key.as_deref().unwrap_or_default())?;
+        let wanted = request.slug.as_deref().filter(|slug| !slug.is_empty());
+        let wanted = wanted.map(names::slug).transpose()?;
+        let id = RoomId(Uuid::now_v7());
+        let keys = &self.inner.keys;
+        let code = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>());
+        let mut new = NewRoom {
+            id,
+            slug: wanted.clone().unwrap_or_else(chance_slug),
+            name,
+            owner_id: identity.user_id,
+            invite_key_hash: key.map(|key| keys.invite_key_hash(id, &key)),
+            invite_code_hash: keys.invite_code_hash(&code),
+            invite_code_sealed: keys.seal(id, &code),
+        };
+        for _ in 0..CHANCE_SLUG_ATTEMPTS {
+            match self.inner.store.create_room(&new, now_ms()).await? {
+                RoomCreated::Yes(room) => return Ok(self.room_shown(&room, Some(Role::Owner))),
+                RoomCreated::TooMany => {
+                    return Err(ApiError::new(
+                        ErrorCode::Conflict,
+                        "you own as many rooms as one may, delete one first",
+                    ));
+                }
+                RoomCreated::SlugTaken if wanted.is_some() => {
+                    return Err(ApiError::new(ErrorCode::Taken, "a room has or had that slug"));
+                }
+                RoomCreated::SlugTaken => new.slug = chance_slug(),
+            }
+        }
+        Err(ApiError::new(ErrorCode::Unavailable, "no free slug was found, try again"))
+    }
+
+    /// The rooms somebody is a member of, newest first.
+    pub(crate) async fn rooms_of(&self, identity: &Identity) -> Result<Vec<Room>, ApiError> {
+        let rooms = self.inner.store.rooms_of(identity.user_id).await?;
+        Ok(rooms.iter().map(|(room, role)| self.room_shown(room, Some(*role))).collect())
+    }
+
+    /// A room as somebody may see it. Who knows the slug may know the name.
+    pub(crate) async fn room_for(&self, identity: &Identity, slug: &str) -> Result<Room, ApiError> {
+        let (room, role) = self.room_and_role(identity, slug).await?;
+        Ok(self.room_shown(&room, role))
+    }
+
+    /// Changes a room; its owner may.
+    pub(crate) async fn update_room(
+        &self,
+        identity: &Identity,
+        slug: &str,
+        request: &UpdateRoomRequest,
+    ) -> Result<Room, ApiError> {
+        let room = self.owned_room(identity, slug).await?;
+        let key = request.invite_key.as_deref().map(names::invite_key).transpose()?;
+        let change = RoomChange {
+            name: request.name.as_deref().map(names::room_name).transpose()?,
+            topic: request.topic.as_deref().map(names::topic).transpose()?,
+            invite_key_hash: key
+                .map(|key| key.map(|key| self.inner.keys.invite_key_hash(room.id, &key))),
+        };
+        let room = self.inner.store.update_room(room.id, change).await?.ok_or_else(no_room)?;
+        Ok(self.room_shown(&room, Some(Role::Owner)))
+    }
+
+    /// Deletes a room with everything in it; its owner may.
+    pub(crate) async fn delete_room(
+        &self,
+        identity: &Identity,
+        slug: &str,
+    ) -> Result<(), ApiError> {
+        let room = self.owned_room(identity, slug).await?;
+        match self.inner.store.delete_room(room.id).await? {
+            true => Ok(()),
+            false => Err(no_room()),
+        }
+    }
+
+    /// What the holder of an invite code may see.
+    pub(crate) async fn invited_room(&self, code: &str) -> Result<InvitedRoom, ApiError> {
+        let room = self.room_by_code(code).await?;
+        let Room { id, slug, name, participants, .. } = self.room_shown(&room, None);
+        Ok(InvitedRoom { id, slug, name, participants })
+    }
+
+    /// Makes the holder of an invite code a member, whatever key the room asks others for.
+    pub(crate) async fn join_by_invite(
+        &self,
+        identity: &Identity,
+        code: &str,
+    ) -> Result<Room, ApiError> {
+        let room = self.room_by_code(code).await?;
+        let role = self.join(identity, &room).await?;
+        Ok(self.room_shown(&room, Some(role)))
+    }
+
+    /// Lets somebody in who has the room's address: a member, or whoever knows the invite key where the room
+    /// asks for one. They are a member from now on.
+    pub(crate) async fn enter(
+        &self,
+        identity: &Identity,
+        slug: &str,
+        invite_key: Option<&str>,
+    ) -> Result<(store::Room, Role), ApiError> {
+        let (room, role) = self.room_and_role(identity, slug).await?;
+        if let Some(role) = role {
+            return Ok((room, role));
+        }
+        if let Some(stored) = &room.invite_key_hash {
+            let shown = invite_key.unwrap_or_default();
+            if !self.inner.keys.is_invite_key(room.id, shown, stored) {
+                return Err(ApiError::new(
+                    ErrorCode::WrongInviteKey,
+                    "this room asks for its invite key",
+                ));
+            }
+        }
+        let role = self.join(identity, &room).await?;
+        Ok((room, role))
+    }
+
+    /// The room with this slug and somebody's role in it.
+    pub(crate) async fn room_and_role(
+        &self,
+        identity: &Identity,
+        slug: &str,
+    ) -> Result<(store::Room, Option<Role>), ApiError> {
+        // What cannot be a slug is not looked up: PostgreSQL takes no text with a NUL in it, for one.
+        names::slug(slug).map_err(|_| no_room())?;
+        let room = self.inner.store.room_by_slug(slug).await?.ok_or_else(no_room)?;
+        let role = self.inner.store.role_of(room.id, identity.user_id).await?;
+        Ok((room, role))
+    }
+
+    /// A stored room as clients see it. Only members see the code that lets others in.
+    pub(crate) fn room_shown(&self, room: &store::Room, role: Option<Role>) -> Room {
+        Room {
+            id: room.id,
+            slug: room.slug.clone(),
+            name: room.name.clone(),
+            has_invite_key: room.invite_key_hash.is_some(),
+            invite_code: role.and_then(|_| self.inner.keys.open(room.id, &room.invite_code_sealed)),
+            owner_id: room.owner_id,
+            role,
+            participants: 0,
+            created_ms: room.created_ms,
+        }
+    }
+
+    async fn owned_room(&self, identity: &Identity, slug: &str) -> Result<store::Room, ApiError> {
+        match self.room_and_role(identity, slug).await? {
+            (room, Some(Role::Owner)) => Ok(room),
+            (_, Some(Role::Admin | Role::Member | Role::Guest) | None) => {
+                Err(ApiError::new(ErrorCode::Forbidden, "only the room's owner may do that"))
+            }
+        }
+    }
+
+    async fn join(&self, identity: &Identity, room: &store::Room) -> Result<Role, ApiError> {
+        let role = match identity.role {
+            AccountRole::Guest => Role::Guest,
+            AccountRole::Admin | AccountRole::User => Role::Member,
+        };
+        let joined = self.inner.store.add_member(room.id, identity.user_id, role, now_ms()).await?;
+        joined.ok_or_else(no_room)
+    }
+
+    async fn room_by_code(&self, code: &str) -> Result<store::Room, ApiError> {
+        let none =
+            || ApiError::new(ErrorCode::NotFound, "this invite leads nowhere, ask for a new one");
+        if code.len() > MAX_CODE_CHARS {
+            return Err(none());
+        }
+        let hash = self.inner.keys.invite_code_hash(code);
+        self.inner.store.room_by_invite(&hash).await?.ok_or_else(none)
+    }
+}
+
+/// Codes have 22 characters; longer ones are not looked up.
+const MAX_CODE_CHARS: usize = 64;
+/// With 59 bits of chance even the second is for show.
+const CHANCE_SLUG_ATTEMPTS: usize = 4;
+
+/// A slug that can be read aloud and not guessed: the link of an open room is its key.
+fn chance_slug() -> String {
+    const LETTERS: &[u8; 31] = b"abcdefghijkmnpqrstuvwxyz2345678";
+    let mut slug = String::with_capacity(14);
+    for place in 0..12 {
+        if place == 4 || place == 8 {
+            slug.push('-');
+        }
+        let letter = rand::random_range(0..LETTERS.len());
+        slug.push(char::from(LETTERS[letter]));
+    }
+    slug
+}
+
+fn no_room() -> ApiError {
+    ApiError::new(ErrorCode::NotFound, "there is no such room")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slug_of_chance_keeps_the_rules_and_is_never_twice_the_same() {
+        let first = chance_slug();
+        assert_eq!(names::slug(&first).expect("valid"), first);
+        assert_ne!(first, chance_slug());
+    }
+}
