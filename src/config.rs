@@ -1,0 +1,579 @@
+//! The settings in force, read once at start and checked here, so that nothing behind this module meets a bad one.
+
+mod layers;
+
+use anyhow::Context;
+use layers::{Layers, SettingError};
+use signaling::Secret;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use layers::chosen_file;
+
+/// Everything that can be set, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Name of the deployment.
+    pub app_name: String,
+    /// How strict to be.
+    pub app_env: AppEnv,
+    /// Address people reach us at, without a slash at its end, where it is not host and port.
+    pub public_url: Option<String>,
+    /// Where to listen.
+    pub host: Host,
+    /// TCP port; 0 for any.
+    pub port: u16,
+    /// Connections at a time.
+    pub max_connections: u32,
+    /// Whether a proxy of ours stands before us.
+    pub trust_forwarded_for: bool,
+    /// Origins beside our own.
+    pub cors_origins: Vec<String>,
+    /// Folder of database and secrets.
+    pub data_dir: PathBuf,
+    /// Database.
+    pub database_url: DatabaseUrl,
+    /// Folder of recordings.
+    #[expect(dead_code, reason = "checked from the start, read by the recorder")]
+    pub records_dir: PathBuf,
+    /// First UDP port of media; 0 for any.
+    pub media_port: u16,
+    /// Addresses advertised for media; empty for the interfaces' own.
+    pub media_addresses: Vec<IpAddr>,
+    /// `stun:` URLs for clients.
+    pub stun_servers: Vec<String>,
+    /// `turn:` URLs for clients.
+    pub turn_urls: Vec<String>,
+    /// Secret shared with the TURN server.
+    pub turn_secret: Option<Secret>,
+    /// Fixed TURN user.
+    pub turn_username: Option<String>,
+    /// Fixed TURN password.
+    pub turn_password: Option<Secret>,
+    /// Key of access tokens, when it is not the one made at first start.
+    pub jwt_secret: Option<Secret>,
+    /// Life of an access token.
+    pub access_token_ttl: Duration,
+    /// Life of a refresh token.
+    pub refresh_token_ttl: Duration,
+    /// Word for registration.
+    pub registration_secret: Option<Secret>,
+    /// Whether guests may create rooms.
+    pub guests_may_create_rooms: bool,
+    /// Least important lines to log.
+    pub log_level: tracing::Level,
+    /// How lines are written.
+    pub log_format: LogFormat,
+    /// What `/metrics` asks for.
+    pub metrics_token: Option<Secret>,
+}
+
+/// How strict to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppEnv {
+    /// Everything works at once.
+    Development,
+    /// Unsafe settings are refused.
+    Production,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Where to listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// Both loopback addresses, as far as the machine has them.
+    Localhost,
+    /// One address, perhaps the unspecified one.
+    Address(IpAddr),
+}
+
+impl Host {
+    /// Whether only this machine reaches it.
+    pub fn is_local(self) -> bool {
+        match self {
+            Host::Localhost => true,
+            Host::Address(address) => address.is_loopback(),
+        }
+    }
+}
+
+/// URL of the database; printing it hides the password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(String);
+
+impl DatabaseUrl {
+    /// The URL with everything in it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&layers::without_password(&self.0))
+    }
+}
+
+/// What the command line may say; it wins over file and environment.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// `--config`.
+    pub file: Option<PathBuf>,
+    /// `--host`.
+    pub host: Option<String>,
+    /// `--port`.
+    pub port: Option<u16>,
+    /// `--data-dir`.
+    pub data_dir: Option<PathBuf>,
+}
+
+impl Config {
+    /// Reads file, environment and command line.
+    pub fn load(options: &Options) -> anyhow::Result<Self> {
+        Ok(Self::check(&read_layers(options)?)?)
+    }
+
+    /// What is in force, as TOML with sources and without secrets. Fails where [`Config::load`] does.
+    pub fn describe(options: &Options) -> anyhow::Result<String> {
+        let layers = read_layers(options)?;
+        Self::check(&layers)?;
+        Ok(layers.describe())
+    }
+
+    fn check(layers: &Layers) -> Result<Self, SettingError> {
+        let app_env = app_env(layers)?;
+        let data_dir = PathBuf::from(layers.required("data_dir")?);
+        let algorithm = layers.required("jwt_algorithm")?;
+        if algorithm != "HS256" {
+            return Err(layers.wrong("jwt_algorithm", format!("must be HS256, not {algorithm:?}")));
+        }
+        layers.number::<u32>("media_threads", 1..=1).map_err(|_| {
+            layers.wrong("media_threads", "must be 1: rooms cannot span media threads yet")
+        })?;
+        let config = Self {
+            app_name: app_name(layers)?,
+            app_env,
+            public_url: public_url(layers)?,
+            host: host(layers)?,
+            port: layers.number("port", 0..=u16::MAX)?,
+            max_connections: layers.number("max_connections", 16..=1_000_000)?,
+            trust_forwarded_for: flag(layers, "trust_forwarded_for")?,
+            cors_origins: cors_origins(layers, app_env)?,
+            database_url: database_url(layers, &data_dir)?,
+            data_dir,
+            records_dir: PathBuf::from(layers.required("records_dir")?),
+            media_port: layers.number("media_port", 0..=u16::MAX)?,
+            media_addresses: media_addresses(layers)?,
+            stun_servers: urls(layers, "stun_servers", &["stun:", "stuns:"])?,
+            turn_urls: urls(layers, "turn_urls", &["turn:", "turns:"])?,
+            turn_secret: layers.text("turn_secret")?.map(Secret::new),
+            turn_username: layers.text("turn_username")?,
+            turn_password: layers.text("turn_password")?.map(Secret::new),
+            jwt_secret: jwt_secret(layers, app_env)?,
+            access_token_ttl: minutes(layers.number("access_token_expire_minutes", 1..=43_200)?),
+            refresh_token_ttl: minutes(
+                24 * 60 * layers.number::<u64>("refresh_token_expire_days", 1..=3_650)?,
+            ),
+            registration_secret: layers.text("registration_secret")?.map(Secret::new),
+            guests_may_create_rooms: guests_may_create_rooms(layers, app_env)?,
+            log_level: log_level(layers)?,
+            log_format: log_format(layers, app_env)?,
+            metrics_token: layers.text("metrics_token")?.map(Secret::new),
+        };
+        config.check_turn(layers)?;
+        Ok(config)
+    }
+
+    /// A browser throws at a TURN server without credentials, and nobody could join.
+    fn check_turn(&self, layers: &Layers) -> Result<(), SettingError> {
+        let has_credentials = self.turn_secret.is_some()
+            || (self.turn_username.is_some() && self.turn_password.is_some());
+        if self.turn_urls.is_empty() || has_credentials {
+            return Ok(());
+        }
+        Err(layers.wrong(
+            "turn_urls",
+            "needs `turn_secret`, or `turn_username` and `turn_password`, beside it",
+        ))
+    }
+
+    /// Whether unsafe settings are refused.
+    pub fn is_production(&self) -> bool {
+        self.app_env == AppEnv::Production
+    }
+
+    /// Whether browsers reach us by HTTPS, as far as settings tell.
+    pub fn is_https(&self) -> bool {
+        self.public_url.as_deref().is_some_and(|url| url.starts_with("https://"))
+    }
+}
+
+fn read_layers(options: &Options) -> anyhow::Result<Layers> {
+    let file = chosen_file(options.file.clone());
+    let mut given = Vec::new();
+    if let Some(host) = &options.host {
+        given.push(("host", host.clone()));
+    }
+    if let Some(port) = options.port {
+        given.push(("port", port.to_string()));
+    }
+    if let Some(data_dir) = &options.data_dir {
+        let text = data_dir.to_str().context("--data-dir is not UTF-8")?;
+        given.push(("data_dir", text.to_owned()));
+    }
+    Layers::read(file.as_deref(), |name| std::env::var(name).ok(), &given)
+}
+
+fn app_env(layers: &Layers) -> Result<AppEnv, SettingError> {
+    match layers.required("app_env")?.to_ascii_lowercase().as_str() {
+        "development" | "dev" | "local" | "test" => Ok(AppEnv::Development),
+        "production" | "prod" | "staging" => Ok(AppEnv::Production),
+        other => Err(layers
+            .wrong("app_env", format!("must be `development` or `production`, not {other:?}"))),
+    }
+}
+
+fn app_name(layers: &Layers) -> Result<String, SettingError> {
+    let name = layers.required("app_name")?;
+    if name.chars().count() > MAX_APP_NAME_CHARS || name.chars().any(char::is_control) {
+        let problem = format!("must be one line of at most {MAX_APP_NAME_CHARS} characters");
+        return Err(layers.wrong("app_name", problem));
+    }
+    Ok(name)
+}
+
+fn flag(layers: &Layers, key: &str) -> Result<bool, SettingError> {
+    layers.flag(key).ok_or_else(|| layers.wrong(key, "must be `true` or `false`"))
+}
+
+fn public_url(layers: &Layers) -> Result<Option<String>, SettingError> {
+    let Some(url) = layers.text("public_url")? else { return Ok(None) };
+    let url = url.trim_end_matches('/');
+    if !is_origin(url) {
+        let problem = format!("must be like `https://meet.example.org`, not {url:?}");
+        return Err(layers.wrong("public_url", problem));
+    }
+    Ok(Some(url.to_owned()))
+}
+
+fn host(layers: &Layers) -> Result<Host, SettingError> {
+    let text = layers.required("host")?;
+    if text.eq_ignore_ascii_case("localhost") {
+        return Ok(Host::Localhost);
+    }
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&text);
+    bare.parse().map(Host::Address).map_err(|_| {
+        layers.wrong("host", format!("must be `localhost` or an IP address, not {text:?}"))
+    })
+}
+
+fn cors_origins(layers: &Layers, app_env: AppEnv) -> Result<Vec<String>, SettingError> {
+    let mut origins = layers.list("cors_origins")?;
+    for origin in &mut origins {
+        if origin == "*" && app_env == AppEnv::Production {
+            return Err(layers.wrong("cors_origins", "must not be `*` in production"));
+        }
+        origin.truncate(origin.trim_end_matches('/').len());
+        if origin != "*" && !is_origin(origin) {
+            let problem =
+                format!("must hold origins like `https://app.example.org`, not {origin:?}");
+            return Err(layers.wrong("cors_origins", problem));
+        }
+    }
+    Ok(origins)
+}
+
+/// Scheme, host and perhaps a port, as a browser writes an `Origin`.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, authority)) = text.split_once("://") else { return false };
+    let authority = authority.parse::<axum::http::uri::Authority>();
+    matches!(scheme, "http" | "https")
+        && authority.is_ok_and(|authority| !authority.as_str().contains('@'))
+}
+
+/// The store reads every spelling; here only what is no database of ours is refused, before anything is made.
+fn database_url(layers: &Layers, data_dir: &Path) -> Result<DatabaseUrl, SettingError> {
+    let Some(url) = layers.text("database_url")? else {
+        let path = data_dir.join("veche.db").display().to_string();
+        let path = path.replace('%', "%25").replace('?', "%3F");
+        return Ok(DatabaseUrl(format!("sqlite://{path}")));
+    };
+    let scheme = url.split(':').next().unwrap_or_default().to_ascii_lowercase();
+    match scheme.split('+').next() {
+        Some("sqlite" | "postgres" | "postgresql") if scheme.len() < url.len() => {
+            Ok(DatabaseUrl(url))
+        }
+        _ => Err(layers.wrong("database_url", "must begin with sqlite:// or postgresql://")),
+    }
+}
+
+fn media_addresses(layers: &Layers) -> Result<Vec<IpAddr>, SettingError> {
+    let parse = |text: &String| match text.parse::<IpAddr>() {
+        Ok(address) if !address.is_unspecified() && !address.is_multicast() => Ok(address),
+        _ => Err(layers.wrong(
+            "media_addresses",
+            format!("must hold IP addresses that browsers can reach, not {text:?}"),
+        )),
+    };
+    layers.list("media_addresses")?.iter().map(parse).collect()
+}
+
+fn urls(layers: &Layers, key: &str, schemes: &[&str]) -> Result<Vec<String>, SettingError> {
+    let urls = layers.list(key)?;
+    let is_fine = |url: &String| {
+        schemes.iter().any(|scheme| url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
+    };
+    match urls.iter().find(|url| !is_fine(url)) {
+        Some(url) => {
+            Err(layers.wrong(key, format!("must begin with {}, not {url:?}", schemes.join(" or "))))
+        }
+        None => Ok(urls),
+    }
+}
+
+/// A key that anybody could guess lets anybody be anybody.
+fn jwt_secret(layers: &Layers, app_env: AppEnv) -> Result<Option<Secret>, SettingError> {
+    let Some(secret) = layers.text("jwt_secret")? else { return Ok(None) };
+    if app_env == AppEnv::Production {
+        if secret.len() < MIN_JWT_SECRET_BYTES {
+            let problem =
+                format!("must have at least {MIN_JWT_SECRET_BYTES} characters in production");
+            return Err(layers.wrong("jwt_secret", problem));
+        }
+        let kinds = secret.bytes().collect::<std::collections::BTreeSet<_>>().len();
+        let lower = secret.to_ascii_lowercase();
+        if kinds < MIN_JWT_SECRET_KINDS || EXAMPLES.iter().any(|word| lower.contains(word)) {
+            return Err(layers.wrong(
+                "jwt_secret",
+                "is easy to guess; leave it empty to have one made, or use `openssl rand -hex 32`",
+            ));
+        }
+    }
+    Ok(Some(Secret::new(secret)))
+}
+
+fn guests_may_create_rooms(layers: &Layers, app_env: AppEnv) -> Result<bool, SettingError> {
+    const KEY: &str = "guests_may_create_rooms";
+    match layers.flag(KEY) {
+        Some(flag) => Ok(flag),
+        None if layers.text(KEY)?.as_deref() == Some("auto") => Ok(app_env == AppEnv::Development),
+        None => Err(layers.wrong(KEY, "must be `true`, `false` or `auto`")),
+    }
+}
+
+/// One word for all of our own lines; more would let a library print what it reads from the wire.
+fn log_level(layers: &Layers) -> Result<tracing::Level, SettingError> {
+    let text = layers.required("log_level")?.to_ascii_lowercase();
+    let level = match text.as_str() {
+        "error" | "critical" => tracing::Level::ERROR,
+        "warn" | "warning" => tracing::Level::WARN,
+        "info" => tracing::Level::INFO,
+        "debug" => tracing::Level::DEBUG,
+        "trace" => tracing::Level::TRACE,
+        _ => {
+            let problem = format!("must be error, warn, info, debug or trace, not {text:?}");
+            return Err(layers.wrong("log_level", problem));
+        }
+    };
+    Ok(if flag(layers, "app_debug")? { level.max(tracing::Level::DEBUG) } else { level })
+}
+
+fn log_format(layers: &Layers, app_env: AppEnv) -> Result<LogFormat, SettingError> {
+    match (layers.required("log_format")?.to_ascii_lowercase().as_str(), app_env) {
+        ("pretty", _) | ("auto", AppEnv::Development) => Ok(LogFormat::Pretty),
+        ("json", _) | ("auto", AppEnv::Production) => Ok(LogFormat::Json),
+        (other, _) => Err(layers
+            .wrong("log_format", format!("must be `pretty`, `json` or `auto`, not {other:?}"))),
+    }
+}
+
+fn minutes(count: u64) -> Duration {
+    Duration::from_secs(60 * count)
+}
+
+/// More breaks titles, fewer cuts real names.
+const MAX_APP_NAME_CHARS: usize = 64;
+/// As long as the hash of HS256 (RFC 7518, 3.2); fewer can be searched.
+const MIN_JWT_SECRET_BYTES: usize = 32;
+/// Different bytes in a key; a random hex text of 32 has about 14. More refuses good keys, fewer passes `aaaa…`.
+const MIN_JWT_SECRET_KINDS: usize = 8;
+/// What example files write where a key belongs.
+const EXAMPLES: &[&str] = &[
+    "change-me",
+    "changeme",
+    "change_me",
+    "change-this",
+    "your-secret",
+    "your_secret",
+    "secret-key",
+    "example",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn with(pairs: &[(&str, &str)]) -> Result<Config, SettingError> {
+        let variables: BTreeMap<&str, &str> = pairs.iter().copied().collect();
+        let environment = |name: &str| variables.get(name).map(|value| (*value).to_owned());
+        Config::check(&Layers::read(None, environment, &[]).unwrap())
+    }
+
+    fn problem(pairs: &[(&str, &str)]) -> String {
+        let text = with(pairs).expect_err(&format!("{pairs:?} is refused")).to_string();
+        assert!(!text.contains('\n'), "{text}");
+        text
+    }
+
+    #[test]
+    fn the_shipped_file_is_a_working_configuration() {
+        let config = with(&[]).unwrap();
+        assert_eq!((config.host, config.port), (Host::Localhost, 8080));
+        assert_eq!(config.database_url.expose(), "sqlite://data/veche.db");
+        assert!(config.guests_may_create_rooms && !config.is_production());
+    }
+
+    /// Another value for every setting. A new setting without a line here fails the test.
+    const OTHER: &[(&str, &str)] = &[
+        ("app_name", "Town"),
+        ("app_env", "production"),
+        ("app_debug", "true"),
+        ("public_url", "https://meet.example.org"),
+        ("host", "0.0.0.0"),
+        ("port", "9000"),
+        ("max_connections", "100"),
+        ("trust_forwarded_for", "true"),
+        ("cors_origins", "https://app.example.org"),
+        ("data_dir", "elsewhere"),
+        ("database_url", "postgresql://me@db/veche"),
+        ("records_dir", "records"),
+        ("media_port", "11000"),
+        ("media_addresses", "192.0.2.1"),
+        ("media_threads", "2"),
+        ("stun_servers", "stun:stun.example.org"),
+        ("turn_urls", "turn:turn.example.org"),
+        ("turn_secret", "s3cret"),
+        ("turn_username", "me"),
+        ("turn_password", "pass"),
+        ("jwt_secret", "0123456789abcdefghijklmnopqrstuv"),
+        ("jwt_algorithm", "RS256"),
+        ("access_token_expire_minutes", "5"),
+        ("refresh_token_expire_days", "7"),
+        ("registration_secret", "word"),
+        ("guests_may_create_rooms", "false"),
+        ("log_level", "warn"),
+        ("log_format", "json"),
+        ("metrics_token", "token"),
+    ];
+
+    #[test]
+    fn every_setting_is_changed_by_the_variable_of_its_name() {
+        let shown = |config: Result<Config, SettingError>| match config {
+            Ok(config) => format!(
+                "{config:?} {:?} {:?}",
+                [&config.jwt_secret, &config.turn_secret, &config.turn_password].map(exposed),
+                [&config.registration_secret, &config.metrics_token].map(exposed),
+            ),
+            Err(error) => error.to_string(),
+        };
+        let usual = shown(with(&[]));
+        for key in layers::keys() {
+            let (_, other) = OTHER
+                .iter()
+                .find(|(name, _)| *name == key)
+                .unwrap_or_else(|| panic!("{key} needs another value in this test"));
+            let changed = shown(with(&[(&key.to_ascii_uppercase(), other)]));
+            assert_ne!(changed, usual, "{key} changes nothing");
+        }
+        assert_eq!(OTHER.len(), layers::keys().count());
+    }
+
+    fn exposed(secret: &Option<Secret>) -> Option<&str> {
+        secret.as_ref().map(Secret::expose)
+    }
+
+    #[test]
+    fn a_bad_value_is_refused_by_name_and_source() {
+        for (pair, words) in [
+            (
+                ("PORT", "70000"),
+                "`port` (PORT) must be a whole number from 0 to 65535, not \"70000\"",
+            ),
+            (("PORT", "http"), "not \"http\""),
+            (("MEDIA_PORT", "-1"), "`media_port`"),
+            (("MEDIA_THREADS", "2"), "must be 1"),
+            (("MEDIA_ADDRESSES", "192.0.2.1,meet.example.org"), "\"meet.example.org\""),
+            (("MEDIA_ADDRESSES", "0.0.0.0"), "`media_addresses`"),
+            (("HOST", "example.org"), "`localhost` or an IP address"),
+            (("JWT_ALGORITHM", "none"), "must be HS256"),
+            (("APP_ENV", "prodution"), "`development` or `production`"),
+            (("APP_NAME", "a\nb"), "one line"),
+            (("APP_DEBUG", "maybe"), "`app_debug` (APP_DEBUG)"),
+            (("PUBLIC_URL", "meet.example.org"), "`public_url`"),
+            (("CORS_ORIGINS", "https://a.example/path"), "`cors_origins`"),
+            (("CORS_ORIGINS", "app.example.org"), "`cors_origins`"),
+            (("DATABASE_URL", "mysql://root@db/x"), "must begin with sqlite://"),
+            (("DATABASE_URL", "/var/lib/veche.db"), "must begin with sqlite://"),
+            (("STUN_SERVERS", "stun.example.org"), "stun:"),
+            (("TURN_URL", "turn:turn.example.org"), "`turn_urls` (TURN_URL) needs `turn_secret`"),
+            (("JWT_EXPIRES_MIN", "0"), "(JWT_EXPIRES_MIN)"),
+            (("GUESTS_MAY_CREATE_ROOMS", "some"), "`auto`"),
+            (("LOG_LEVEL", "tungstenite=trace"), "`log_level`"),
+            (("LOG_FORMAT", "xml"), "`log_format`"),
+        ] {
+            let text = problem(&[pair]);
+            assert!(text.contains(words), "{pair:?}: {text}");
+        }
+    }
+
+    #[test]
+    fn unsafe_signing_keys_are_refused_in_production_and_not_printed() {
+        for secret in [
+            "short",
+            &"a".repeat(40),
+            "please-change-me-please-change-me-0123456789",
+            &"ab".repeat(20),
+        ] {
+            let text = problem(&[("APP_ENV", "production"), ("SECRET_KEY", secret)]);
+            assert!(text.contains("`jwt_secret` (SECRET_KEY)") && !text.contains(secret), "{text}");
+            assert!(with(&[("SECRET_KEY", secret)]).is_ok());
+        }
+        let good = "5f0c1d9c2be94f3f8e1a7c0d4b6a2233";
+        let config = with(&[("APP_ENV", "prod"), ("JWT_SECRET", good)]).unwrap();
+        assert!(!format!("{config:?}").contains(good));
+    }
+
+    #[test]
+    fn production_is_stricter() {
+        let config = with(&[("APP_ENV", "production")]).unwrap();
+        assert!(!config.guests_may_create_rooms);
+        assert_eq!(config.log_format, LogFormat::Json);
+        problem(&[("APP_ENV", "production"), ("CORS_ORIGINS", "*")]);
+        assert!(with(&[("CORS_ORIGINS", "*")]).is_ok());
+    }
+
+    #[test]
+    fn database_urls_of_other_programs_are_taken_and_printed_without_passwords() {
+        for given in [
+            "postgresql+asyncpg://u:p4ss@h/d",
+            "postgresql+psycopg://u:p4ss@h/d",
+            "postgres://h/d?password=p4ss&sslmode=require",
+            "sqlite+aiosqlite:///var/veche.db",
+        ] {
+            let config = with(&[("SQLALCHEMY_DATABASE_URL", given)]).unwrap();
+            assert_eq!(config.database_url.expose(), given);
+            assert!(!format!("{config:?}").contains("p4ss"));
+        }
+    }
+}
