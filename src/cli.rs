@@ -1,0 +1,155 @@
+//! The command line: what can be asked of the binary, and how a failure is told.
+
+use crate::config::{Config, Options};
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A meeting server: video meetings, chat and the web client in one process.
+///
+/// Without a subcommand it serves: start it, open the printed address in a browser, and meet.
+#[derive(Parser)]
+#[command(name = "veche", version, after_help = AFTER_HELP, subcommand_negates_reqs = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve meetings until SIGTERM or Ctrl-C (this is the default)
+    Serve(ServeArgs),
+    /// Print the settings in force and where each comes from, without secrets
+    Config(ConfigArgs),
+    /// Ask a running server on this machine whether it is well; exit code 0 when it is
+    Health(ConfigArgs),
+    /// Print the version
+    Version,
+}
+
+#[derive(Args)]
+struct ServeArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Once serving, write {"url", "media_addresses"} as JSON to this file
+    #[arg(long, value_name = "PATH")]
+    ready_file: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct ConfigArgs {
+    /// Settings file [default: ./config.toml if there is one]
+    #[arg(long, value_name = "PATH")]
+    config: Option<PathBuf>,
+    /// Address to listen on: `localhost`, `0.0.0.0`, `::` or one address
+    #[arg(long, value_name = "ADDRESS")]
+    host: Option<String>,
+    /// TCP port to listen on; 0 takes a free one
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+    /// Folder for the database and the secrets made at first start
+    #[arg(long, value_name = "PATH")]
+    data_dir: Option<PathBuf>,
+}
+
+impl From<ConfigArgs> for Options {
+    fn from(args: ConfigArgs) -> Self {
+        Self { file: args.config, host: args.host, port: args.port, data_dir: args.data_dir }
+    }
+}
+
+const AFTER_HELP: &str = "\
+Every setting has a line in config.toml and an environment variable of the same name in capitals; the
+environment wins over the file, options win over both. `veche config` shows the outcome. Most used:
+
+  HOST, PORT         where to listen (localhost:8080)
+  PUBLIC_URL         address people use, where a proxy stands before the server
+  DATA_DIR           database and secrets (data)
+  DATABASE_URL       postgresql://… instead of the SQLite file in DATA_DIR
+  MEDIA_PORT         UDP port for audio and video (10000), to be opened in the firewall
+  MEDIA_ADDRESSES    addresses browsers send media to, where they are not this machine's own
+  APP_ENV            development or production
+
+Examples:
+  veche                                      try it on this machine: http://localhost:8080
+  HOST=0.0.0.0 APP_ENV=production veche      serve a network, behind a proxy that speaks HTTPS
+  veche --port 9000 --data-dir /srv/veche    another port and folder";
+
+/// Does what the command line asks for. A failure is one line on standard error.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+        Command::Serve(args) => serve(args),
+        Command::Config(args) => describe(args),
+        Command::Health(args) => health(args),
+        Command::Version => {
+            println!("veche {}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("veche: {}", one_line(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(args: ServeArgs) -> anyhow::Result<()> {
+    let config = Config::load(&args.config.into())?;
+    crate::serve::run(config, args.ready_file.as_deref())
+}
+
+fn describe(args: ConfigArgs) -> anyhow::Result<()> {
+    print!("{}", Config::describe(&args.into())?);
+    Ok(())
+}
+
+fn health(args: ConfigArgs) -> anyhow::Result<()> {
+    crate::health::ask(&Config::load(&args.into())?)
+}
+
+/// An error with its causes, on one line. Some errors repeat their cause in their own words.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serving_is_what_happens_without_a_subcommand() {
+        let plain = Cli::try_parse_from(["veche", "--port", "0"]).unwrap();
+        assert!(plain.command.is_none());
+        assert_eq!(plain.serve.config.port, Some(0));
+        let named = Cli::try_parse_from(["veche", "serve", "--port", "0"]).unwrap();
+        assert!(matches!(named.command, Some(Command::Serve(args)) if args.config.port == Some(0)));
+        assert!(Cli::try_parse_from(["veche", "--prot", "0"]).is_err());
+    }
+
+    #[test]
+    fn an_error_with_causes_takes_one_line() {
+        let error = anyhow::anyhow!("first\nsecond").context("cannot start");
+        assert_eq!(one_line(&error), "cannot start: first second");
+        let repeated = anyhow::anyhow!("disk full").context("write failed: disk full");
+        assert_eq!(one_line(&repeated), "write failed: disk full");
+    }
+}

@@ -1,0 +1,106 @@
+//! What `/metrics` shows: everything the crates count, and the process itself.
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The recorder of this process.
+#[derive(Clone)]
+pub struct Metrics(PrometheusHandle);
+
+impl Metrics {
+    /// Makes it the place where `metrics` macros count. Once a process.
+    pub fn install() -> anyhow::Result<Self> {
+        let handle = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS)?
+            .install_recorder()?;
+        describe();
+        Ok(Self(handle))
+    }
+
+    /// Folds samples together now and then, so that histograms nobody reads do not grow. Never ends.
+    pub async fn keep_up(self) {
+        let mut every = tokio::time::interval(UPKEEP);
+        loop {
+            every.tick().await;
+            self.0.run_upkeep();
+        }
+    }
+
+    /// The page, in Prometheus' text format.
+    pub fn render(&self) -> String {
+        observe_process();
+        self.0.render()
+    }
+}
+
+fn describe() {
+    metrics::describe_counter!("http_requests_total", "Requests by method, route and status.");
+    metrics::describe_histogram!(
+        "http_request_duration_seconds",
+        "Time until the answer's head, by method and route."
+    );
+    metrics::describe_gauge!("http_connections", "TCP connections open now.");
+    metrics::describe_counter!("http_panics_total", "Requests whose handler panicked.");
+    metrics::describe_gauge!("process_resident_memory_bytes", "Memory in RAM.");
+    metrics::describe_counter!("process_cpu_seconds_total", "CPU time, user and system.");
+    metrics::describe_gauge!("process_open_fds", "Open file descriptors.");
+    metrics::describe_gauge!("process_threads", "Threads.");
+    metrics::describe_gauge!("process_start_time_seconds", "When the process started, since 1970.");
+    metrics::gauge!("veche_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    metrics::gauge!("process_start_time_seconds").set(now.as_secs_f64());
+}
+
+/// Where there is no `/proc`, these lines are absent.
+fn observe_process() {
+    if let Ok(status) = std::fs::read_to_string("/proc/self/status") {
+        if let Some(kilobytes) = field(&status, "VmRSS:") {
+            metrics::gauge!("process_resident_memory_bytes").set((kilobytes * 1024) as f64);
+        }
+        if let Some(threads) = field(&status, "Threads:") {
+            metrics::gauge!("process_threads").set(threads as f64);
+        }
+    }
+    if let Ok(entries) = std::fs::read_dir("/proc/self/fd") {
+        metrics::gauge!("process_open_fds").set(entries.count() as f64);
+    }
+    metrics::gauge!("process_cpu_seconds_total").set(cpu_time().as_secs_f64());
+}
+
+fn field(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+fn cpu_time() -> Duration {
+    // SAFETY: the kernel fills the struct; all-zero is a valid value of it.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_SELF, &mut usage);
+        usage
+    };
+    let of = |time: libc::timeval| {
+        Duration::from_secs(time.tv_sec.unsigned_abs())
+            + Duration::from_micros(time.tv_usec.unsigned_abs())
+    };
+    of(usage.ru_utime) + of(usage.ru_stime)
+}
+
+/// Bounds of every histogram of seconds: a forwarded packet's microseconds would need others.
+const SECONDS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Longer holds more samples in memory, shorter costs CPU.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_the_kernels_status_are_read() {
+        let status = "Name:\tveche\nVmRSS:\t   1234 kB\nThreads:\t7\n";
+        assert_eq!(field(status, "VmRSS:"), Some(1234));
+        assert_eq!(field(status, "Threads:"), Some(7));
+        assert_eq!(field(status, "VmSwap:"), None);
+    }
+}
