@@ -1,2 +1,21 @@
-//! veche
-fn main() {}
+//! The `veche` binary: settings, sockets, files and threads, and the wiring of the crates that decide.
+
+mod cli;
+mod config;
+mod health;
+mod http;
+mod logs;
+mod media;
+mod metrics;
+mod secrets;
+mod serve;
+mod shutdown;
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::run()
+}

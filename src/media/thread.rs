@@ -53,10 +53,13 @@ impl MediaThread {
         ends: Ends,
     ) -> anyhow::Result<Self> {
         let now = Instant::now();
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).context("a clock before 1970")?;
+        let since_1970 =
+            SystemTime::now().duration_since(UNIX_EPOCH).context("a clock before 1970")?;
         let mut seed = [0; 32];
         aws_lc_rs::rand::fill(&mut seed).map_err(|_| anyhow::anyhow!("no randomness"))?;
-        let wall = WallClock::new(now, since_1970.as_nanos());
+        let since_1970 =
+            u64::try_from(since_1970.as_nanos()).context("a clock past the year 2500")?;
+        let wall = WallClock::new(now, since_1970);
         let sfu = Sfu::new(Config { identity, candidates, wall, seed }, now);
         socket.register(&poll, SOCKET, Interest::READABLE)?;
         Ok(Self {

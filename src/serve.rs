@@ -1,0 +1,189 @@
+//! `veche serve`: puts the parts together, says where to meet, and takes them apart again.
+
+use crate::config::{Config, Host};
+use crate::http::{self, Https, Listeners, MetricsPage, Site};
+use crate::logs;
+use crate::media::{self, MediaConfig};
+use crate::metrics::Metrics;
+use crate::secrets::{DataDir, Secrets};
+use crate::shutdown::StopSignals;
+use anyhow::{Context, bail};
+use serde::Serialize;
+use signaling::{Settings, Signaling};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+use store::Store;
+use tokio::sync::watch;
+
+/// Serves until told to stop. `ready_file` gets the addresses as JSON once people can come.
+pub fn run(config: Config, ready_file: Option<&Path>) -> anyhow::Result<()> {
+    // What this process writes is for its owner alone, whatever the shell before it thought.
+    // SAFETY: umask only sets a number of the process, and no other thread runs yet.
+    unsafe { libc::umask(0o077) };
+    logs::start(&config);
+    let data = DataDir::open(&config.data_dir)?;
+    let secrets = data.secrets()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start worker threads")?;
+    let outcome = runtime.block_on(serve(config, secrets, ready_file));
+    // Whatever still runs was told to stop and had its time.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve(config: Config, secrets: Secrets, ready_file: Option<&Path>) -> anyhow::Result<()> {
+    let mut signals = StopSignals::listen()?;
+    let metrics = Metrics::install()?;
+    tokio::spawn(metrics.clone().keep_up());
+    let listeners = Listeners::bind(config.host, config.port)?;
+    let store = Store::connect(config.database_url.expose())
+        .await
+        .with_context(|| format!("cannot use the database {:?}", config.database_url))?;
+    let addresses = media::advertised(&config.media_addresses, config.host.is_local())
+        .context("cannot list this machine's addresses; set MEDIA_ADDRESSES")?;
+    let (mut media, mut events) =
+        media::start(&MediaConfig { port: config.media_port, addresses, batched: true })?;
+    let setup_token = (!store.has_admin().await?).then_some(secrets.setup_token.clone());
+    let settings = settings(&config, &secrets, setup_token);
+    let place = Place {
+        url: config.public_url.clone().unwrap_or_else(|| local_url(config.host, listeners.port())),
+        media_addresses: media.candidates.clone(),
+    };
+    let banner = banner(&config, &settings, &place);
+    let signaling = Signaling::new(settings, store.clone(), media.plane());
+    let site = Site {
+        metrics: MetricsPage { metrics, token: config.metrics_token.clone() },
+        https: Https { always: config.is_https(), trust_forwarded: config.trust_forwarded_for },
+        cors_origins: config.cors_origins.clone(),
+    };
+    let app = http::router(site, signaling.router(), Signaling::openapi());
+    let (stop, stopping) = watch::channel(false);
+    let mut server = tokio::spawn(listeners.serve(app, config.max_connections, stopping));
+    print!("{banner}");
+    if let Some(path) = ready_file {
+        let json = serde_json::to_vec(&place).context("addresses are plain text")?;
+        std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    tracing::info!(url = place.url, version = env!("CARGO_PKG_VERSION"), "serving");
+
+    let reason = loop {
+        tokio::select! {
+            name = signals.next() => break Ok(name),
+            event = events.recv() => match event {
+                Some(event) => signaling.media_event(event),
+                None => break Err("the media thread has died"),
+            },
+            _ = &mut server => break Err("the HTTP server has died"),
+        }
+    };
+    signals.exit_on_next();
+    tracing::info!(reason = reason.unwrap_or_else(|died| died), "stopping");
+    let parting = async {
+        let _ = stop.send(true);
+        signaling.shutdown().await;
+        let media = tokio::task::spawn_blocking(move || media.stop());
+        if !server.is_finished() {
+            let _ = server.await;
+        }
+        let _ = media.await;
+        store.close().await;
+    };
+    if tokio::time::timeout(STOP_PATIENCE, parting).await.is_err() {
+        tracing::warn!("some connections did not end in time and were cut");
+    }
+    match reason {
+        Ok(_) => Ok(()),
+        Err(died) => bail!("{died}"),
+    }
+}
+
+/// What the control plane is told.
+fn settings(
+    config: &Config,
+    secrets: &Secrets,
+    setup_token: Option<signaling::Secret>,
+) -> Settings {
+    // Whoever opens the public address has it as their origin.
+    let cors_origins = config.cors_origins.iter().chain(&config.public_url).cloned().collect();
+    Settings {
+        app_name: config.app_name.clone(),
+        is_production: config.is_production(),
+        jwt_secret: config.jwt_secret.clone().unwrap_or_else(|| secrets.jwt_secret.clone()),
+        access_token_ttl: config.access_token_ttl,
+        refresh_token_ttl: config.refresh_token_ttl,
+        registration_secret: config.registration_secret.clone(),
+        guests_may_create_rooms: config.guests_may_create_rooms,
+        setup_token,
+        cors_origins,
+        stun_servers: config.stun_servers.clone(),
+        turn_urls: config.turn_urls.clone(),
+        turn_secret: config.turn_secret.clone(),
+        turn_username: config.turn_username.clone(),
+        turn_password: config.turn_password.clone(),
+        trust_forwarded_for: config.trust_forwarded_for,
+    }
+}
+
+/// Where the server is, for programs that started it.
+#[derive(Serialize)]
+struct Place {
+    url: String,
+    media_addresses: Vec<SocketAddr>,
+}
+
+/// An address that works in a browser on this machine.
+fn local_url(host: Host, port: u16) -> String {
+    match host {
+        Host::Address(IpAddr::V4(address)) if !address.is_unspecified() => {
+            format!("http://{address}:{port}")
+        }
+        Host::Address(IpAddr::V6(address)) if !address.is_unspecified() => {
+            format!("http://[{address}]:{port}")
+        }
+        Host::Localhost | Host::Address(_) => format!("http://localhost:{port}"),
+    }
+}
+
+/// What a person at the terminal needs. The set-up link has its token in the fragment, which no browser sends on.
+fn banner(config: &Config, settings: &Settings, place: &Place) -> String {
+    let media = place.media_addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>();
+    let environment = if config.is_production() { "production" } else { "development" };
+    let mut text = format!(
+        "{} is ready (veche {}, {environment})\n\n  Open          {}\n  Media (UDP)   {}\n  Data          {}\n",
+        config.app_name,
+        env!("CARGO_PKG_VERSION"),
+        place.url,
+        media.join(", "),
+        config.data_dir.display(),
+    );
+    if let Some(token) = &settings.setup_token {
+        text.push_str(&format!("  Admin set-up  {}/#/setup?token={}\n", place.url, token.expose()));
+    }
+    text.push('\n');
+    text
+}
+
+/// Service managers and container engines wait 10 s or more before they kill; people wait less.
+const STOP_PATIENCE: Duration = Duration::from_millis(4500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    #[test]
+    fn the_printed_address_works_on_this_machine() {
+        for (host, url) in [
+            (Host::Localhost, "http://localhost:80"),
+            (Host::Address(Ipv4Addr::UNSPECIFIED.into()), "http://localhost:80"),
+            (Host::Address(Ipv6Addr::UNSPECIFIED.into()), "http://localhost:80"),
+            (Host::Address(Ipv4Addr::LOCALHOST.into()), "http://127.0.0.1:80"),
+            (Host::Address(Ipv6Addr::LOCALHOST.into()), "http://[::1]:80"),
+        ] {
+            assert_eq!(local_url(host, 80), url);
+        }
+    }
+}
