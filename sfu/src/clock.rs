@@ -155,13 +155,18 @@ pub fn sender_report_for(
     Some((server_ntp, stream.rtp_at(publisher_ntp)?))
 }
 
-/// When, in the server's clock, the sample with this timestamp was taken.
+/// When, in the server's clock, the sample of a packet that came just now was taken. `None` before
+/// the stream's first report, and where the publisher's reports would have it come from the future or
+/// the far past: whoever writes such reports must not move the timeline of a slot that others use.
 pub fn captured_at(
+    server_ntp: u64,
     timestamp: u32,
     publisher: &PublisherClock,
     stream: &StreamClock,
 ) -> Option<u64> {
-    publisher.to_server(stream.ntp_at(timestamp)?)
+    let captured = publisher.to_server(stream.ntp_at(timestamp)?)?;
+    let age = server_ntp.wrapping_sub(captured) as i64;
+    (-MAX_EARLY..=MAX_LATE).contains(&age).then_some(captured)
 }
 
 /// The timestamps of one slot: they run with the server's clock, whichever track it carries.
@@ -217,6 +222,13 @@ const NANOS: u64 = 1_000_000_000;
 const SECONDS_1900_TO_1970: u64 = 2_208_988_800;
 /// One second in NTP units.
 const SECOND: i64 = 1 << 32;
+
+/// A packet may seem to come this long before it was captured: the offset of the clocks is as long
+/// as the quickest report took, and packets can be quicker.
+const MAX_EARLY: i64 = SECOND;
+
+/// How long a packet may have been on its way. Chromium's pacer holds video up to two seconds.
+const MAX_LATE: i64 = 5 * SECOND;
 
 /// The offset moves by at most 1/2000 of the time: five times what bad clocks drift, and at most
 /// half a millisecond between the reports of a publisher's audio and video. Faster tears them apart,

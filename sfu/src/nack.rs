@@ -10,6 +10,8 @@ pub struct NackGenerator {
     /// Ascending by sequence number.
     missing: VecDeque<Missing>,
     is_keyframe_needed: bool,
+    /// From asking to the answer, smoothed.
+    answered_in: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +19,7 @@ struct Missing {
     sequence: u64,
     tries: u8,
     ask_at: Instant,
+    first_asked: Option<Instant>,
 }
 
 impl NackGenerator {
@@ -34,7 +37,11 @@ impl NackGenerator {
         };
         if sequence <= highest {
             let found = self.missing.binary_search_by_key(&sequence, |missing| missing.sequence);
-            return found.map(|index| self.missing.remove(index)).is_ok();
+            let missing = found.ok().and_then(|index| self.missing.remove(index));
+            if let Some(asked) = missing.and_then(|missing| missing.first_asked) {
+                self.learn_round_trip(now.saturating_duration_since(asked));
+            }
+            return missing.is_some();
         }
         self.highest = Some(sequence);
         let gap = highest + 1..sequence;
@@ -47,14 +54,19 @@ impl NackGenerator {
             return false;
         }
         let ask_at = now + REORDERING;
-        self.missing.extend(gap.map(|sequence| Missing { sequence, tries: 0, ask_at }));
+        self.missing.extend(gap.map(|sequence| Missing {
+            sequence,
+            tries: 0,
+            ask_at,
+            first_asked: None,
+        }));
         false
     }
 
-    /// Appends to `out` what should be asked for now, in ascending order; `rtt` is that of the
-    /// publisher's transport.
+    /// Appends to `out` what should be asked for now, in ascending order. `rtt` is believed to be
+    /// that of the publisher's transport until answers tell better.
     pub fn poll(&mut self, now: Instant, rtt: Duration, out: &mut Vec<u16>) {
-        let pause = rtt.clamp(MIN_PAUSE, MAX_PAUSE);
+        let pause = self.answered_in.unwrap_or(rtt).clamp(MIN_PAUSE, MAX_PAUSE);
         let mut is_lost = false;
         self.missing.retain_mut(|missing| {
             if missing.ask_at > now {
@@ -66,6 +78,7 @@ impl NackGenerator {
             }
             missing.tries += 1;
             missing.ask_at = now + pause;
+            missing.first_asked.get_or_insert(now);
             out.push(missing.sequence as u16);
             true
         });
@@ -80,6 +93,20 @@ impl NackGenerator {
     /// Whether packets were given up, so that only a keyframe helps. Asking clears it.
     pub fn take_keyframe_needed(&mut self) -> bool {
         std::mem::take(&mut self.is_keyframe_needed)
+    }
+
+    /// The round trip to the publisher as repairs showed it.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.answered_in
+    }
+
+    /// Counted from the first request, as nobody knows which one was answered: a lost request makes
+    /// it too long for a while, which is better than asking many times within each round trip.
+    fn learn_round_trip(&mut self, sample: Duration) {
+        self.answered_in = Some(match self.answered_in {
+            None => sample,
+            Some(before) => before - before / 4 + sample / 4,
+        });
     }
 
     /// How many packets are missing now.
@@ -187,6 +214,32 @@ mod tests {
         }
     }
 
+    #[test]
+    fn how_fast_answers_come_decides_how_often_is_asked() {
+        let mut now = Instant::now();
+        let mut generator = NackGenerator::new();
+        let (mut sequence, mut asked_for) = (100, 0);
+        let answer_after = Duration::from_millis(300);
+        generator.received(now, sequence);
+        for loss in 0..20 {
+            generator.received(now, sequence + 2);
+            let answer_at = now + REORDERING + answer_after;
+            let mut tries = 0;
+            while let Some(deadline) = generator.next_deadline().filter(|at| *at < answer_at) {
+                now = deadline;
+                tries += asked(&mut generator, now).len();
+            }
+            now = answer_at;
+            assert!(generator.received(now, sequence + 1));
+            sequence += 2;
+            assert_eq!(tries, if loss == 0 { 8 } else { 1 });
+            asked_for += tries;
+        }
+        assert_eq!(asked_for, 27);
+        assert_eq!(generator.round_trip(), Some(answer_after));
+        assert!(!generator.take_keyframe_needed());
+    }
+
     proptest! {
         #[test]
         fn it_asks_for_the_missing_only_and_not_too_often(
@@ -227,7 +280,7 @@ mod tests {
             }
             for times in asked_at.values() {
                 prop_assert!(times.len() <= usize::from(MAX_TRIES));
-                prop_assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= RTT));
+                prop_assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= MIN_PAUSE));
             }
         }
 

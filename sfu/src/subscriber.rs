@@ -256,7 +256,7 @@ pub fn forwarded<'a>(room: &'a Room, pending: &'a Pending, now_ntp: u64) -> Opti
     let track = room.track(pending.track)?;
     let encoding = track.encodings.get(pending.encoding)?;
     let captured = room.members.get(&track.participant).and_then(|member| {
-        clock::captured_at(pending.header.timestamp, &member.clock, &encoding.clock)
+        clock::captured_at(now_ntp, pending.header.timestamp, &member.clock, &encoding.clock)
     });
     Some(Forwarded {
         sequence: pending.sequence,

@@ -104,7 +104,7 @@ fn before_the_first_report_nothing_is_claimed() {
     let publisher = PublisherClock::new();
     let stream = StreamClock::new(90_000);
     assert_eq!(sender_report_for(1 << 40, &publisher, &stream), None);
-    assert_eq!(captured_at(5, &publisher, &stream), None);
+    assert_eq!(captured_at(1 << 40, 5, &publisher, &stream), None);
     let mut stream = stream;
     stream.sender_report(0, 700);
     assert_eq!(stream.ntp_at(700), None, "a sender without wall clock");
@@ -119,8 +119,23 @@ fn one_report_is_enough() {
     assert_eq!(ntp, now);
     // What the publisher's clock shows, less the 30 ms that the report was on its way.
     assert_eq!(rtp, publisher.video_rtp(470_000));
-    let captured = captured_at(publisher.video_rtp(470_000), &publisher.clock, &publisher.video);
+    let captured =
+        captured_at(now, publisher.video_rtp(470_000), &publisher.clock, &publisher.video);
     assert!(captured.unwrap().abs_diff(now) < ntp_of_micros(20) as u64);
+}
+
+#[test]
+fn a_capture_in_the_future_or_the_far_past_is_not_believed() {
+    let mut publisher = Publisher::new(0, 0, 0, 0);
+    publisher.report(0, 0, false);
+    let believed = |captured: u64, arrives: u64| {
+        let sample = publisher.video_rtp(captured);
+        let arrival = publisher.server_ntp(arrives);
+        captured_at(arrival, sample, &publisher.clock, &publisher.video).is_some()
+    };
+    assert!(believed(10_000_000, 10_000_000) && believed(10_000_000, 14_900_000));
+    assert!(believed(10_000_000, 9_100_000));
+    assert!(!believed(10_000_000, 8_900_000) && !believed(10_000_000, 15_100_000));
 }
 
 #[test]
@@ -172,7 +187,8 @@ fn a_slot_keeps_one_line_when_its_track_changes() {
     for publisher in [&first, &second] {
         let bound = 3_000_000;
         let sample = publisher.video_rtp(bound);
-        let captured = captured_at(sample, &publisher.clock, &publisher.video).unwrap();
+        let arrival = publisher.server_ntp(bound + 40_000);
+        let captured = captured_at(arrival, sample, &publisher.clock, &publisher.video).unwrap();
         let shift = slot.timestamp_at(captured).wrapping_sub(sample);
         let (ntp, rtp) =
             sender_report_for(publisher.server_ntp(9_000_000), &publisher.clock, &publisher.video)
@@ -266,7 +282,7 @@ proptest! {
             publisher.observe(server, ntp);
             stream.sender_report(ntp, rtp);
             sender_report_for(server, &publisher, &stream);
-            captured_at(timestamp, &publisher, &stream);
+            captured_at(server, timestamp, &publisher, &stream);
         }
     }
 }
