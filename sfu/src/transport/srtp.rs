@@ -243,3 +243,259 @@ const MAX_STREAMS: usize = 64;
 /// A stream's first packet to arrive is tried as rolled over below this number only: more would
 /// cost a second decryption for more forged packets, fewer would lose a stream whose first second was lost.
 const ROLLED_OVER_LATELY: u16 = 1 << 12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credentials::DtlsRole;
+    use proptest::prelude::*;
+    use std::collections::HashSet;
+
+    /// Two ends that share keys.
+    struct Pair {
+        client: (Sealer, Opener),
+        server: (Sealer, Opener),
+    }
+
+    fn pair(profile: Profile) -> Pair {
+        let material: Vec<u8> =
+            (0..2 * (profile.key_len() + profile.salt_len())).map(|i| i as u8 ^ 0x5a).collect();
+        let end = |role| {
+            let keys = MasterKeys::split(profile, &material, role).unwrap();
+            (Sealer::new(&keys.outgoing), Opener::new(&keys.incoming))
+        };
+        Pair { client: end(DtlsRole::Client), server: end(DtlsRole::Server) }
+    }
+
+    fn rtp(ssrc: u32, sequence: u16) -> Vec<u8> {
+        let mut packet = vec![0x80, 111];
+        packet.extend_from_slice(&sequence.to_be_bytes());
+        packet.extend_from_slice(&[1, 2, 3, 4]);
+        packet.extend_from_slice(&ssrc.to_be_bytes());
+        packet.extend_from_slice(&sequence.to_le_bytes());
+        packet
+    }
+
+    fn rtcp(ssrc: u32, len: usize) -> Vec<u8> {
+        let mut packet = vec![0x81, 206, 0, 0];
+        packet.extend_from_slice(&ssrc.to_be_bytes());
+        packet.extend((8..len).map(|i| i as u8));
+        packet
+    }
+
+    fn sealed_rtp(sealer: &Sealer, ssrc: u32, index: u64) -> Vec<u8> {
+        let mut slab = rtp(ssrc, index as u16);
+        sealer.seal_rtp(&mut slab, 0, 12, index);
+        slab
+    }
+
+    #[test]
+    fn a_packet_in_the_middle_of_a_slab_is_sealed_alone() {
+        for profile in Profile::ALL {
+            let mut pair = pair(profile);
+            let mut slab = b"what was sealed before".to_vec();
+            let start = slab.len();
+            // A contributing source and an extension of one word stay in clear.
+            let mut packet = rtp(7, 5);
+            packet[0] = 0x91;
+            packet.splice(12..12, [9, 9, 9, 9, 0xbe, 0xde, 0, 1, 0x10, 0xff, 0, 0]);
+            slab.extend_from_slice(&packet);
+            pair.client.0.seal_rtp(&mut slab, start, 24, 5);
+            assert_eq!(slab[..start], *b"what was sealed before");
+            assert_eq!(slab.len(), start + packet.len() + pair.client.0.overhead());
+            assert_eq!(slab[start..start + 24], packet[..24]);
+            assert_ne!(slab[start + 24..start + 26], packet[24..]);
+            let opened = pair.server.1.open_rtp(&mut slab[start..]).unwrap();
+            assert_eq!(slab[start..start + opened.len], packet);
+        }
+    }
+
+    #[test]
+    fn one_direction_does_not_open_the_other() {
+        for profile in Profile::ALL {
+            let mut pair = pair(profile);
+            let mut reflected = sealed_rtp(&pair.server.0, 7, 5);
+            assert_eq!(pair.server.1.open_rtp(&mut reflected), Err(Unopened::Forged));
+        }
+    }
+
+    #[test]
+    fn what_is_no_packet_is_cut_off() {
+        let mut pair = pair(Profile::AeadAes128Gcm);
+        for (len, header_len) in [(0, 12), (11, 12), (20, 21), (20, 11)] {
+            let mut slab = vec![0x80; 3 + len];
+            pair.client.0.seal_rtp(&mut slab, 3, header_len, 1);
+            assert_eq!(slab.len(), 3);
+        }
+        let mut slab = vec![0x80; 3 + 7];
+        pair.client.0.seal_rtcp(&mut slab, 3);
+        assert_eq!(slab.len(), 3);
+    }
+
+    #[test]
+    fn no_rtcp_index_is_used_twice() {
+        for profile in Profile::ALL {
+            let mut pair = pair(profile);
+            pair.client.0.rtcp_index = LAST_RTCP_INDEX;
+            let mut slab = rtcp(1, 20);
+            pair.client.0.seal_rtcp(&mut slab, 0);
+            assert_eq!(pair.server.1.open_rtcp(&mut slab).unwrap().len, 20);
+            let mut slab = rtcp(1, 20);
+            pair.client.0.seal_rtcp(&mut slab, 0);
+            assert!(slab.is_empty(), "the indices are used up");
+        }
+    }
+
+    #[test]
+    fn a_stream_whose_packets_before_its_roll_over_were_lost_is_opened() {
+        for profile in Profile::ALL {
+            let mut pair = pair(profile);
+            for index in [65_540, 65_541, 65_539] {
+                let mut packet = sealed_rtp(&pair.client.0, 7, index);
+                let opened = pair.server.1.open_rtp(&mut packet).unwrap();
+                assert_eq!(packet[..opened.len], rtp(7, index as u16));
+            }
+        }
+    }
+
+    #[test]
+    fn streams_are_bounded_and_the_one_unused_for_longest_goes() {
+        let mut pair = pair(Profile::AeadAes128Gcm);
+        let mut open = |ssrc, index| {
+            let opened = pair.server.1.open_rtp(&mut sealed_rtp(&pair.client.0, ssrc, index));
+            (opened.is_ok(), pair.server.1.rtp_streams.streams.len())
+        };
+        let count = MAX_STREAMS as u32;
+        for ssrc in 0..count {
+            assert_eq!(open(ssrc, 1), (true, ssrc as usize + 1));
+        }
+        assert_eq!(open(0, 2), (true, MAX_STREAMS));
+        assert_eq!(open(count, 1), (true, MAX_STREAMS));
+        assert_eq!(open(0, 2), (false, MAX_STREAMS), "still known, so a replay");
+        assert_eq!(open(1, 1), (true, MAX_STREAMS), "forgotten, so as if new");
+    }
+
+    #[test]
+    fn forged_packets_add_no_streams() {
+        for profile in Profile::ALL {
+            let mut pair = pair(profile);
+            for ssrc in 0..100 {
+                let mut forged = sealed_rtp(&pair.client.0, ssrc, 1);
+                *forged.last_mut().unwrap() ^= 1;
+                assert_eq!(pair.server.1.open_rtp(&mut forged), Err(Unopened::Forged));
+                let mut forged = rtcp(ssrc, 40);
+                pair.client.0.seal_rtcp(&mut forged, 0);
+                forged[12] ^= 1;
+                assert_eq!(pair.server.1.open_rtcp(&mut forged), Err(Unopened::Forged));
+            }
+            assert!(pair.server.1.rtp_streams.streams.is_empty());
+            assert!(pair.server.1.rtcp_streams.streams.is_empty());
+        }
+    }
+
+    #[test]
+    fn rtcp_in_clear_is_refused_even_if_its_tag_is_right() {
+        let mut pair = pair(Profile::Aes128CmSha1_80);
+        let Cipher::CounterMode { authentication, .. } = &pair.client.0.rtcp else { panic!() };
+        let mut packet = rtcp(1, 16);
+        packet.extend_from_slice(&1u32.to_be_bytes());
+        let tag = aws_lc_rs::hmac::sign(authentication, &packet);
+        packet.extend_from_slice(&tag.as_ref()[..10]);
+        assert_eq!(pair.server.1.open_rtcp(&mut packet), Err(Unopened::Malformed));
+    }
+
+    #[test]
+    fn every_length_is_refused_without_a_panic() {
+        for profile in Profile::ALL {
+            let mut pair = pair(profile);
+            for len in 0..300 {
+                for flags in [0x00, 0x80, 0x8f, 0x90, 0x9f, 0xbf] {
+                    let mut packet: Vec<u8> = (0..len).map(|i| (i * 7) as u8).collect();
+                    if let Some(first) = packet.first_mut() {
+                        *first = flags;
+                    }
+                    assert!(pair.server.1.open_rtp(&mut packet.clone()).is_err(), "{len}");
+                    assert!(pair.server.1.open_rtcp(&mut packet).is_err(), "{len}");
+                }
+            }
+        }
+    }
+
+    proptest! {
+        /// Whatever is lost, swapped and repeated: each packet is opened once, as it was, unless the
+        /// window has passed it.
+        #[test]
+        fn packets_are_opened_once_over_wrap_around_loss_and_reordering(
+            profile in 0..3usize,
+            start in prop_oneof![0u64..100, 32_000u64..33_000, 65_300u64..65_536, 131_000u64..132_000],
+            steps in proptest::collection::vec((0u64..300, 0u64..1200, any::<bool>()), 1..150),
+        ) {
+            let mut pair = pair(Profile::ALL[profile]);
+            // The receiver has heard the stream from its beginning.
+            let mut taken = HashSet::new();
+            let mut highest = 0;
+            let approach = (0..=start).step_by(30_000).chain([start]);
+            let from_steps = steps.into_iter().scan(start, |front, (ahead, behind, is_late)| {
+                *front += ahead;
+                Some(if is_late { front.saturating_sub(behind) } else { *front })
+            });
+            for index in approach.chain(from_steps) {
+                let mut packet = sealed_rtp(&pair.client.0, 7, index);
+                let result = pair.server.1.open_rtp(&mut packet);
+                let is_too_old = index + 1024 <= highest;
+                if taken.contains(&index) || is_too_old {
+                    prop_assert_eq!(result, Err(Unopened::Replayed));
+                } else {
+                    let opened = result.unwrap();
+                    prop_assert_eq!(&packet[..opened.len], &rtp(7, index as u16)[..]);
+                    prop_assert_eq!(opened.is_newest, taken.is_empty() || index > highest);
+                    taken.insert(index);
+                    highest = highest.max(index);
+                }
+            }
+        }
+
+        #[test]
+        fn compound_packets_are_opened_once(
+            profile in 0..3usize,
+            order in proptest::collection::vec(0usize..40, 1..80),
+            len in 8usize..200,
+        ) {
+            let mut pair = pair(Profile::ALL[profile]);
+            let clear = rtcp(9, len);
+            let sealed: Vec<Vec<u8>> = (0..40).map(|_| {
+                let mut slab = clear.clone();
+                pair.server.0.seal_rtcp(&mut slab, 0);
+                slab
+            }).collect();
+            let mut taken = HashSet::new();
+            for at in order {
+                let mut packet = sealed[at].clone();
+                let result = pair.client.1.open_rtcp(&mut packet);
+                if taken.insert(at) {
+                    prop_assert_eq!(&packet[..result.unwrap().len], &clear[..]);
+                } else {
+                    prop_assert_eq!(result, Err(Unopened::Replayed));
+                }
+            }
+        }
+
+        #[test]
+        fn a_changed_packet_is_never_opened(
+            profile in 0..3usize,
+            at in any::<proptest::sample::Index>(),
+            mask in 1u8..,
+        ) {
+            let mut pair = pair(Profile::ALL[profile]);
+            let mut packet = sealed_rtp(&pair.client.0, 7, 70_000);
+            let at_rtp = at.index(packet.len());
+            packet[at_rtp] ^= mask;
+            prop_assert!(pair.server.1.open_rtp(&mut packet).is_err());
+            let mut packet = rtcp(7, 60);
+            pair.client.0.seal_rtcp(&mut packet, 0);
+            let at_rtcp = at.index(packet.len());
+            packet[at_rtcp] ^= mask;
+            prop_assert!(pair.server.1.open_rtcp(&mut packet).is_err());
+        }
+    }
+}
