@@ -63,7 +63,7 @@ pub struct Transport {
     identity: Identity,
     ice: IceLite,
     role: DtlsRole,
-    session: Option<dtls::Session>,
+    session: Option<Box<dtls::Session>>,
     remote_fingerprint: Option<Fingerprint>,
     phase: Phase,
     last_heard: Instant,
@@ -233,7 +233,7 @@ impl Transport {
             return None;
         }
         let silence = self.last_heard + SILENT_AFTER;
-        let handshake = self.session.as_ref().and_then(dtls::Session::timeout);
+        let handshake = self.session.as_ref().and_then(|session| session.timeout());
         Some(handshake.map_or(silence, |at| at.min(silence)))
     }
 
@@ -366,7 +366,7 @@ impl Transport {
     fn begin(&mut self, now: Instant) -> bool {
         match dtls::Session::begin(&self.identity, self.role, now) {
             Ok(session) => {
-                self.session = Some(session);
+                self.session = Some(Box::new(session));
                 self.advance(Ok(()));
                 true
             }
@@ -382,7 +382,7 @@ impl Transport {
         self.send_flight();
         match advanced {
             Ok(()) => {
-                let agreed = self.session.as_mut().and_then(dtls::Session::agreed);
+                let agreed = self.session.as_mut().and_then(|session| session.agreed());
                 if let Some(agreed) = agreed {
                     self.phase = Phase::Unproven(Box::new(agreed));
                     self.prove();

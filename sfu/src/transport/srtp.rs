@@ -396,10 +396,10 @@ mod tests {
     #[test]
     fn rtcp_in_clear_is_refused_even_if_its_tag_is_right() {
         let mut pair = pair(Profile::Aes128CmSha1_80);
-        let Cipher::CounterMode { authentication, .. } = &pair.client.0.rtcp else { panic!() };
+        let Cipher::CounterMode(keys) = &pair.client.0.rtcp else { panic!() };
         let mut packet = rtcp(1, 16);
         packet.extend_from_slice(&1u32.to_be_bytes());
-        let tag = aws_lc_rs::hmac::sign(authentication, &packet);
+        let tag = aws_lc_rs::hmac::sign(&keys.authentication, &packet);
         packet.extend_from_slice(&tag.as_ref()[..10]);
         assert_eq!(pair.server.1.open_rtcp(&mut packet), Err(Unopened::Malformed));
     }

@@ -13,8 +13,19 @@ pub(super) struct Forged;
 
 /// Session keys of one direction and protocol.
 pub(super) enum Cipher {
-    Gcm { key: LessSafeKey, salt: [u8; 12] },
-    CounterMode { key: EncryptingKey, salt: [u8; 14], authentication: hmac::Key },
+    Gcm {
+        key: LessSafeKey,
+        salt: [u8; 12],
+    },
+    /// Boxed: its key schedules are forty times as large as the other variant.
+    CounterMode(Box<CounterMode>),
+}
+
+/// Session keys of AES in counter mode with HMAC-SHA1.
+pub(super) struct CounterMode {
+    key: EncryptingKey,
+    salt: [u8; 14],
+    pub(super) authentication: hmac::Key,
 }
 
 impl Cipher {
@@ -30,14 +41,14 @@ impl Cipher {
         match master.profile {
             Profile::AeadAes128Gcm => Self::gcm(&master.derive::<16>(cipher), master.derive(salt)),
             Profile::AeadAes256Gcm => Self::gcm(&master.derive::<32>(cipher), master.derive(salt)),
-            Profile::Aes128CmSha1_80 => Self::CounterMode {
+            Profile::Aes128CmSha1_80 => Self::CounterMode(Box::new(CounterMode {
                 key: counter_mode(&master.derive::<16>(cipher)),
                 salt: master.derive(salt),
                 authentication: hmac::Key::new(
                     hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
                     &master.derive::<20>(auth),
                 ),
-            },
+            })),
         }
     }
 
@@ -51,7 +62,7 @@ impl Cipher {
     pub(super) fn tag_len(&self) -> usize {
         match self {
             Cipher::Gcm { .. } => GCM_TAG_LEN,
-            Cipher::CounterMode { .. } => SHA1_TAG_LEN,
+            Cipher::CounterMode(_) => SHA1_TAG_LEN,
         }
     }
 
@@ -72,10 +83,14 @@ impl Cipher {
                 let (header, payload) = packet[start..].split_at_mut(header_len);
                 seal_gcm(key, rtp_nonce(salt, ssrc, index), header, payload, tag);
             }
-            Cipher::CounterMode { key, salt, authentication } => {
+            Cipher::CounterMode(keys) => {
                 let packet = &mut slab[start..];
-                apply_key_stream(key, first_block(salt, ssrc, index), &mut packet[header_len..]);
-                let tag = rtp_tag(authentication, packet, index);
+                apply_key_stream(
+                    &keys.key,
+                    first_block(&keys.salt, ssrc, index),
+                    &mut packet[header_len..],
+                );
+                let tag = rtp_tag(&keys.authentication, packet, index);
                 slab.extend_from_slice(&tag.as_ref()[..SHA1_TAG_LEN]);
             }
         }
@@ -100,9 +115,13 @@ impl Cipher {
                 let (header, payload) = packet.split_at_mut(header_len);
                 open_gcm(key, rtp_nonce(salt, ssrc, index), header, payload, tag)?;
             }
-            Cipher::CounterMode { key, salt, authentication } => {
-                check(&rtp_tag(authentication, packet, index), tag)?;
-                apply_key_stream(key, first_block(salt, ssrc, index), &mut packet[header_len..]);
+            Cipher::CounterMode(keys) => {
+                check(&rtp_tag(&keys.authentication, packet, index), tag)?;
+                apply_key_stream(
+                    &keys.key,
+                    first_block(&keys.salt, ssrc, index),
+                    &mut packet[header_len..],
+                );
             }
         }
         Ok(len)
@@ -121,11 +140,11 @@ impl Cipher {
                 seal_gcm(key, rtcp_nonce(salt, ssrc, index), &aad, payload, tag);
                 slab.extend_from_slice(&trailer);
             }
-            Cipher::CounterMode { key, salt, authentication } => {
-                let first_block = first_block(salt, ssrc, u64::from(index));
-                apply_key_stream(key, first_block, &mut slab[start + RTCP_HEADER_LEN..]);
+            Cipher::CounterMode(keys) => {
+                let first_block = first_block(&keys.salt, ssrc, u64::from(index));
+                apply_key_stream(&keys.key, first_block, &mut slab[start + RTCP_HEADER_LEN..]);
                 slab.extend_from_slice(&trailer);
-                let tag = hmac::sign(authentication, &slab[start..]);
+                let tag = hmac::sign(&keys.authentication, &slab[start..]);
                 slab.extend_from_slice(&tag.as_ref()[..SHA1_TAG_LEN]);
             }
         }
@@ -135,7 +154,7 @@ impl Cipher {
     pub(super) fn rtcp_index(&self, packet: &[u8]) -> Option<u32> {
         let trailer = match self {
             Cipher::Gcm { .. } => packet.len().checked_sub(TRAILER_LEN)?,
-            Cipher::CounterMode { .. } => packet.len().checked_sub(TRAILER_LEN + SHA1_TAG_LEN)?,
+            Cipher::CounterMode(_) => packet.len().checked_sub(TRAILER_LEN + SHA1_TAG_LEN)?,
         };
         if packet.len() < RTCP_HEADER_LEN + self.tag_len() + TRAILER_LEN {
             return None;
@@ -165,11 +184,11 @@ impl Cipher {
                 let aad = rtcp_aad(header, (index | ENCRYPTED).to_be_bytes());
                 open_gcm(key, rtcp_nonce(salt, ssrc, index), &aad, payload, tag)?;
             }
-            Cipher::CounterMode { key, salt, authentication } => {
+            Cipher::CounterMode(keys) => {
                 let (covered, tag) = packet.split_at_mut(len + TRAILER_LEN);
-                check(&hmac::sign(authentication, covered), tag)?;
-                let first_block = first_block(salt, ssrc, u64::from(index));
-                apply_key_stream(key, first_block, &mut covered[RTCP_HEADER_LEN..len]);
+                check(&hmac::sign(&keys.authentication, covered), tag)?;
+                let first_block = first_block(&keys.salt, ssrc, u64::from(index));
+                apply_key_stream(&keys.key, first_block, &mut covered[RTCP_HEADER_LEN..len]);
             }
         }
         Ok(len)
