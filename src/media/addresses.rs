@@ -35,8 +35,9 @@ mod tests {
 
     #[test]
     fn named_addresses_are_told_as_named_once_each() {
-        let named: Vec<IpAddr> =
-            ["203.0.113.7", "10.0.0.2", "203.0.113.7"].map(|a| a.parse().expect("an address")).into();
+        let named: Vec<IpAddr> = ["203.0.113.7", "10.0.0.2", "203.0.113.7"]
+            .map(|a| a.parse().expect("an address"))
+            .into();
         assert_eq!(advertised(&named, false).expect("addresses"), named[..2]);
     }
 

@@ -80,10 +80,8 @@ impl BatchedSocket {
     /// Takes one batch of datagrams. True when the batch was full, so that there may be more.
     pub fn receive(&mut self, mut each: impl FnMut(SocketAddr, &mut [u8])) -> bool {
         for i in 0..BATCH {
-            self.vectors[i] = libc::iovec {
-                iov_base: self.buffers[i].as_mut_ptr().cast(),
-                iov_len: DATAGRAM,
-            };
+            self.vectors[i] =
+                libc::iovec { iov_base: self.buffers[i].as_mut_ptr().cast(), iov_len: DATAGRAM };
             let header = &mut self.headers[i].msg_hdr;
             header.msg_name = (&raw mut self.names[i]).cast();
             header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;

@@ -29,7 +29,7 @@ fn recorded() -> (Network, Vec<Datagram>) {
     let recorder = Arc::clone(&record);
     network.judge(move |datagram| {
         if datagram.way == Way::ToServer {
-            recorder.lock().unwrap().push(datagram.clone());
+            recorder.lock().expect("one thread").push(datagram.clone());
         }
         Fate::Passes
     });
@@ -42,7 +42,7 @@ fn recorded() -> (Network, Vec<Datagram>) {
     }
     network.run_for(Duration::from_millis(100));
     assert_eq!(network.at_server.len(), 38);
-    let recorded = record.lock().unwrap().clone();
+    let recorded = record.lock().expect("one thread").clone();
     (network, recorded)
 }
 
