@@ -5,9 +5,9 @@ use crate::clock::now_ms;
 use crate::{Identity, Signaling, names};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use protocol::rest::{AccountRole, CreateRoomRequest, InvitedRoom, UpdateRoomRequest};
+use protocol::rest::{AccountRole, CreateRoomRequest, InvitedRoom, MessagePage, UpdateRoomRequest};
 use protocol::room::{Role, Room};
-use protocol::{ErrorCode, RoomId};
+use protocol::{ErrorCode, MessageId, RoomId};
 use store::{NewRoom, RoomChange, RoomCreated};
 use uuid::Uuid;
 
@@ -144,6 +144,25 @@ impl Signaling {
         }
         let role = self.join(identity, &room).await?;
         Ok((room, role))
+    }
+
+    /// A page of a room's chat, for its members: history stays when people have gone.
+    pub(crate) async fn messages(
+        &self,
+        identity: &Identity,
+        slug: &str,
+        before: Option<MessageId>,
+        limit: u32,
+    ) -> Result<MessagePage, ApiError> {
+        let (room, role) = self.room_and_role(identity, slug).await?;
+        if role.is_none() {
+            return Err(ApiError::new(
+                ErrorCode::Forbidden,
+                "only members read the chat, join first",
+            ));
+        }
+        let page = self.inner.store.messages(room.id, before, limit).await?;
+        page.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "there is no such message here"))
     }
 
     /// The room with this slug and somebody's role in it.

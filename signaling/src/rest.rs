@@ -1,6 +1,7 @@
 //! The REST calls under `/api/v1`, one file per noun, and the document that describes them.
 
 mod auth;
+mod chat;
 mod config;
 pub(crate) mod health;
 mod invites;
@@ -24,6 +25,7 @@ pub(crate) fn routes() -> OpenApiRouter<Signaling> {
         .merge(auth::routes())
         .merge(rooms::routes())
         .merge(invites::routes())
+        .merge(chat::routes())
         .merge(webrtc::routes())
         .merge(config::routes())
 }

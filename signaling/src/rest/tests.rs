@@ -1,6 +1,8 @@
 //! The REST calls through the router, as a client sees them.
 
 mod auth;
+mod chat;
+mod document;
 mod edges;
 mod rooms;
 
