@@ -74,7 +74,10 @@ impl<'a> Message<'a> {
                 continue;
             }
             match attribute.kind {
-                USERNAME => message.username = Some(std::str::from_utf8(attribute.value).ok()?),
+                // Of several of one kind the first counts (RFC 8489 §14), as for demultiplexing.
+                USERNAME if message.username.is_none() => {
+                    message.username = Some(std::str::from_utf8(attribute.value).ok()?);
+                }
                 USE_CANDIDATE => message.has_use_candidate = true,
                 XOR_MAPPED_ADDRESS => {
                     message.mapped_address = Some(read_address(attribute.value, transaction)?);
@@ -133,7 +136,9 @@ pub fn addressed_ufrag(datagram: &[u8]) -> Option<&str> {
     if class_of(datagram)? != Class::Request {
         return None;
     }
-    let username = Attributes::of(datagram).find(|attribute| attribute.kind == USERNAME)?;
+    let username = Attributes::of(datagram)
+        .take_while(|attribute| attribute.kind != MESSAGE_INTEGRITY)
+        .find(|attribute| attribute.kind == USERNAME)?;
     std::str::from_utf8(username.value).ok().map(before_colon)
 }
 
