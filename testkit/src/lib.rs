@@ -8,12 +8,14 @@ pub mod http;
 pub mod link;
 pub mod person;
 pub mod publisher;
+pub mod server;
 pub mod socket;
 pub mod subscriber;
 
 pub use api::Api;
 pub use person::Person;
 pub use publisher::{Publication, Publisher};
+pub use server::Server;
 pub use socket::RoomSocket;
 pub use subscriber::{Received, Subscriber};
 

@@ -70,8 +70,9 @@ pub struct Link {
     transport: Transport,
     checks: ConnectivityChecks,
     next_check: Instant,
-    is_answered: bool,
+    answers: u64,
     closed: Option<CloseReason>,
+    recording: Option<Vec<Vec<u8>>>,
     buffer: Vec<u8>,
 }
 
@@ -89,8 +90,9 @@ impl Link {
             transport,
             checks,
             next_check: now,
-            is_answered: false,
+            answers: 0,
             closed: None,
+            recording: None,
             buffer: vec![0; 2_048],
         })
     }
@@ -114,7 +116,7 @@ impl Link {
             let datagram = &mut self.buffer[..length];
             if is_stun(datagram) {
                 if self.checks.answer(datagram).is_some() {
-                    self.is_answered = true;
+                    self.answers += 1;
                     self.transport.accept(now, from);
                 }
                 continue;
@@ -131,7 +133,7 @@ impl Link {
     /// Does what is due without reading.
     pub fn tick(&mut self, now: Instant) -> Result<(), Error> {
         if now >= self.next_check && self.closed.is_none() {
-            let pause = if self.is_answered { CHECK_EVERY } else { FIRST_CHECKS_EVERY };
+            let pause = if self.answers > 0 { CHECK_EVERY } else { FIRST_CHECKS_EVERY };
             self.next_check = now + pause;
             self.check(true)?;
         }
@@ -205,6 +207,16 @@ impl Link {
         self.send_raw_to(datagram, self.server)
     }
 
+    /// Keeps a copy of every datagram that is sent from now on, as somebody on the path could.
+    pub fn record(&mut self) {
+        self.recording = Some(Vec::new());
+    }
+
+    /// What was recorded.
+    pub fn recorded(&mut self) -> Vec<Vec<u8>> {
+        self.recording.take().unwrap_or_default()
+    }
+
     /// Goes on from another port, as behind a NAT that forgot the old one. The old socket is closed.
     pub fn rebind(&mut self) -> Result<(), Error> {
         self.socket = bind()?;
@@ -215,6 +227,11 @@ impl Link {
     pub fn close(&mut self) -> Result<(), Error> {
         self.transport.close();
         self.tick(Instant::now())
+    }
+
+    /// Checks of ours that were answered so far.
+    pub fn answers(&self) -> u64 {
+        self.answers
     }
 
     /// Whether media can flow.
@@ -237,9 +254,12 @@ impl Link {
         self.server
     }
 
-    fn send_raw_to(&self, datagram: &[u8], to: SocketAddr) -> Result<(), Error> {
+    fn send_raw_to(&mut self, datagram: &[u8], to: SocketAddr) -> Result<(), Error> {
         if datagram.is_empty() {
             return Ok(());
+        }
+        if let Some(recording) = &mut self.recording {
+            recording.push(datagram.to_vec());
         }
         match self.socket.send_to(datagram, to) {
             // A full buffer or a port that nobody holds loses the packet, as any network may.

@@ -37,6 +37,8 @@ pub struct Received {
     pub at: Instant,
     /// Index of the slot.
     pub slot: usize,
+    /// What the slot carries.
+    pub kind: Kind,
     /// Whether it came as a retransmission.
     pub is_retransmission: bool,
     /// Marker.
@@ -77,6 +79,8 @@ pub struct Subscriber {
     pub link: Link,
     /// The m-lines of the offer.
     pub slots: Vec<Slot>,
+    /// Id of the extension that numbers packets across the transport.
+    pub transport_cc: Option<u8>,
     received: VecDeque<Received>,
     reports: Vec<Report>,
     packets: u64,
@@ -100,6 +104,10 @@ impl Subscriber {
         }
         let subscriber = Self {
             link: Link::to(local, &description)?,
+            transport_cc: description
+                .sections
+                .iter()
+                .find_map(|section| section.extension("transport-wide-cc-extensions-01")),
             slots,
             received: VecDeque::new(),
             reports: Vec::new(),
@@ -110,7 +118,7 @@ impl Subscriber {
 
     /// Reads everything that waits.
     pub fn drive(&mut self) -> Result<(), Error> {
-        let Self { link, slots, received, reports, packets } = self;
+        let Self { link, slots, received, reports, packets, .. } = self;
         link.drive(&mut |packet| match packet {
             Packet::Rtp(packet) => {
                 *packets += 1;
@@ -260,6 +268,7 @@ fn read(slots: &[Slot], packet: &[u8]) -> Option<Received> {
     Some(Received {
         at: Instant::now(),
         slot,
+        kind: slots[slot].kind,
         is_retransmission,
         marker: header.marker,
         payload_type: header.payload_type,
