@@ -12,7 +12,7 @@ mod world;
 
 use client::Media;
 use protocol::Source;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use world::World;
 
 const CAMERA: u32 = 2001;
@@ -40,7 +40,7 @@ fn main() {
         let from = world.client(1).address;
         let now = world.now;
         let before = world.sfu.stats().packets_out;
-        let start = Instant::now();
+        let start = cpu_time();
         for mut round in packets {
             for packet in &mut round {
                 world.sfu.receive(now, from, packet);
@@ -48,7 +48,7 @@ fn main() {
             world.sfu.flush(now);
             world.sfu.transmits().clear();
         }
-        let took = start.elapsed();
+        let took = cpu_time() - start;
         let forwarded = world.sfu.stats().packets_out - before;
         assert_eq!(forwarded, (ROUNDS * burst) as u64 * SUBSCRIBERS);
         let sealing = sealing_alone(&mut world, forwarded, &media);
@@ -64,7 +64,7 @@ fn main() {
 fn sealing_alone(world: &mut World, packets: u64, media: &Media) -> Duration {
     let mut slab = Vec::with_capacity(64 * 1200);
     let clients: Vec<u64> = (2..2 + SUBSCRIBERS).collect();
-    let start = Instant::now();
+    let start = cpu_time();
     for i in 0..packets {
         if i % 64 == 0 {
             slab.clear();
@@ -75,5 +75,14 @@ fn sealing_alone(world: &mut World, packets: u64, media: &Media) -> Duration {
         let peer = clients[(i % SUBSCRIBERS) as usize];
         world.client(peer).transport.seal_rtp(&mut slab, at, 20, i);
     }
-    start.elapsed()
+    cpu_time() - start
+}
+
+/// CPU time of this thread: the machine may be busy with others.
+fn cpu_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a local of the right type.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    assert_eq!(result, 0, "the thread's clock");
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
