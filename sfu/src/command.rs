@@ -1,8 +1,9 @@
 //! What the control plane may ask of the media plane.
 
+use crate::relay::PlaneId;
 use protocol::media::{TrackOffer, View};
 use protocol::room::MediaState;
-use protocol::{ParticipantId, RoomId};
+use protocol::{ParticipantId, RoomId, Track, TrackId};
 
 /// One transport of a participant. Chosen by the control plane, never used twice in a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -112,5 +113,34 @@ pub enum Command {
     CloseRoom {
         /// Room.
         room: RoomId,
+    },
+    /// Packets of a track that is published here go to another plane too, or no longer.
+    HandOver {
+        /// Room.
+        room: RoomId,
+        /// Track.
+        track: TrackId,
+        /// Plane that takes it.
+        to: PlaneId,
+        /// Whether it does.
+        wanted: bool,
+    },
+    /// A track that is published on another plane may be subscribed to here.
+    AddRemoteTrack {
+        /// Room.
+        room: RoomId,
+        /// Who publishes it.
+        participant: ParticipantId,
+        /// The track as that plane announced it.
+        track: Track,
+        /// Plane that hands it over.
+        from: PlaneId,
+    },
+    /// Such a track is gone.
+    RemoveRemoteTrack {
+        /// Room.
+        room: RoomId,
+        /// Track.
+        track: TrackId,
     },
 }

@@ -11,7 +11,7 @@ use crate::router::{MAX_PEERS, Sfu};
 use crate::sdp::{self, Local, PublishSection, SdpError, SlotSpec};
 use crate::slot::Slot;
 use crate::subscriber::Subscriber;
-use crate::track::{Encoding, Track};
+use crate::track::{Encoding, Origin, Track};
 use crate::transport::Transport;
 use protocol::limits::{MAX_AUDIO_SLOTS, MAX_TRACKS, MAX_VIDEO_SLOTS};
 use protocol::media::TrackOffer;
@@ -83,6 +83,13 @@ impl Sfu {
                 self.member(room, participant).is_away = away;
             }
             Command::CloseRoom { room } => self.close_room(room),
+            Command::HandOver { room, track, to, wanted } => {
+                self.hand_over(room, track, to, wanted)
+            }
+            Command::AddRemoteTrack { room, participant, track, from } => {
+                self.add_remote_track(room, participant, &track, from);
+            }
+            Command::RemoveRemoteTrack { room, track } => self.remove_remote_track(room, track),
         }
         let stale: Vec<RoomKey> =
             self.rooms.iter().filter(|(_, room)| room.is_stale).map(|(key, _)| key).collect();
@@ -103,7 +110,7 @@ impl Sfu {
     }
 
     /// The room, made where it is new, and in any case about to be looked at again.
-    fn room(&mut self, id: RoomId) -> RoomKey {
+    pub(crate) fn room(&mut self, id: RoomId) -> RoomKey {
         let key = match self.room_keys.get(&id) {
             Some(&key) => key,
             None => {
@@ -116,7 +123,7 @@ impl Sfu {
         key
     }
 
-    fn member(&mut self, room: RoomId, participant: ParticipantId) -> &mut Member {
+    pub(crate) fn member(&mut self, room: RoomId, participant: ParticipantId) -> &mut Member {
         let key = self.room(room);
         self.rooms[key].members.entry(participant).or_default()
     }
@@ -250,7 +257,8 @@ impl Sfu {
             source,
             csrc,
             generation: 0,
-            publisher,
+            origin: Origin::Peer(publisher),
+            planes: Vec::new(),
             mid: settled.mid.clone(),
             extensions: settled.extensions,
             codec: None,

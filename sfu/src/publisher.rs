@@ -332,6 +332,7 @@ fn receive_media(
         codec,
         is_keyframe,
         header,
+        captured_ntp: None,
     });
     Fate::Pending
 }

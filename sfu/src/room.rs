@@ -48,6 +48,8 @@ pub struct Pending {
     pub is_keyframe: bool,
     /// Its header, parsed once for all subscribers.
     pub header: Header,
+    /// When it was captured, where another plane has said so.
+    pub captured_ntp: Option<u64>,
 }
 
 /// A room with somebody in it.

@@ -10,9 +10,11 @@ use crate::clock::{self, WallClock};
 use crate::command::PeerId;
 use crate::credentials::IceCredentials;
 use crate::event::{CloseReason, Event};
+use crate::handover;
 use crate::key::{PeerKey, RoomKey, TrackKey};
 use crate::peer::{MAX_KNOWN_SSRCS, Peer, Side};
 use crate::publisher::Fate;
+use crate::relay::{PlaneId, Relayed};
 use crate::room::{Room, is_self_muted};
 use crate::rtcp::{self, SenderReport};
 use crate::slot::{Forwarded, Slot};
@@ -69,6 +71,8 @@ pub struct Stats {
     pub packets_out: u64,
     /// RTP payload and header bytes forwarded.
     pub bytes_out: u64,
+    /// Packets for other planes that found no room in the queue.
+    pub relayed_dropped: u64,
     /// RTP packets sent again.
     pub packets_resent: u64,
     /// Keyframe requests heard from subscribers.
@@ -90,7 +94,8 @@ pub struct Sfu {
     ssrcs: HashMap<u32, PeerKey>,
     pub(crate) rooms: SlotMap<RoomKey, Room>,
     pub(crate) room_keys: HashMap<RoomId, RoomKey>,
-    with_pending: Vec<RoomKey>,
+    pub(crate) with_pending: Vec<RoomKey>,
+    pub(crate) relayed: VecDeque<(PlaneId, Relayed)>,
     pub(crate) transmits: Transmits,
     pub(crate) events: VecDeque<Event>,
     next_tick: Instant,
@@ -113,6 +118,7 @@ impl Sfu {
             rooms: SlotMap::with_key(),
             room_keys: HashMap::new(),
             with_pending: Vec::new(),
+            relayed: VecDeque::new(),
             transmits: Transmits::default(),
             events: VecDeque::new(),
             next_tick: now,
@@ -230,6 +236,7 @@ impl Sfu {
             let Some(track) = room.track(lost.track) else { continue };
             let Some(codec) = track.codec else { continue };
             let forwarded = Forwarded {
+                encoding: lost.encoding,
                 sequence: lost.sequence,
                 header: &header,
                 packet,
@@ -328,6 +335,7 @@ impl Sfu {
                 .iter()
                 .filter_map(|p| Some((p.track, subscriber::forwarded(room, p, ntp)?)))
                 .collect();
+            handover::queue(room, &batch, &mut self.relayed, &mut self.stats);
             for &subscriber in &subscribers {
                 let Some(peer) = self.peers.get_mut(subscriber) else { continue };
                 let (transmits, stats) = (&mut self.transmits, &mut self.stats);
@@ -403,6 +411,7 @@ impl Sfu {
                 self.events.push_back(Event::SpeakersChanged { room: id, speakers });
             }
             self.reallocate(key);
+            self.ask_planes(now, key);
         }
         if now >= self.next_liveness {
             self.next_liveness = now + LIVENESS_TICK;
@@ -502,6 +511,11 @@ impl Sfu {
     /// The next thing to tell the control plane.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    /// The next thing for another plane.
+    pub fn poll_relayed(&mut self) -> Option<(PlaneId, Relayed)> {
+        self.relayed.pop_front()
     }
 
     /// When `handle_timeout` is to be called at the latest; never while there is nobody.

@@ -25,6 +25,8 @@ const RESEND_INTERVAL: Duration = Duration::from_millis(20);
 /// A packet of a track, ready to be forwarded.
 #[derive(Clone, Copy, Debug)]
 pub struct Forwarded<'a> {
+    /// Which encoding of its track it is of.
+    pub encoding: usize,
     /// Extended sequence of the track's encoding.
     pub sequence: u64,
     /// Its header.

@@ -255,10 +255,13 @@ fn slot_spec(slot: &Slot) -> SlotSpec {
 pub fn forwarded<'a>(room: &'a Room, pending: &'a Pending, now_ntp: u64) -> Option<Forwarded<'a>> {
     let track = room.track(pending.track)?;
     let encoding = track.encodings.get(pending.encoding)?;
-    let captured = room.members.get(&track.participant).and_then(|member| {
+    let captured = pending.captured_ntp.or_else(|| {
+        let member = room.members.get(&track.participant)?;
         clock::captured_at(now_ntp, pending.header.timestamp, &member.clock, &encoding.clock)
     });
+    });
     Some(Forwarded {
+        encoding: pending.encoding,
         sequence: pending.sequence,
         header: &pending.header,
         packet: encoding.cache.get(pending.sequence)?,

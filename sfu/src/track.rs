@@ -6,6 +6,7 @@ use crate::format::{Codec, Extensions};
 use crate::key::PeerKey;
 use crate::nack::NackGenerator;
 use crate::reception::Reception;
+use crate::relay::PlaneId;
 use crate::sequence::SequenceUnwrapper;
 use protocol::media::Track as PublicTrack;
 use protocol::{Kind, ParticipantId, Source, TrackId};
@@ -20,6 +21,20 @@ const AUDIO_CACHE: usize = 64;
 /// and the request needs a round trip before it can be called lost.
 const KEYFRAME_INTERVAL: Duration = Duration::from_millis(500);
 
+/// Where the packets of a track come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A publisher's transport here.
+    Peer(PeerKey),
+    /// Another plane, which numbers its generations itself.
+    Plane {
+        /// Which one.
+        plane: PlaneId,
+        /// Generation of the newest packet there.
+        generation: Option<u32>,
+    },
+}
+
 /// A track that a participant publishes in a room.
 pub struct Track {
     /// Public id, new for each publication.
@@ -32,8 +47,10 @@ pub struct Track {
     pub csrc: u32,
     /// Changes whenever its sequence numbers begin anew, so that no slot maps them by old offsets.
     pub generation: u32,
-    /// Transport it arrives on.
-    pub publisher: PeerKey,
+    /// Where its packets come from.
+    pub origin: Origin,
+    /// Other planes that take its packets.
+    pub planes: Vec<PlaneId>,
     /// `a=mid` on that transport.
     pub mid: String,
     /// Extension ids on that transport.
