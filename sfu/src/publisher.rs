@@ -227,7 +227,7 @@ impl Publisher {
         out: &mut Vec<u8>,
     ) {
         let media_ssrc = self.streams.first().map_or(0, |stream| stream.ssrc);
-        self.transport_cc.poll(now, own_ssrc, media_ssrc, out);
+        while self.transport_cc.poll(now, own_ssrc, media_ssrc, out) {}
         let mut blocks: Vec<ReportBlock> = Vec::new();
         let report_due = self.next_report.is_none_or(|at| now >= at);
         for section in &self.sections {
@@ -235,10 +235,12 @@ impl Publisher {
             let kind = track.kind();
             for encoding in &mut track.encodings {
                 let Some(ssrc) = encoding.ssrc else { continue };
-                self.lost.clear();
-                encoding.nack.poll(now, ASSUMED_RTT, &mut self.lost);
-                if !self.lost.is_empty() {
-                    rtcp::write_nack(out, own_ssrc, ssrc, &self.lost);
+                if section.settled.feedback.nack {
+                    self.lost.clear();
+                    encoding.nack.poll(now, ASSUMED_RTT, &mut self.lost);
+                    if !self.lost.is_empty() {
+                        rtcp::write_nack(out, own_ssrc, ssrc, &self.lost);
+                    }
                 }
                 if kind == Kind::Video {
                     if encoding.nack.take_keyframe_needed() {

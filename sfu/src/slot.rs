@@ -282,7 +282,12 @@ impl Slot {
         let timestamp = self.clock.timestamp_at(packet.captured_ntp);
         // At least one tick on: two frames with one timestamp would be one frame to the decoder.
         let timestamp = match self.last_timestamp {
-            Some(last) if (timestamp.wrapping_sub(last) as i32) <= 0 => last.wrapping_add(1),
+            Some(last) if (timestamp.wrapping_sub(last) as i32) <= 0 => {
+                // The track before ran ahead of the clock: go on from where it was, on a new line.
+                let next = last.wrapping_add(1);
+                self.clock = SlotClock::new(packet.codec.clock_rate(), packet.captured_ntp, next);
+                next
+            }
             _ => timestamp,
         };
         let (picture_id_delta, tl0_delta) = match packet.codec {
