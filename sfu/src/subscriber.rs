@@ -259,7 +259,6 @@ pub fn forwarded<'a>(room: &'a Room, pending: &'a Pending, now_ntp: u64) -> Opti
         let member = room.members.get(&track.participant)?;
         clock::captured_at(now_ntp, pending.header.timestamp, &member.clock, &encoding.clock)
     });
-    });
     Some(Forwarded {
         encoding: pending.encoding,
         sequence: pending.sequence,
