@@ -120,7 +120,9 @@ impl Reception {
         // A jump of seconds is a new timeline or a pause, not jitter.
         if difference < MAX_DIFFERENCE_SECONDS * u64::from(self.clock_rate) {
             // RFC 3550 A.8: J += (|D| - J) / 16, kept in sixteenths, rounded.
-            self.jitter = self.jitter + difference as u32 - ((self.jitter + 8) >> 4);
+            let difference = u32::try_from(difference).unwrap_or(u32::MAX);
+            let fading = self.jitter.saturating_add(8) >> 4;
+            self.jitter = self.jitter.saturating_add(difference).saturating_sub(fading);
         }
     }
 }
