@@ -36,7 +36,8 @@ pub enum Arrival<'a> {
 /// Something that happened to a transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransportEvent {
-    /// Datagrams from this address are this peer's from now on.
+    /// Datagrams from this address are this peer's from now on. Comes again with every check, for an
+    /// address may have been somebody else's in between.
     AddressAccepted(SocketAddr),
     /// Datagrams from this address are this peer's no more.
     AddressForgotten(SocketAddr),
@@ -326,9 +327,7 @@ impl Transport {
                 self.last_heard = now;
                 let forgotten = checked.forgotten.into_iter();
                 self.events.extend(forgotten.map(TransportEvent::AddressForgotten));
-                if checked.is_new_address {
-                    self.events.push_back(TransportEvent::AddressAccepted(from));
-                }
+                self.events.push_back(TransportEvent::AddressAccepted(from));
                 self.transmit(from, checked.answer);
                 self.begin_if_active(now);
             }

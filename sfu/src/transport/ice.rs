@@ -13,8 +13,6 @@ use std::time::{Duration, Instant};
 pub(super) struct Checked {
     /// The datagram to send back.
     pub(super) answer: Vec<u8>,
-    /// Whether the address it came from was not accepted before.
-    pub(super) is_new_address: bool,
     /// Addresses that are accepted no more.
     pub(super) forgotten: Vec<SocketAddr>,
 }
@@ -115,7 +113,7 @@ impl IceLite {
 
         let is_unheard = |path: &Path| now.saturating_duration_since(path.heard) >= FORGET_AFTER;
         let mut forgotten = self.forget(|path| path.address != from && is_unheard(path));
-        let (is_new_address, dropped) = self.hear(now, from, generation);
+        let dropped = self.hear(now, from, generation);
         forgotten.extend(dropped);
         if check.nominates() || self.remote.is_none() || self.is_remote_stale(now) {
             self.remote = Some(from);
@@ -127,7 +125,7 @@ impl IceLite {
             self.retiring.clear();
             forgotten.extend(self.forget(|path| path.generation != generation));
         }
-        Ok(Checked { answer, is_new_address, forgotten })
+        Ok(Checked { answer, forgotten })
     }
 
     /// Notes an authentic packet from an accepted address; one that is ahead of its stream moves the peer there.
@@ -145,7 +143,7 @@ impl IceLite {
     /// Accepts an address without a check, because something else proved it; the peer is there now.
     /// Gives the addresses that had to go.
     pub(super) fn adopt(&mut self, now: Instant, address: SocketAddr) -> Option<SocketAddr> {
-        let (_, dropped) = self.hear(now, address, self.generation);
+        let dropped = self.hear(now, address, self.generation);
         self.remote = Some(address);
         self.remote_heard = now;
         dropped
@@ -177,21 +175,16 @@ impl IceLite {
         }
     }
 
-    /// Notes that the peer was heard from an address: whether it is new, and which had to go for it.
-    fn hear(
-        &mut self,
-        now: Instant,
-        address: SocketAddr,
-        generation: u32,
-    ) -> (bool, Option<SocketAddr>) {
+    /// Notes that the peer was heard from an address; gives the one that had to go for it.
+    fn hear(&mut self, now: Instant, address: SocketAddr, generation: u32) -> Option<SocketAddr> {
         if let Some(path) = self.paths.iter_mut().find(|path| path.address == address) {
             path.heard = now;
             path.generation = path.generation.max(generation);
-            return (false, None);
+            return None;
         }
         let dropped = if self.paths.len() < MAX_PATHS { None } else { self.forget_oldest() };
         self.paths.push(Path { address, heard: now, generation });
-        (true, dropped)
+        dropped
     }
 
     fn forget_oldest(&mut self) -> Option<SocketAddr> {
