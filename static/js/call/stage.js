@@ -1,0 +1,345 @@
+// The stage: which tiles stand where, which slot shows in which of them, and what the server is told about it.
+
+import { h, icon, setText } from '../dom.js';
+import { gridBoxes, pageOf, stageBoxes, withSpeakersVisible } from '../grid.js';
+import { t } from '../i18n.js';
+import { toggleMenu } from '../menu.js';
+import { ownerOf, tilesOf, volumeOf } from '../state.js';
+import { Tile } from './tile.js';
+
+/** @typedef {import('../state.js').TileSpec} TileSpec */
+/** @typedef {import('../grid.js').Box} Box */
+
+/** Tiles on one page: more are too small to read a face. */
+const PER_PAGE = 9;
+const PER_PAGE_SMALL = 4;
+const GAP = 8;
+/** Rings move this often; levels come with audio packets, ten times a second is smooth enough. */
+const LEVEL_MS = 100;
+
+/** Corners where the own picture may float, in the order in which it is moved. */
+const CORNERS = /** @type {const} */ (['bottom-right', 'bottom-left', 'top-left', 'top-right']);
+
+export class Stage {
+  element = h('div', { class: 'stage', 'aria-label': t('stage.label'), role: 'region' });
+  /** @type {Map<string, Tile>} */
+  #tiles = new Map();
+  /** @type {string[]} */
+  #order = [];
+  /** @type {(typeof CORNERS)[number]} */
+  #corner = 'bottom-right';
+  #meeting;
+  #resize;
+  #levels;
+  #pager = pager((step) => this.#meeting.store.dispatch({ type: 'local.page', page: this.#meeting.state.page + step }));
+  #ownLevel = 0;
+  #stops;
+
+  /** @param {import('../meeting.js').Meeting} meeting */
+  constructor(meeting) {
+    this.#meeting = meeting;
+    this.element.append(this.#pager.element);
+    this.#resize = new ResizeObserver(() => this.draw());
+    this.#resize.observe(this.element);
+    this.#levels = setInterval(() => this.#drawLevels(), LEVEL_MS);
+    const bind = () => this.#bind();
+    const draw = () => this.draw();
+    meeting.addEventListener('slots', bind);
+    meeting.addEventListener('local', draw);
+    this.#stops = [
+      meeting.store.subscribe(draw),
+      () => meeting.removeEventListener('slots', bind),
+      () => meeting.removeEventListener('local', draw),
+      () => this.#resize.disconnect(),
+      () => clearInterval(this.#levels),
+    ];
+  }
+
+  stop() {
+    for (const stop of this.#stops) stop();
+    for (const tile of this.#tiles.values()) tile.remove();
+    this.#tiles.clear();
+  }
+
+  /**
+   * How loud the own microphone is, for the own ring.
+   * @param {number} level 0..1
+   */
+  setOwnLevel(level) {
+    this.#ownLevel = level;
+  }
+
+  draw() {
+    const { width, height } = this.element.getBoundingClientRect();
+    if (width === 0 || height === 0) return;
+    const { state } = this.#meeting;
+    const { screens, people, me } = tilesOf(state);
+    const isSmall = Math.min(width, height) < 480;
+    const perPage = isSmall ? PER_PAGE_SMALL : PER_PAGE;
+    /** @type {{spec: TileSpec, box: Box, floating?: boolean, stage?: boolean}[]} */
+    const placed = [];
+    let pages = 1;
+    let page = 0;
+
+    const pinned = [...screens, ...people].find((spec) => spec.key === state.pinned);
+    const star = pinned ?? screens[0];
+    if (star) {
+      const rest = [...screens.filter((s) => s !== star), ...(me ? [me] : []), ...this.#arrange(people.filter((s) => s !== star), PER_PAGE)];
+      const { stage, strip } = stageBoxes(rest.length, width, height, GAP);
+      placed.push({ spec: star, box: stage, stage: true });
+      strip.forEach((box, index) => placed.push({ spec: /** @type {TileSpec} */ (rest[index]), box }));
+    } else if (me && people.length === 1) {
+      placed.push({ spec: /** @type {TileSpec} */ (people[0]), box: gridBoxes(1, width, height, GAP)[0] ?? whole(width, height) });
+      placed.push({ spec: me, box: this.#floatingBox(width, height), floating: true });
+    } else {
+      // The own tile keeps its place on the first page; the others fill what is left.
+      const arranged = [...(me ? [me] : []), ...this.#arrange(people, perPage - (me ? 1 : 0))];
+      const shown = pageOf(arranged, state.page, perPage);
+      pages = shown.pages;
+      page = shown.page;
+      const boxes = gridBoxes(shown.items.length, width, height, GAP);
+      shown.items.forEach((spec, index) => placed.push({ spec, box: /** @type {Box} */ (boxes[index]) }));
+    }
+
+    const wanted = new Set(placed.map(({ spec }) => spec.key));
+    for (const [key, tile] of this.#tiles) {
+      if (wanted.has(key)) continue;
+      tile.remove();
+      this.#tiles.delete(key);
+    }
+    for (const { spec, box, floating, stage } of placed) {
+      let tile = this.#tiles.get(spec.key);
+      if (!tile) {
+        tile = new Tile();
+        tile.openMenu = (of, anchor) => this.#openMenu(of, anchor);
+        this.#tiles.set(spec.key, tile);
+        this.element.append(tile);
+        if (spec.mine) this.#makeMovable(tile);
+      }
+      tile.place(box);
+      tile.draw(spec, {
+        isSpeaking: state.speakers.includes(spec.participant.id) && !spec.participant.media.mic_muted,
+        isPinned: spec.key === state.pinned,
+        isFloating: floating ?? false,
+        isStage: stage ?? false,
+        volume: volumeOf(state, spec.participant.user_id),
+      });
+    }
+    this.element.dataset.layout = star ? 'stage' : 'grid';
+    this.#pager.draw(page, pages);
+    this.#bind();
+    this.#tellView(placed);
+  }
+
+  /**
+   * People in the order they stand: as they came, with speakers brought forward and kept there.
+   * @param {TileSpec[]} people
+   * @param {number} visible
+   */
+  #arrange(people, visible) {
+    const byId = new Map(people.map((spec) => [spec.participant.id, spec]));
+    const kept = this.#order.filter((id) => byId.has(id));
+    const come = people.map((spec) => spec.participant.id).filter((id) => !kept.includes(id));
+    this.#order = withSpeakersVisible([...kept, ...come], this.#meeting.state.speakers.filter((id) => byId.has(id)), visible);
+    return this.#order.map((id) => /** @type {TileSpec} */ (byId.get(id)));
+  }
+
+  /** Gives each visible tile the slot that carries its track now. */
+  #bind() {
+    const slots = this.#meeting.slots.filter((slot) => slot.kind === 'video');
+    for (const tile of this.#tiles.values()) {
+      const { spec } = tile;
+      if (!spec) continue;
+      if (spec.mine) {
+        const { camera } = this.#meeting.local;
+        tile.bindOwn(camera.on ? camera.track : null);
+      } else {
+        tile.bind(slots.find((slot) => slot.current === spec.csrc) ?? null, spec.csrc);
+      }
+    }
+  }
+
+  /** @param {{spec: TileSpec, box: Box, stage?: boolean}[]} placed */
+  #tellView(placed) {
+    const scale = Math.min(3, devicePixelRatio || 1);
+    const tiles = placed
+      .filter(({ spec }) => !spec.mine && spec.csrc !== null)
+      .map(({ spec, box }) => ({
+        participant_id: spec.participant.id,
+        source: spec.source,
+        width: Math.min(65535, Math.round(box.width * scale)),
+        height: Math.min(65535, Math.round(box.height * scale)),
+        pinned: spec.key === this.#meeting.state.pinned,
+      }));
+    this.#meeting.setView(tiles);
+  }
+
+  #drawLevels() {
+    /** @type {Map<string, number>} */
+    const levels = new Map();
+    for (const slot of this.#meeting.slots) {
+      if (slot.kind !== 'audio' || !slot.current) continue;
+      const owner = ownerOf(this.#meeting.state, slot.current);
+      if (owner?.source === 'microphone') levels.set(owner.participant.id, Math.min(1, (slot.level ?? 0.3) * 3));
+    }
+    for (const tile of this.#tiles.values()) {
+      const { spec } = tile;
+      if (!spec || spec.source === 'screen') continue;
+      const level = spec.mine ? this.#ownLevel : (levels.get(spec.participant.id) ?? 0);
+      tile.style.setProperty('--level', level.toFixed(2));
+      if (spec.mine) tile.dataset.speaking = String(level > 0.45 && !spec.participant.media.mic_muted);
+    }
+  }
+
+  // ---- The menu of a tile ----
+
+  /**
+   * @param {Tile} tile
+   * @param {HTMLButtonElement} anchor
+   */
+  #openMenu(tile, anchor) {
+    const { spec } = tile;
+    if (!spec) return;
+    const { participant } = spec;
+    const { state } = this.#meeting;
+    toggleMenu(anchor, participant.display_name, () => {
+      /** @type {import('../menu.js').MenuItem[]} */
+      const items = [{ heading: participant.display_name }];
+      if (spec.mine) {
+        if (tile.classList.contains('floating')) items.push({ label: t('tile.move'), icon: 'expand', action: 'move-self', pick: () => this.#moveOn() });
+        else items.push({ heading: t('tile.only_you') });
+        return items;
+      }
+      items.push({ element: volumeSlider(this.#meeting, participant.user_id, participant.display_name) });
+      const isPinned = state.pinned === spec.key;
+      items.push({
+        label: t(isPinned ? 'tile.unpin' : 'tile.pin'),
+        icon: isPinned ? 'unpin' : 'pin',
+        action: 'pin',
+        pick: () => this.#meeting.store.dispatch({ type: 'local.pin', key: isPinned ? null : spec.key }),
+      });
+      if (document.fullscreenEnabled) {
+        items.push({ label: t('tile.fullscreen'), icon: 'expand', action: 'fullscreen', pick: () => void tile.requestFullscreen().catch(() => {}) });
+      }
+      return items;
+    });
+  }
+
+  // ---- The own picture, floating ----
+
+  /**
+   * @param {number} width
+   * @param {number} height
+   * @returns {Box}
+   */
+  #floatingBox(width, height) {
+    const isUpright = height > width;
+    const tileWidth = Math.round(isUpright ? Math.max(84, width * 0.26) : Math.min(260, Math.max(132, width * 0.2)));
+    const tileHeight = Math.round(isUpright ? tileWidth * (4 / 3) : tileWidth * (9 / 16));
+    const margin = 12;
+    const [vertical, horizontal] = /** @type {[string, string]} */ (this.#corner.split('-'));
+    return {
+      x: Math.round(horizontal === 'left' ? margin : width - tileWidth - margin),
+      y: Math.round(vertical === 'top' ? margin : height - tileHeight - margin),
+      width: tileWidth,
+      height: tileHeight,
+    };
+  }
+
+  #moveOn() {
+    this.#corner = CORNERS[(CORNERS.indexOf(this.#corner) + 1) % CORNERS.length] ?? 'bottom-right';
+    this.draw();
+  }
+
+  /**
+   * Dragged, the own picture goes to the nearest corner.
+   * @param {Tile} tile
+   */
+  #makeMovable(tile) {
+    /** @type {{x: number, y: number} | null} */
+    let from = null;
+    tile.addEventListener('pointerdown', (event) => {
+      if (!tile.classList.contains('floating') || event.button !== 0 || /** @type {Element} */ (event.target).closest('button')) return;
+      from = { x: event.clientX, y: event.clientY };
+      tile.setPointerCapture(event.pointerId);
+      tile.classList.add('dragged');
+    });
+    tile.addEventListener('pointermove', (event) => {
+      if (!from) return;
+      tile.style.setProperty('transform', `translate(${event.clientX - from.x}px, ${event.clientY - from.y}px)`);
+    });
+    const drop = () => {
+      if (!from) return;
+      from = null;
+      const box = tile.getBoundingClientRect();
+      const stage = this.element.getBoundingClientRect();
+      const vertical = box.top + box.height / 2 < stage.top + stage.height / 2 ? 'top' : 'bottom';
+      const horizontal = box.left + box.width / 2 < stage.left + stage.width / 2 ? 'left' : 'right';
+      this.#corner = /** @type {(typeof CORNERS)[number]} */ (`${vertical}-${horizontal}`);
+      tile.style.removeProperty('transform');
+      tile.classList.remove('dragged');
+      this.draw();
+    };
+    tile.addEventListener('pointerup', drop);
+    tile.addEventListener('pointercancel', drop);
+  }
+}
+
+/**
+ * The volume of one person, here only.
+ * @param {import('../meeting.js').Meeting} meeting
+ * @param {string} userId
+ * @param {string} name
+ */
+export function volumeSlider(meeting, userId, name) {
+  const current = volumeOf(meeting.state, userId);
+  const sign = icon(current === 0 ? 'volume-off' : 'volume');
+  const input = h('input', {
+    type: 'range',
+    name: 'volume',
+    min: 0,
+    max: 100,
+    step: 5,
+    value: String(Math.round(current * 100)),
+    'aria-label': t('tile.volume', { name }),
+    data: { user: userId },
+  });
+  input.addEventListener('input', () => {
+    const volume = Number(input.value) / 100;
+    meeting.setVolume(userId, volume);
+    sign.firstElementChild?.setAttribute('href', `/icons.svg#${volume === 0 ? 'volume-off' : 'volume'}`);
+  });
+  return h('div', { class: 'volume' }, sign, input);
+}
+
+/** @param {(step: number) => void} turn */
+function pager(turn) {
+  const back = h('button', { type: 'button', class: 'icon-button', data: { action: 'page-back' }, onclick: () => turn(-1) }, icon('chevron-left'));
+  const on = h('button', { type: 'button', class: 'icon-button', data: { action: 'page-on' }, onclick: () => turn(1) }, icon('chevron-right'));
+  const where = h('span', { 'aria-live': 'polite' });
+  const element = h('div', { class: 'pager', hidden: true }, back, where, on);
+  return {
+    element,
+    /**
+     * @param {number} page
+     * @param {number} pages
+     */
+    draw(page, pages) {
+      element.hidden = pages < 2;
+      back.setAttribute('aria-label', t('pager.back'));
+      on.setAttribute('aria-label', t('pager.on'));
+      back.disabled = page === 0;
+      on.disabled = page === pages - 1;
+      setText(where, t('pager.where', { page: page + 1, pages }));
+    },
+  };
+}
+
+/**
+ * @param {number} width
+ * @param {number} height
+ * @returns {Box}
+ */
+function whole(width, height) {
+  return { x: 0, y: 0, width, height };
+}

@@ -1,0 +1,152 @@
+// One tile: a person's picture or avatar, or a shared screen, with the name on it.
+
+import { avatar } from '../avatar.js';
+import { h, icon, setIcon, setText } from '../dom.js';
+import { t } from '../i18n.js';
+import { Picture } from '../picture.js';
+
+/** @typedef {import('../state.js').TileSpec} TileSpec */
+/** @typedef {import('../grid.js').Box} Box */
+
+/**
+ * What a tile shows now; see the head of `views/call.js` for the attributes that tests read.
+ * @typedef {object} TileLook
+ * @property {boolean} isSpeaking
+ * @property {boolean} isPinned
+ * @property {boolean} isFloating
+ * @property {boolean} isStage
+ * @property {number} volume 0..1
+ */
+
+export class Tile extends HTMLElement {
+  /** @type {TileSpec | null} */
+  spec = null;
+  /** Opens the menu of the tile; set by the stage.
+   * @type {((tile: Tile, anchor: HTMLButtonElement) => void) | null} */
+  openMenu = null;
+
+  #video = h('video', { playsinline: true, autoplay: true, 'aria-hidden': 'true', tabindex: '-1', disablepictureinpicture: true });
+  #face = h('div', { class: 'face' });
+  #mic = icon('mic-off', 'small');
+  #name = h('span', { class: 'tile-name' });
+  #mute = icon('volume-off', 'small');
+  #away = h('div', { class: 'away' }, h('span', { class: 'spinner', 'aria-hidden': 'true' }), h('span', null));
+  #more = h('button', { type: 'button', class: 'tile-more', 'aria-haspopup': 'menu', 'aria-expanded': 'false', data: { action: 'tile-menu' } }, icon('more', 'small'));
+  #picture = new Picture(this.#video, () => this.#drawState());
+  #drawnFace = '';
+  #wantsPicture = false;
+
+  constructor() {
+    super();
+    this.#video.muted = true;
+    this.#more.addEventListener('click', () => this.openMenu?.(this, this.#more));
+    this.#away.hidden = true;
+  }
+
+  connectedCallback() {
+    if (this.firstChild) return;
+    this.className = 'tile';
+    this.setAttribute('role', 'group');
+    this.append(this.#face, this.#video, this.#away, h('div', { class: 'plate' }, this.#mic, this.#mute, this.#name), this.#more);
+  }
+
+  disconnectedCallback() {
+    this.#picture.attach(null, 0);
+    this.#video.srcObject = null;
+    this.#own = null;
+  }
+
+  /** @type {MediaStreamTrack | null} */
+  #own = null;
+
+  /**
+   * @param {TileSpec} spec
+   * @param {TileLook} look
+   */
+  draw(spec, look) {
+    this.spec = spec;
+    const { participant, source, mine } = spec;
+    const { mic_muted, mic_forced } = participant.media;
+    const isScreen = source === 'screen';
+    const shownName = mine ? t('tile.you', { name: participant.display_name }) : isScreen ? t('tile.screen', { name: participant.display_name }) : participant.display_name;
+    this.dataset.participant = participant.id;
+    this.dataset.source = source;
+    this.dataset.name = participant.display_name;
+    this.dataset.mine = String(mine);
+    this.dataset.mic = mic_forced ? 'forced' : mic_muted ? 'muted' : 'on';
+    this.dataset.speaking = String(look.isSpeaking && !isScreen);
+    this.classList.toggle('floating', look.isFloating);
+    this.classList.toggle('on-stage', look.isStage);
+    this.classList.toggle('pinned', look.isPinned);
+    this.#video.classList.toggle('mirrored', mine && !isScreen);
+    this.#mic.classList.toggle('forced', mic_forced);
+    this.#mic.toggleAttribute('hidden', isScreen || !(mic_muted || mic_forced));
+    setIcon(this.#mic, 'mic-off');
+    this.#mute.toggleAttribute('hidden', mine || look.volume > 0);
+    setText(this.#name, shownName);
+    const details = [
+      shownName,
+      isScreen ? '' : mic_forced ? t('tile.forced') : mic_muted ? t('tile.muted') : '',
+      !mine && look.volume === 0 ? t('tile.silenced') : '',
+      participant.presence === 'reconnecting' ? t('tile.away') : '',
+    ];
+    this.setAttribute('aria-label', details.filter(Boolean).join(', '));
+    this.#more.setAttribute('aria-label', t('tile.menu', { name: shownName }));
+    this.#more.title = t('tile.menu.short');
+    this.#away.hidden = participant.presence !== 'reconnecting';
+    setText(/** @type {Element} */ (this.#away.lastElementChild), t('tile.away'));
+    const face = `${participant.display_name} ${participant.user_id} ${source}`;
+    if (face !== this.#drawnFace) {
+      this.#drawnFace = face;
+      this.#face.replaceChildren(isScreen ? icon('screen', 'huge') : avatar(participant.display_name, participant.user_id));
+    }
+    this.#drawState();
+  }
+
+  /**
+   * Shows somebody else's track from a slot; without a slot the avatar.
+   * @param {import('../subscriber.js').Slot | null} slot
+   * @param {number | null} csrc null when there is no track to show
+   */
+  bind(slot, csrc) {
+    this.#wantsPicture = csrc !== null;
+    this.#picture.attach(csrc === null ? null : slot, csrc ?? 0);
+    this.#drawState();
+  }
+
+  /**
+   * Shows a track of this device.
+   * @param {MediaStreamTrack | null} track
+   */
+  bindOwn(track) {
+    this.#wantsPicture = track !== null;
+    if (track !== this.#own) {
+      this.#own = track;
+      this.#video.srcObject = track ? new MediaStream([track]) : null;
+      if (track) this.#video.play().catch(() => {});
+    }
+    this.#drawState();
+  }
+
+  /** @param {Box} box */
+  place(box) {
+    this.style.setProperty('left', `${box.x}px`);
+    this.style.setProperty('top', `${box.y}px`);
+    this.style.setProperty('width', `${box.width}px`);
+    this.style.setProperty('height', `${box.height}px`);
+    // Initials grow with the tile.
+    this.style.setProperty('--tile-size', `${Math.min(box.width, box.height)}px`);
+  }
+
+  /** The element with the picture, for full screen. */
+  get video() {
+    return this.#video;
+  }
+
+  #drawState() {
+    const isShown = this.spec?.mine ? this.#own !== null : this.#picture.isShown;
+    this.dataset.state = isShown ? 'picture' : this.#wantsPicture ? 'loading' : 'avatar';
+  }
+}
+
+customElements.define('veche-tile', Tile);

@@ -1,0 +1,155 @@
+// Starts the page, decides which view an address means, and keeps what outlives a view.
+
+import { Api } from './api.js';
+import { fill } from './dom.js';
+import { currentLanguage, speak, t } from './i18n.js';
+import { clearToasts } from './notices.js';
+import { prefer, preferences } from './preferences.js';
+import { routeOf } from './route.js';
+import { homeView } from './views/home.js';
+import { lostView } from './views/lost.js';
+import { registerView } from './views/register.js';
+import { roomView } from './views/room.js';
+import { roomsView } from './views/rooms.js';
+import { signinView } from './views/signin.js';
+import { Web } from './web.js';
+
+/**
+ * What a view gives back.
+ * @typedef {object} View
+ * @property {string} screen name of the screen, for `body[data-screen]`
+ * @property {string} title
+ * @property {HTMLElement} element
+ * @property {boolean} isEntrance whether the canvas web stands behind it
+ * @property {() => void} [dispose] called when the view goes
+ */
+
+/** The first page waits this long for the configuration: longer is felt, shorter redraws the page before one's eyes. */
+const PATIENCE_MS = 250;
+
+/** What views may use of the page around them. */
+export class App {
+  api = new Api();
+  /** @type {import('./types.js').PublicConfig} */
+  config = { app_name: 'Veche', version: '', registration: 'closed', guests_may_create_rooms: true };
+  /** @type {import('./views/room.js').RoomVisit | null} */
+  visit = null;
+  #root = /** @type {HTMLElement} */ (document.getElementById('app'));
+  #web = new Web(/** @type {HTMLCanvasElement} */ (document.querySelector('canvas.web')));
+  /** @type {View | null} */
+  #view = null;
+
+  async start() {
+    speak(currentLanguage());
+    this.applyTheme();
+    addEventListener('popstate', () => this.show());
+    addEventListener('hashchange', () => this.show());
+    document.addEventListener('click', (event) => this.#clicked(event));
+    const config = this.api.config().then((answer) => {
+      const changed = JSON.stringify(answer) !== JSON.stringify(this.config);
+      this.config = answer;
+      return changed;
+    });
+    // The page stands at once; on a slow line what the deployment allows is filled in when it is known.
+    const isKnown = await Promise.race([config.then(() => true, () => true), new Promise((resolve) => setTimeout(() => resolve(false), PATIENCE_MS))]);
+    this.show();
+    this.api.onSession(() => this.#view?.isEntrance && this.visit === null && this.show());
+    if (!isKnown && (await config.catch(() => false))) this.#refreshUntouched();
+  }
+
+  /**
+   * Goes to another page of ours.
+   * @param {string} path
+   * @param {{replace?: boolean}} [how]
+   */
+  go(path, { replace = false } = {}) {
+    if (replace) history.replaceState(null, '', path);
+    else history.pushState(null, '', path);
+    this.show();
+    scrollTo(0, 0);
+  }
+
+  /** Draws the view that the address means. */
+  show() {
+    const route = routeOf(new URL(location.href));
+    if (this.visit && (route.name !== 'room' || route.slug !== this.visit.slug)) {
+      this.visit.end();
+      this.visit = null;
+    }
+    this.#view?.dispose?.();
+    clearToasts();
+    const view = this.#make(route);
+    this.#view = view;
+    fill(this.#root, view.element);
+    this.present(view);
+  }
+
+  /**
+   * Says on the page which screen stands.
+   * @param {{screen: string, title: string, isEntrance: boolean}} view
+   */
+  present(view) {
+    document.title = view.title ? `${view.title} · ${this.config.app_name}` : this.config.app_name;
+    document.body.dataset.screen = view.screen;
+    this.#web.show(view.isEntrance);
+  }
+
+  /** @param {'ru' | 'en'} language */
+  setLanguage(language) {
+    prefer({ language });
+    speak(language);
+    this.show();
+  }
+
+  /** @param {'auto' | 'light' | 'dark'} theme */
+  setTheme(theme) {
+    prefer({ theme });
+    this.applyTheme();
+  }
+
+  applyTheme() {
+    const { theme } = preferences();
+    if (theme === 'auto') delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = theme;
+    this.#web.refresh();
+  }
+
+  /**
+   * @param {import('./route.js').Route} route
+   * @returns {View}
+   */
+  #make(route) {
+    switch (route.name) {
+      case 'home':
+        return homeView(this);
+      case 'signin':
+        return signinView(this);
+      case 'register':
+        return registerView(this, route.setupToken);
+      case 'rooms':
+        return roomsView(this);
+      case 'room':
+        return roomView(this, route);
+      case 'lost':
+        return lostView(this, t('lost.title'), t('lost.text'));
+    }
+  }
+
+  /** A form that somebody has begun to fill is not pulled away for a changed word. */
+  #refreshUntouched() {
+    const begun = [...this.#root.querySelectorAll('input')].some((input) => input === document.activeElement && input.value !== '');
+    if (this.#view?.isEntrance && this.visit === null && !begun) this.show();
+    else if (this.#view) this.present(this.#view);
+  }
+
+  /** @param {MouseEvent} event */
+  #clicked(event) {
+    const link = event.target instanceof Element ? event.target.closest('a') : null;
+    if (!link || event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+    if (link.target || link.origin !== location.origin || link.hasAttribute('download') || !link.dataset.page) return;
+    event.preventDefault();
+    this.go(link.pathname + link.search + link.hash);
+  }
+}
+
+void new App().start();

@@ -1,0 +1,469 @@
+// One meeting from joining to leaving: wires the socket, both peer connections, the devices and the state.
+
+import { ApiError } from './api.js';
+import { prefer, preferences } from './preferences.js';
+import { Publisher } from './publisher.js';
+import { CLOSE, RequestError, RoomSocket } from './socket.js';
+import { Store, newMeeting, ownerOf, reduce, volumeOf } from './state.js';
+import { Subscriber } from './subscriber.js';
+import { LIMITS } from './types.js';
+
+/** @typedef {import('./types.js').ServerMessage} ServerMessage */
+/** @typedef {import('./types.js').ViewTile} ViewTile */
+/** @typedef {import('./state.js').EndReason} EndReason */
+/** @typedef {import('./state.js').LocalEvent} LocalEvent */
+
+/** A view is told this long after it last changed: less floods while a window is dragged, more delays a picture. */
+const VIEW_MS = 150;
+/** Without sound and picture for this long people are told that their network is in the way. */
+const BLOCKED_MS = 15_000;
+/** "Is writing" is renewed this often while keys are pressed. */
+const TYPING_MS = 3_000;
+
+/**
+ * @typedef {object} Invitation
+ * @property {string} slug
+ * @property {string | null} code invite code of the link
+ * @property {string | null} key invite key that the person typed
+ */
+
+export class Meeting extends EventTarget {
+  /** @type {Store<import('./state.js').Meeting, ServerMessage | LocalEvent>} */
+  store;
+  /** Playing sound, one element per audio slot. Stands in the body, because moving it would stop it. */
+  sounds = document.createElement('div');
+  /** @type {RoomSocket | null} */
+  #socket = null;
+  /** @type {Publisher | null} */
+  #publisher = null;
+  /** @type {Subscriber | null} */
+  #subscriber = null;
+  /** @type {string | null} */
+  #resume = null;
+  #flows = { publish: 'connecting', subscribe: 'connecting' };
+  /** @type {number | undefined} */
+  #blocked;
+  /** @type {number | undefined} */
+  #viewTimer;
+  /** @type {ViewTile[] | null} */
+  #tiles = null;
+  #saidView = '';
+  #saidTypingMs = 0;
+  /** @type {number | undefined} */
+  #typingEnds;
+  #ticker = window.setInterval(() => this.store.dispatch({ type: 'local.tick' }), 1000);
+  /** @type {{muted: boolean, camOff: boolean} | null} */
+  #saidMedia = null;
+
+  /**
+   * @param {import('./api.js').Api} api
+   * @param {import('./media.js').LocalMedia} local
+   * @param {Invitation} invitation
+   */
+  constructor(api, local, invitation) {
+    super();
+    this.api = api;
+    this.local = local;
+    this.invitation = invitation;
+    this.store = new Store(newMeeting(preferences().volumes), reduce);
+    this.sounds.className = 'sounds';
+    this.sounds.hidden = true;
+    document.body.append(this.sounds);
+    local.addEventListener('change', this.#localChanged);
+    addEventListener('pagehide', this.#pageHidden);
+  }
+
+  get state() {
+    return this.store.state;
+  }
+
+  /** Slots of what is received now. */
+  get slots() {
+    return this.#subscriber ? [...this.#subscriber.slots.values()] : [];
+  }
+
+  /** Peer connections as they are now, for statistics and tests. */
+  get connections() {
+    return { publish: this.#publisher?.connection ?? null, subscribe: this.#subscriber?.connection ?? null };
+  }
+
+  /**
+   * Goes in. Resolves when the room's state is here; sound and picture follow.
+   * @param {string} displayName
+   */
+  async join(displayName) {
+    /** @type {string | null} */
+    let first;
+    try {
+      await this.api.becomeSomebody(displayName);
+      // An outdated code in an old link is no reason to turn away somebody whom the room lets in.
+      if (this.invitation.code) {
+        await this.api.joinByInvite(this.invitation.code).catch((error) => {
+          if (!isRefusal(error)) throw error;
+        });
+      }
+      // The first ticket is fetched here, so that a refusal is told where the person stands.
+      first = await this.#address();
+    } catch (error) {
+      this.#dispose();
+      throw error;
+    }
+    this.store.dispatch({ type: 'local.step', step: 'socket' });
+    await new Promise((resolve, reject) => {
+      this.#socket = new RoomSocket({
+        address: async () => {
+          const address = first ?? (await this.#address());
+          first = null;
+          return address;
+        },
+        message: (message) => {
+          this.#heard(message);
+          if (message.type === 'state.snapshot') resolve(undefined);
+        },
+        dropped: ({ restarting }) => this.store.dispatch({ type: 'local.dropped', restarting }),
+        ended: (why) => {
+          this.#end('code' in why ? reasonOf(why.code) : 'refused');
+          reject('error' in why ? why.error : new RequestError(reasonOf(why.code), 'the socket was closed'));
+        },
+        isFinal: isRefusal,
+      });
+    });
+  }
+
+  /** Leaves and lets go of everything. */
+  leave() {
+    this.#socket?.send({ type: 'leave' });
+    this.#end('left');
+  }
+
+  // ---- What the person does ----
+
+  /** @param {boolean} on */
+  async setMicrophone(on) {
+    prefer({ micOn: on });
+    await this.local.setMicrophone(on);
+  }
+
+  /** @param {boolean} on */
+  async setCamera(on) {
+    prefer({ camOn: on });
+    await this.local.setCamera(on);
+  }
+
+  /** @param {string} text */
+  sendChat(text) {
+    const message = { client_id: crypto.randomUUID?.() ?? String(Math.random()).slice(2), text, sent_ms: Date.now(), failed: false };
+    this.store.dispatch({ type: 'local.pending', message });
+    this.setTyping(false);
+    void this.#post(message.client_id, text);
+  }
+
+  /** @param {string} clientId */
+  resend(clientId) {
+    const message = this.state.pending.find((p) => p.client_id === clientId);
+    if (!message) return;
+    this.store.dispatch({ type: 'local.resend', client_id: clientId });
+    void this.#post(clientId, message.text);
+  }
+
+  /** @param {boolean} isTyping */
+  setTyping(isTyping) {
+    const now = Date.now();
+    clearTimeout(this.#typingEnds);
+    if (isTyping) {
+      this.#typingEnds = window.setTimeout(() => this.setTyping(false), TYPING_MS);
+      if (now - this.#saidTypingMs < TYPING_MS) return;
+      this.#saidTypingMs = now;
+      this.#socket?.send({ type: 'chat.typing', is_typing: true });
+    } else if (this.#saidTypingMs !== 0) {
+      this.#saidTypingMs = 0;
+      this.#socket?.send({ type: 'chat.typing', is_typing: false });
+    }
+  }
+
+  /** Fetches the page of chat before the oldest message here. */
+  async loadOlder() {
+    const { messages, hasOlder, loadingOlder, room } = this.state;
+    const oldest = messages[0];
+    if (!hasOlder || loadingOlder || !room) return;
+    this.store.dispatch({ type: 'local.loading', loading: true });
+    try {
+      const page = await this.api.messages(room.slug, oldest?.id ?? null, LIMITS.page);
+      this.store.dispatch({ type: 'local.older', messages: page.messages, has_more: page.has_more });
+    } catch (error) {
+      this.store.dispatch({ type: 'local.loading', loading: false });
+      throw error;
+    }
+  }
+
+  /**
+   * @param {string} userId
+   * @param {number} volume 0..1
+   */
+  setVolume(userId, volume) {
+    this.store.dispatch({ type: 'local.volume', user_id: userId, volume });
+    prefer({ volumes: this.state.volumes });
+    this.#applyVolumes();
+    this.#viewChanged();
+  }
+
+  /**
+   * Says which tiles are on the screen and how large they are, most important first.
+   * @param {ViewTile[]} tiles
+   */
+  setView(tiles) {
+    this.#tiles = tiles;
+    this.#viewChanged();
+  }
+
+  /** Starts sound that the browser held back; call it from a click. */
+  async hear() {
+    await Promise.allSettled([...this.sounds.querySelectorAll('audio')].map((audio) => audio.play()));
+    this.store.dispatch({ type: 'local.silent', silent: false });
+  }
+
+  /** @param {string} deviceId */
+  async setSpeaker(deviceId) {
+    prefer({ speaker: deviceId });
+    await Promise.allSettled([...this.sounds.querySelectorAll('audio')].map((audio) => audio.setSinkId?.(deviceId)));
+  }
+
+  // ---- What the server says ----
+
+  async #address() {
+    const { slug, key } = this.invitation;
+    const request = key ? { invite_key: key } : {};
+    const resume = this.#resume;
+    const { ticket } = await this.api.ticket(slug, resume ? { ...request, resume } : request).catch((error) => {
+      if (!resume || !isRefusal(error)) throw error;
+      // Too late to take the participant over, or a guest's identity was renewed: enter as somebody new.
+      this.#resume = null;
+      return this.api.ticket(slug, request);
+    });
+    const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
+    return `${scheme}//${location.host}/ws/rooms/${encodeURIComponent(slug)}?ticket=${encodeURIComponent(ticket)}`;
+  }
+
+  /** @param {ServerMessage} message */
+  #heard(message) {
+    this.store.dispatch(message);
+    switch (message.type) {
+      case 'joined':
+        this.#resume = message.resume;
+        void this.#entered(message.resumed);
+        break;
+      case 'state.snapshot':
+        for (const pending of this.state.pending) if (!pending.failed) void this.#post(pending.client_id, pending.text);
+        this.#applyVolumes();
+        break;
+      case 'media.offer':
+        this.#subscriber?.offered(message);
+        break;
+      case 'media.closed':
+        this.#subscriber?.closedByServer(message.pc);
+        this.#publisher?.closedByServer(message.pc);
+        break;
+      case 'slots.changed':
+        this.#subscriber?.announced(message);
+        break;
+      case 'tracks.changed':
+      case 'member.joined':
+        // A packet may have come before the word whose it is.
+        this.#slotsChanged();
+        break;
+      default:
+        break;
+    }
+    this.dispatchEvent(new CustomEvent('message', { detail: message }));
+  }
+
+  /**
+   * @param {boolean} resumed whether the server still has our transports
+   */
+  async #entered(resumed) {
+    this.#saidMedia = null;
+    this.#saidView = '';
+    this.#sayMedia();
+    if (!this.#publisher || !this.#subscriber) {
+      const { ice_servers } = await this.api.iceServers().catch(() => ({ ice_servers: [] }));
+      if (this.state.phase === 'ended' || this.#publisher) return;
+      this.#makePeers(ice_servers);
+    }
+    const isUp = (/** @type {RTCPeerConnection | null | undefined} */ pc) => pc?.connectionState === 'connected';
+    if (!resumed || !isUp(this.#publisher?.connection)) this.#publisher?.restart();
+    if (!resumed || !isUp(this.#subscriber?.connection)) this.#subscriber?.restart();
+    this.#viewChanged();
+  }
+
+  /** @param {RTCIceServer[]} iceServers */
+  #makePeers(iceServers) {
+    const world = {
+      request: (/** @type {import('./types.js').ClientMessage} */ message) =>
+        this.#socket ? this.#socket.request(message) : Promise.reject(new RequestError('disconnected', 'no socket')),
+      send: (/** @type {import('./types.js').ClientMessage} */ message) => this.#socket?.send(message),
+      canAsk: () => this.#socket?.isOpen ?? false,
+      iceServers,
+    };
+    const isSmall = matchMedia('(max-width: 640px)').matches;
+    this.#publisher = new Publisher({ ...world, tell: (state) => this.#flow('publish', state) });
+    this.#subscriber = new Subscriber({
+      ...world,
+      // A phone shows four people and a shared screen at once; a window shows nine and a screen.
+      slots: { audio: 4, video: isSmall ? 5 : 10 },
+      tell: (state) => this.#flow('subscribe', state),
+      changed: () => this.#slotsChanged(),
+    });
+    this.#localChanged();
+  }
+
+  /**
+   * @param {string} clientId
+   * @param {string} text
+   */
+  async #post(clientId, text) {
+    try {
+      await this.#socket?.request({ type: 'chat.message', text, client_id: clientId });
+    } catch (error) {
+      // A lost line resends by itself when it is back; a refusal waits for the person.
+      if (error instanceof RequestError && error.code === 'disconnected') return;
+      if (this.state.pending.some((p) => p.client_id === clientId)) this.store.dispatch({ type: 'local.failed', client_id: clientId });
+      const code = error instanceof RequestError ? error.code : 'internal';
+      this.dispatchEvent(new CustomEvent('refused', { detail: code }));
+    }
+  }
+
+  // ---- Media ----
+
+  /**
+   * @param {'publish' | 'subscribe'} which
+   * @param {'connecting' | 'connected' | 'failing'} state
+   */
+  #flow(which, state) {
+    this.#flows[which] = state;
+    const isUp = this.#flows.publish === 'connected' && this.#flows.subscribe === 'connected';
+    if (isUp) {
+      clearTimeout(this.#blocked);
+      this.#blocked = undefined;
+      this.store.dispatch({ type: 'local.flow', flow: 'connected' });
+      return;
+    }
+    if (this.state.flow !== 'blocked') this.store.dispatch({ type: 'local.flow', flow: 'connecting' });
+    this.#blocked ??= window.setTimeout(() => {
+      if (this.state.phase === 'joined') this.store.dispatch({ type: 'local.flow', flow: 'blocked' });
+    }, BLOCKED_MS);
+  }
+
+  #localChanged = () => {
+    const { microphone, camera, screen } = this.local;
+    void this.#publisher?.set('microphone', microphone.track);
+    void this.#publisher?.set('camera', camera.on ? camera.track : null);
+    void this.#publisher?.set('screen', screen?.video ?? null);
+    void this.#publisher?.set('screen_audio', screen?.audio ?? null);
+    this.#sayMedia();
+    this.dispatchEvent(new Event('local'));
+  };
+
+  #sayMedia() {
+    const { microphone, camera } = this.local;
+    const muted = !(microphone.on && microphone.track);
+    const camOff = !(camera.on && camera.track);
+    if (!this.#socket?.isOpen || (this.#saidMedia?.muted === muted && this.#saidMedia.camOff === camOff)) return;
+    this.#saidMedia = { muted, camOff };
+    this.#socket.send({ type: 'media.self', mic_muted: muted, cam_off: camOff });
+  }
+
+  #slotsChanged() {
+    const audio = this.slots.filter((slot) => slot.kind === 'audio');
+    for (const element of [...this.sounds.children]) {
+      if (!audio.some((slot) => slot.stream === /** @type {HTMLAudioElement} */ (element).srcObject)) element.remove();
+    }
+    for (const slot of audio) {
+      if ([...this.sounds.children].some((e) => /** @type {HTMLAudioElement} */ (e).srcObject === slot.stream)) continue;
+      const element = document.createElement('audio');
+      element.autoplay = true;
+      element.dataset.mid = slot.mid;
+      element.srcObject = slot.stream;
+      this.sounds.append(element);
+      const speaker = preferences().speaker;
+      if (speaker) void element.setSinkId?.(speaker).catch(() => {});
+      element.play().catch((error) => {
+        // Browsers keep a page silent until it was clicked; somebody must be told to click.
+        if (error instanceof DOMException && error.name === 'NotAllowedError') this.store.dispatch({ type: 'local.silent', silent: true });
+      });
+    }
+    this.#applyVolumes();
+    this.dispatchEvent(new Event('slots'));
+  }
+
+  /** Volume follows the packets: whoever is heard in a slot now. */
+  #applyVolumes() {
+    for (const slot of this.slots) {
+      if (slot.kind !== 'audio') continue;
+      const element = [...this.sounds.children].find((e) => /** @type {HTMLAudioElement} */ (e).srcObject === slot.stream);
+      if (!(element instanceof HTMLAudioElement)) continue;
+      const owner = slot.current ? ownerOf(this.state, slot.current) : null;
+      element.volume = owner ? volumeOf(this.state, owner.participant.user_id) : 1;
+      element.dataset.participant = owner?.participant.id ?? '';
+      element.dataset.source = owner?.source ?? '';
+    }
+  }
+
+  #viewChanged() {
+    clearTimeout(this.#viewTimer);
+    this.#viewTimer = window.setTimeout(() => {
+      const silenced = this.state.participants.filter((p) => p.id !== this.state.me && volumeOf(this.state, p.user_id) === 0).map((p) => p.id);
+      const view = { ...(this.#tiles ? { tiles: this.#tiles } : {}), silenced };
+      const said = JSON.stringify(view);
+      if (said === this.#saidView || !this.#socket?.isOpen) return;
+      this.#saidView = said;
+      this.#socket.send({ type: 'view.set', ...view });
+    }, VIEW_MS);
+  }
+
+  // ---- The end ----
+
+  /** @param {EndReason} reason */
+  #end(reason) {
+    if (this.state.phase === 'ended') return;
+    this.#dispose();
+    this.local.close();
+    this.store.dispatch({ type: 'local.ended', reason });
+  }
+
+  #dispose() {
+    this.local.removeEventListener('change', this.#localChanged);
+    removeEventListener('pagehide', this.#pageHidden);
+    clearInterval(this.#ticker);
+    clearTimeout(this.#viewTimer);
+    clearTimeout(this.#blocked);
+    clearTimeout(this.#typingEnds);
+    this.#publisher?.close();
+    this.#subscriber?.close();
+    this.#socket?.close();
+    this.sounds.remove();
+  }
+
+  /** A closed tab has left at once, not after 25 s of silence. */
+  #pageHidden = () => {
+    this.#socket?.send({ type: 'leave' });
+  };
+}
+
+/**
+ * @param {number} code
+ * @returns {EndReason}
+ */
+function reasonOf(code) {
+  if (code === CLOSE.kicked) return 'kicked';
+  if (code === CLOSE.replaced) return 'replaced';
+  if (code === CLOSE.flooding) return 'flooding';
+  return 'closed';
+}
+
+/**
+ * Whether the server said no, rather than not now.
+ * @param {unknown} error
+ */
+function isRefusal(error) {
+  return error instanceof ApiError && error.status >= 400 && error.status < 500 && error.status !== 429;
+}

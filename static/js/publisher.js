@@ -1,0 +1,174 @@
+// Sends what this person says and shows: one RTCPeerConnection on which the client offers.
+
+import { waitBefore } from './backoff.js';
+import { newPeerName, watch } from './link.js';
+
+/** @typedef {import('./types.js').Source} Source */
+
+/** 720p30 of a face looks good from 1.5 Mbit/s; more would starve small uplinks. */
+const CAMERA_BITRATE = 1_700_000;
+/** Text at full size needs more than a face, but only when it moves. */
+const SCREEN_BITRATE = 2_500_000;
+
+/**
+ * @typedef {object} PublisherWorld
+ * @property {(message: import('./types.js').ClientMessage) => Promise<any>} request
+ * @property {() => boolean} canAsk whether the socket is up
+ * @property {RTCIceServer[]} iceServers
+ * @property {(state: 'connecting' | 'connected' | 'failing') => void} tell
+ */
+
+export class Publisher {
+  /** @type {RTCPeerConnection | null} */
+  #pc = null;
+  #name = '';
+  /** @type {Map<Source, RTCRtpTransceiver>} */
+  #lines = new Map();
+  /** @type {Map<Source, MediaStreamTrack>} */
+  #tracks = new Map();
+  #world;
+  #isNegotiating = false;
+  #mustNegotiate = false;
+  #attempt = 0;
+  /** @type {number | undefined} */
+  #retry;
+  #stopWatching = () => {};
+  #isClosed = false;
+
+  /** @param {PublisherWorld} world */
+  constructor(world) {
+    this.#world = world;
+  }
+
+  /** The connection as it is now, for statistics. */
+  get connection() {
+    return this.#pc;
+  }
+
+  /**
+   * Sends this track for a source, or nothing. Microphone and camera have their lines from the start, so
+   * changing them costs no negotiation; a screen's line comes and goes.
+   * @param {Source} source
+   * @param {MediaStreamTrack | null} track
+   */
+  async set(source, track) {
+    if ((this.#tracks.get(source) ?? null) === track) return;
+    if (track) this.#tracks.set(source, track);
+    else this.#tracks.delete(source);
+    const pc = this.#pc;
+    if (!pc) return;
+    const isLasting = source === 'microphone' || source === 'camera';
+    const line = this.#lines.get(source);
+    if (!line) {
+      if (track) this.#addLine(pc, source);
+    } else {
+      if (!isLasting) line.direction = track ? 'sendonly' : 'inactive';
+      await line.sender.replaceTrack(track).catch(() => {});
+    }
+    if (!isLasting) this.#negotiate();
+  }
+
+  /** Starts over with a new connection; what is sent stays the same. */
+  restart() {
+    if (this.#isClosed) return;
+    clearTimeout(this.#retry);
+    this.#drop();
+    if (!this.#world.canAsk()) return; // The socket's return restarts us.
+    this.#world.tell('connecting');
+    const pc = new RTCPeerConnection({ iceServers: this.#world.iceServers, bundlePolicy: 'max-bundle' });
+    this.#pc = pc;
+    this.#name = newPeerName('publish');
+    this.#stopWatching = watch(pc, {
+      up: () => {
+        this.#attempt = 0;
+        this.#world.tell('connected');
+      },
+      shaky: () => this.#world.tell('connecting'),
+      dead: () => this.#again(),
+    });
+    this.#addLine(pc, 'microphone');
+    this.#addLine(pc, 'camera');
+    if (this.#tracks.has('screen')) this.#addLine(pc, 'screen');
+    if (this.#tracks.has('screen_audio')) this.#addLine(pc, 'screen_audio');
+    this.#negotiate();
+  }
+
+  /**
+   * The server ended a connection.
+   * @param {string} name
+   */
+  closedByServer(name) {
+    if (name === this.#name && this.#pc) this.#again();
+  }
+
+  close() {
+    this.#isClosed = true;
+    clearTimeout(this.#retry);
+    this.#drop();
+  }
+
+  /**
+   * @param {RTCPeerConnection} pc
+   * @param {Source} source
+   */
+  #addLine(pc, source) {
+    const kind = source === 'camera' || source === 'screen' ? 'video' : 'audio';
+    const bitrate = source === 'camera' ? CAMERA_BITRATE : source === 'screen' ? SCREEN_BITRATE : null;
+    const track = this.#tracks.get(source);
+    const line = pc.addTransceiver(track ?? kind, {
+      direction: 'sendonly',
+      ...(bitrate ? { sendEncodings: [{ maxBitrate: bitrate }] } : {}),
+    });
+    this.#lines.set(source, line);
+    if (source === 'screen') {
+      const parameters = line.sender.getParameters();
+      parameters.degradationPreference = 'maintain-resolution';
+      line.sender.setParameters(parameters).catch(() => {});
+    }
+  }
+
+  #negotiate() {
+    this.#mustNegotiate = true;
+    if (!this.#isNegotiating) void this.#negotiateAll();
+  }
+
+  /** One negotiation at a time; what changes meanwhile is in the next. */
+  async #negotiateAll() {
+    this.#isNegotiating = true;
+    while (this.#mustNegotiate && this.#pc) {
+      this.#mustNegotiate = false;
+      const pc = this.#pc;
+      try {
+        await pc.setLocalDescription();
+        if (pc !== this.#pc) continue;
+        const tracks = [...this.#lines]
+          .filter(([, line]) => line.mid !== null && line.direction === 'sendonly')
+          .map(([source, line]) => ({ mid: /** @type {string} */ (line.mid), source }));
+        const sdp = pc.localDescription?.sdp ?? '';
+        // The server is ICE-lite: its candidates are in the answer, ours are not needed, so nothing is gathered first.
+        const answer = await this.#world.request({ type: 'media.publish', pc: this.#name, sdp, tracks });
+        if (pc !== this.#pc) continue;
+        await pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
+      } catch (error) {
+        if (pc !== this.#pc) continue;
+        console.warn('publishing failed', error);
+        this.#again();
+      }
+    }
+    this.#isNegotiating = false;
+  }
+
+  #again() {
+    this.#drop();
+    this.#world.tell('failing');
+    clearTimeout(this.#retry);
+    this.#retry = window.setTimeout(() => this.restart(), waitBefore(this.#attempt++, Math.random()));
+  }
+
+  #drop() {
+    this.#stopWatching();
+    this.#pc?.close();
+    this.#pc = null;
+    this.#lines.clear();
+  }
+}

@@ -1,0 +1,400 @@
+// The meeting as this client knows it. Every change is a pure function of the state, an event and the time;
+// views draw what is here and never keep a second copy.
+
+import { mergeMessages } from './chat.js';
+
+/** @typedef {import('./types.js').Participant} Participant */
+/** @typedef {import('./types.js').ServerMessage} ServerMessage */
+/** @typedef {import('./types.js').ChatMessage} ChatMessage */
+/** @typedef {import('./chat.js').PendingMessage} PendingMessage */
+
+/** @typedef {'room' | 'socket' | 'media'} Step */
+/** @typedef {'left' | 'kicked' | 'closed' | 'replaced' | 'flooding' | 'refused'} EndReason */
+/** @typedef {'chat' | 'people'} Panel */
+/** @typedef {'waiting' | 'connecting' | 'connected' | 'blocked'} Flow */
+
+/**
+ * @typedef {object} Meeting
+ * @property {'connecting' | 'joined' | 'reconnecting' | 'ended'} phase
+ * @property {Step} step what is being done while connecting
+ * @property {boolean} restarting the server said that it restarts
+ * @property {EndReason | null} ended
+ * @property {Flow} flow whether sound and picture get through
+ * @property {string | null} me my participant id
+ * @property {string | null} userId
+ * @property {import('./types.js').Room | null} room
+ * @property {import('./types.js').RoomState} state
+ * @property {readonly Participant[]} participants in order of joining
+ * @property {readonly string[]} speakers loudest first
+ * @property {readonly ChatMessage[]} messages oldest first, without gaps
+ * @property {boolean} hasOlder whether the room may hold older messages
+ * @property {boolean} loadingOlder
+ * @property {readonly PendingMessage[]} pending
+ * @property {Readonly<Record<string, number>>} typing participant id → when it goes stale
+ * @property {number} unread messages of others since the chat was last open
+ * @property {number | null} unreadFrom seq of the first of them
+ * @property {Panel | null} panel
+ * @property {string | null} pinned key of the tile on the stage
+ * @property {number} page
+ * @property {Readonly<Record<string, number>>} volumes user id → 0..1
+ * @property {boolean} silent the browser wants a click before it plays sound
+ */
+
+/**
+ * What happens here, beside what the server says.
+ * @typedef {{type: 'local.step', step: Step}
+ *   | {type: 'local.dropped', restarting: boolean}
+ *   | {type: 'local.ended', reason: EndReason}
+ *   | {type: 'local.flow', flow: Flow}
+ *   | {type: 'local.pending', message: PendingMessage}
+ *   | {type: 'local.failed', client_id: string}
+ *   | {type: 'local.resend', client_id: string}
+ *   | {type: 'local.loading', loading: boolean}
+ *   | {type: 'local.older', messages: ChatMessage[], has_more: boolean}
+ *   | {type: 'local.panel', panel: Panel | null}
+ *   | {type: 'local.pin', key: string | null}
+ *   | {type: 'local.page', page: number}
+ *   | {type: 'local.volume', user_id: string, volume: number}
+ *   | {type: 'local.silent', silent: boolean}
+ *   | {type: 'local.tick'}
+ * } LocalEvent
+ */
+
+/** A typing mark that nobody renews goes away after this: longer lies, shorter flickers between renewals (3 s). */
+const TYPING_MS = 6000;
+
+/**
+ * @param {Readonly<Record<string, number>>} volumes
+ * @returns {Meeting}
+ */
+export function newMeeting(volumes) {
+  return {
+    phase: 'connecting',
+    step: 'room',
+    restarting: false,
+    ended: null,
+    flow: 'waiting',
+    me: null,
+    userId: null,
+    room: null,
+    state: { topic: '', is_locked: false, mute_all: false, recording_active: false, hands_up: [] },
+    participants: [],
+    speakers: [],
+    messages: [],
+    hasOlder: false,
+    loadingOlder: false,
+    pending: [],
+    typing: {},
+    unread: 0,
+    unreadFrom: null,
+    panel: null,
+    pinned: null,
+    page: 0,
+    volumes,
+    silent: false,
+  };
+}
+
+/**
+ * The meeting after an event.
+ * @param {Meeting} meeting
+ * @param {ServerMessage | LocalEvent} event
+ * @param {number} now milliseconds
+ * @returns {Meeting}
+ */
+export function reduce(meeting, event, now) {
+  switch (event.type) {
+    case 'joined':
+      return {
+        ...meeting,
+        step: 'media',
+        restarting: false,
+        me: event.participant_id,
+        userId: event.user_id,
+        room: event.room,
+      };
+    case 'state.snapshot':
+      return snapshot(meeting, event);
+    case 'member.joined': {
+      const others = meeting.participants.filter((p) => p.id !== event.participant.id);
+      return { ...meeting, participants: [...others, event.participant] };
+    }
+    case 'member.left':
+      return {
+        ...meeting,
+        participants: meeting.participants.filter((p) => p.id !== event.participant_id),
+        speakers: meeting.speakers.filter((id) => id !== event.participant_id),
+        typing: without(meeting.typing, event.participant_id),
+        pinned: meeting.pinned?.startsWith(`${event.participant_id}:`) ? null : meeting.pinned,
+      };
+    case 'member.presence':
+      return change(meeting, event.participant_id, { presence: event.presence });
+    case 'media.updated':
+      return change(meeting, event.participant_id, { media: event.media });
+    case 'tracks.changed':
+      return change(meeting, event.participant_id, { tracks: event.tracks });
+    case 'speakers.changed':
+      return { ...meeting, speakers: event.speakers };
+    case 'chat.message':
+      return arrived(meeting, event);
+    case 'chat.typing': {
+      const typing = without(meeting.typing, event.participant_id);
+      return { ...meeting, typing: event.is_typing ? { ...typing, [event.participant_id]: now + TYPING_MS } : typing };
+    }
+    case 'sync.info':
+    case 'media.published':
+    case 'media.offer':
+    case 'media.closed':
+    case 'slots.changed':
+    case 'pong':
+    case 'error':
+      return meeting;
+
+    case 'local.step':
+      return meeting.phase === 'connecting' ? { ...meeting, step: event.step } : meeting;
+    case 'local.dropped':
+      if (meeting.phase !== 'joined' && meeting.phase !== 'reconnecting') return meeting;
+      return { ...meeting, phase: 'reconnecting', restarting: event.restarting || meeting.restarting, speakers: [], typing: {} };
+    case 'local.ended':
+      return meeting.phase === 'ended' ? meeting : { ...meeting, phase: 'ended', ended: event.reason };
+    case 'local.flow':
+      return { ...meeting, flow: event.flow };
+    case 'local.pending':
+      return { ...meeting, pending: [...meeting.pending, event.message], unread: 0, unreadFrom: null };
+    case 'local.failed':
+      return { ...meeting, pending: mark(meeting.pending, event.client_id, true) };
+    case 'local.resend':
+      return { ...meeting, pending: mark(meeting.pending, event.client_id, false) };
+    case 'local.loading':
+      return { ...meeting, loadingOlder: event.loading };
+    case 'local.older':
+      return { ...meeting, loadingOlder: false, hasOlder: event.has_more, messages: mergeMessages(meeting.messages, event.messages) };
+    case 'local.panel':
+      // What was unread stays marked while the chat is open, and is forgotten when it closes.
+      return {
+        ...meeting,
+        panel: event.panel,
+        unread: event.panel === 'chat' ? 0 : meeting.unread,
+        unreadFrom: meeting.panel === 'chat' && event.panel !== 'chat' ? null : meeting.unreadFrom,
+      };
+    case 'local.pin':
+      return { ...meeting, pinned: event.key };
+    case 'local.page':
+      return { ...meeting, page: event.page };
+    case 'local.volume':
+      return { ...meeting, volumes: { ...meeting.volumes, [event.user_id]: event.volume } };
+    case 'local.silent':
+      return { ...meeting, silent: event.silent };
+    case 'local.tick': {
+      const live = Object.entries(meeting.typing).filter(([, until]) => until > now);
+      return live.length === Object.keys(meeting.typing).length ? meeting : { ...meeting, typing: Object.fromEntries(live) };
+    }
+  }
+}
+
+/**
+ * @param {Meeting} meeting
+ * @param {Extract<ServerMessage, {type: 'state.snapshot'}>} event
+ * @returns {Meeting}
+ */
+function snapshot(meeting, event) {
+  // A snapshot that does not reach back to what we hold would leave a gap: history is then fetched anew from it.
+  const newestHeld = meeting.messages.at(-1);
+  const oldestSent = event.messages[0];
+  const overlaps = newestHeld !== undefined && event.messages.some((m) => m.id === newestHeld.id);
+  const isFirst = meeting.messages.length === 0;
+  const messages = overlaps ? mergeMessages(meeting.messages, event.messages) : event.messages;
+  const missed =
+    meeting.phase === 'reconnecting' && newestHeld
+      ? event.messages.filter((m) => m.seq > newestHeld.seq && m.user_id !== meeting.userId)
+      : [];
+  const isOpen = meeting.panel === 'chat';
+  return {
+    ...meeting,
+    phase: meeting.phase === 'ended' ? 'ended' : 'joined',
+    state: event.state,
+    participants: event.participants,
+    speakers: event.speakers,
+    messages,
+    hasOlder: overlaps || !oldestSent ? meeting.hasOlder && !isFirst : true,
+    loadingOlder: false,
+    pending: meeting.pending.filter((p) => !event.messages.some((m) => m.client_id === p.client_id && m.user_id === meeting.userId)),
+    typing: {},
+    unread: isOpen ? 0 : meeting.unread + missed.length,
+    unreadFrom: meeting.unreadFrom ?? missed[0]?.seq ?? null,
+  };
+}
+
+/**
+ * @param {Meeting} meeting
+ * @param {Extract<ServerMessage, {type: 'chat.message'}>} event
+ * @returns {Meeting}
+ */
+function arrived(meeting, event) {
+  if (meeting.messages.some((m) => m.id === event.id)) return meeting;
+  const { id, seq, user_id, display_name, text, sent_ms, client_id } = event;
+  /** @type {ChatMessage} */
+  const message = client_id === undefined ? { id, seq, user_id, display_name, text, sent_ms } : { id, seq, user_id, display_name, text, sent_ms, client_id };
+  const isMine = user_id === meeting.userId;
+  const isUnread = !isMine && meeting.panel !== 'chat';
+  const author = meeting.participants.find((p) => p.user_id === user_id && meeting.typing[p.id] !== undefined);
+  return {
+    ...meeting,
+    messages: mergeMessages(meeting.messages, [message]),
+    pending: isMine ? meeting.pending.filter((p) => p.client_id !== client_id) : meeting.pending,
+    typing: author ? without(meeting.typing, author.id) : meeting.typing,
+    unread: isUnread ? meeting.unread + 1 : meeting.unread,
+    unreadFrom: isUnread && meeting.unreadFrom === null ? seq : meeting.unreadFrom,
+  };
+}
+
+/**
+ * @param {Meeting} meeting
+ * @param {string} id
+ * @param {Partial<Participant>} difference
+ * @returns {Meeting}
+ */
+function change(meeting, id, difference) {
+  return { ...meeting, participants: meeting.participants.map((p) => (p.id === id ? { ...p, ...difference } : p)) };
+}
+
+/**
+ * @param {readonly PendingMessage[]} pending
+ * @param {string} clientId
+ * @param {boolean} failed
+ */
+function mark(pending, clientId, failed) {
+  return pending.map((p) => (p.client_id === clientId ? { ...p, failed } : p));
+}
+
+/**
+ * @param {Readonly<Record<string, number>>} record
+ * @param {string} key
+ */
+function without(record, key) {
+  const { [key]: _, ...rest } = record;
+  return rest;
+}
+
+// ---- What views ask of the state ----
+
+/**
+ * Names are not unique; where two people share one, nothing is invented: the order of joining tells them apart.
+ * @param {Meeting} meeting
+ */
+export function others(meeting) {
+  return meeting.participants.filter((p) => p.id !== meeting.me);
+}
+
+/**
+ * @param {Meeting} meeting
+ * @returns {Participant | null}
+ */
+export function self(meeting) {
+  return meeting.participants.find((p) => p.id === meeting.me) ?? null;
+}
+
+/**
+ * Whose packets carry this CSRC.
+ * @param {Meeting} meeting
+ * @param {number} csrc
+ * @returns {{participant: Participant, source: import('./types.js').Source} | null}
+ */
+export function ownerOf(meeting, csrc) {
+  for (const participant of meeting.participants) {
+    const track = participant.tracks.find((t) => t.csrc === csrc);
+    if (track) return { participant, source: track.source };
+  }
+  return null;
+}
+
+/**
+ * Names of the others who are writing now.
+ * @param {Meeting} meeting
+ */
+export function typingNames(meeting) {
+  return others(meeting)
+    .filter((p) => meeting.typing[p.id] !== undefined)
+    .map((p) => p.display_name);
+}
+
+/**
+ * How loud a person is played here.
+ * @param {Meeting} meeting
+ * @param {string} userId
+ */
+export function volumeOf(meeting, userId) {
+  return meeting.volumes[userId] ?? 1;
+}
+
+/** @typedef {{key: string, participant: Participant, source: 'camera' | 'screen', csrc: number | null, mine: boolean}} TileSpec */
+
+/**
+ * Every tile there could be: shared screens of others first, then people in order of joining, me last.
+ * `csrc` is null when there is no picture to show and the tile stands with an avatar.
+ * @param {Meeting} meeting
+ * @returns {{screens: TileSpec[], people: TileSpec[], me: TileSpec | null}}
+ */
+export function tilesOf(meeting) {
+  /** @type {TileSpec[]} */
+  const screens = [];
+  /** @type {TileSpec[]} */
+  const people = [];
+  /** @type {TileSpec | null} */
+  let me = null;
+  for (const participant of meeting.participants) {
+    const mine = participant.id === meeting.me;
+    const camera = participant.tracks.find((t) => t.source === 'camera');
+    const screen = participant.tracks.find((t) => t.source === 'screen');
+    const shows = camera !== undefined && !participant.media.cam_off && !participant.media.cam_forced;
+    /** @type {TileSpec} */
+    const tile = { key: `${participant.id}:camera`, participant, source: 'camera', csrc: shows ? camera.csrc : null, mine };
+    if (mine) me = tile;
+    else people.push(tile);
+    if (screen && !mine) screens.push({ key: `${participant.id}:screen`, participant, source: 'screen', csrc: screen.csrc, mine });
+  }
+  return { screens, people, me };
+}
+
+// ---- The holder ----
+
+/**
+ * Holds a state and tells who asks about changes, once per turn of the event loop.
+ * @template State, Event
+ */
+export class Store {
+  /** @type {Set<(state: State) => void>} */
+  #listeners = new Set();
+  #told = true;
+
+  /**
+   * @param {State} state
+   * @param {(state: State, event: Event, now: number) => State} reducer
+   */
+  constructor(state, reducer) {
+    this.state = state;
+    this.reducer = reducer;
+  }
+
+  /** @param {Event} event */
+  dispatch(event) {
+    const next = this.reducer(this.state, event, Date.now());
+    if (next === this.state) return;
+    this.state = next;
+    if (!this.#told) return;
+    this.#told = false;
+    queueMicrotask(() => {
+      this.#told = true;
+      for (const listener of [...this.#listeners]) listener(this.state);
+    });
+  }
+
+  /**
+   * @param {(state: State) => void} listener
+   * @returns {() => void} stops it
+   */
+  subscribe(listener) {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+}

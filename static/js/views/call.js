@@ -1,0 +1,443 @@
+// The call. Everything a person does in a meeting starts here.
+//
+// What tests and scripts may rely on (kept stable; everything else may change):
+//   body[data-screen]       home | signin | register | rooms | prejoin | call | left | lost
+//   body[data-connection]   connecting | connected | reconnecting   (the room's socket; only in a room)
+//   body[data-media]        waiting | connecting | connected | blocked   (sound and picture; only in a call)
+//   veche-tile              [data-participant] id, [data-source] camera | screen, [data-name] display name,
+//                           [data-state] picture | loading | avatar, [data-mic] on | muted | forced,
+//                           [data-speaking] true | false, [data-mine] true | false; one <video> inside
+//   .sounds audio           [data-mid] slot, [data-participant] and [data-source] of whoever is heard in it now
+//   [data-action]           new-meeting open-invitation join mic camera screen chat people more leave send rejoin home
+//                           copy-link create-room submit-sign-in submit-register sign-in sign-out retry-device
+//                           tile-menu pin volume page-back page-on older resend hear stop-screen
+//   input, textarea [name]  display_name invitation invite_key message volume username email password
+//                           registration_secret name slug; select[name]: microphone camera speaker
+//   .line                   a chat line: [data-author] user id, .mine for own, [data-state] sent | sending | failed;
+//                           .bubble-text holds the text
+//   .person                 a row of the people list: [data-participant], [data-name], [data-mic]
+//   window.veche            {meeting}: the running Meeting, for `connections` (getStats) and `state`
+
+import { ChatPanel } from '../call/chat.js';
+import { openSettings, openShortcuts } from '../call/more.js';
+import { PeoplePanel } from '../call/people.js';
+import { Stage } from '../call/stage.js';
+import { h, icon, setIcon, setText } from '../dom.js';
+import { errorText, t } from '../i18n.js';
+import { LocalMedia } from '../media.js';
+import { toggleMenu } from '../menu.js';
+import { measure } from '../meter.js';
+import { announce, toast } from '../notices.js';
+import { preferences } from '../preferences.js';
+import { linkTo } from '../route.js';
+import { others, self } from '../state.js';
+import { deviceMenu } from './devices.js';
+import { problemNotes } from './prejoin.js';
+import { copyLink } from './rooms.js';
+
+/** @typedef {import('../meeting.js').Meeting} Meeting */
+/** @typedef {import('../state.js').Panel} Panel */
+
+/** Comings and goings are said by a toast up to this many people; in larger rooms they would never stop. */
+const TOAST_UP_TO = 12;
+
+/**
+ * @param {import('../main.js').App} app
+ * @param {Meeting} meeting
+ * @returns {import('../main.js').View}
+ */
+export function callView(app, meeting) {
+  const { local } = meeting;
+  const stage = new Stage(meeting);
+  const chat = new ChatPanel(meeting);
+  const people = new PeoplePanel(meeting);
+  const notes = h('div', { class: 'call-notes', 'aria-live': 'polite' });
+  const bar = callBar(app, meeting);
+  const panel = sidePanel(meeting, chat, people);
+  const title = h('h1', { class: 'hush' });
+  const element = h('div', { class: 'call' }, title, h('main', { class: 'call-main' }, notes, stage.element), panel.element, bar.element);
+
+  /** @type {MediaStreamTrack | null} */
+  let measured = null;
+  let stopMeasuring = () => {};
+  let drawnNotes = '';
+  // Whoever has left is no longer in the state when it is said.
+  /** @type {Map<string, string>} */
+  let names = new Map();
+
+  const draw = () => {
+    const { state } = meeting;
+    names = new Map(state.participants.map((p) => [p.id, p.display_name]));
+    document.body.dataset.connection = state.phase === 'reconnecting' ? 'reconnecting' : 'connected';
+    document.body.dataset.media = state.flow;
+    setText(title, state.room?.name ?? '');
+    bar.draw();
+    panel.draw();
+    drawNotes();
+    const heard = local.microphone.on ? local.microphone.track : null;
+    if (heard !== measured) {
+      stopMeasuring();
+      measured = heard;
+      stopMeasuring = heard ? measure(heard, (level) => stage.setOwnLevel(level)) : () => {};
+      if (!heard) stage.setOwnLevel(0);
+    }
+  };
+
+  /** What stands between people and a good meeting, above the stage and never over a face. */
+  const drawNotes = () => {
+    const { state } = meeting;
+    const isAlone = state.phase === 'joined' && others(state).length === 0;
+    const now = JSON.stringify([state.phase, state.restarting, state.flow, state.silent, isAlone, local.screen !== null, local.microphone.problem, local.camera.problem]);
+    if (now === drawnNotes) return;
+    drawnNotes = now;
+    /** @type {HTMLElement[]} */
+    const shown = [];
+    if (state.phase === 'reconnecting') {
+      shown.push(note('care', null, t(state.restarting ? 'note.restarting' : 'note.reconnecting')));
+    } else if (state.flow === 'blocked') {
+      shown.push(note('care', 'warn', t('note.blocked')));
+    } else if (state.flow === 'connecting') {
+      shown.push(note('', null, t('note.media')));
+    }
+    if (state.silent) shown.push(note('care', 'volume', t('note.silent'), { action: 'hear', label: t('note.silent.do'), act: () => void meeting.hear() }));
+    if (local.screen) shown.push(note('', 'screen', t('note.sharing'), { action: 'stop-screen', label: t('note.sharing.stop'), act: () => local.stopScreen() }));
+    shown.push(...problemNotes(local));
+    if (isAlone && state.room) {
+      const { room } = state;
+      shown.push(note('', 'people', t('note.alone'), { action: 'copy-link', label: t('copy_link'), act: () => void copyLink(linkTo(location.origin, room)) }));
+    }
+    notes.replaceChildren(...shown);
+  };
+
+  const heard = (/** @type {Event} */ event) => told(meeting, /** @type {CustomEvent<import('../types.js').ServerMessage>} */ (event).detail, names);
+  const refused = (/** @type {Event} */ event) => toast(errorText(String(/** @type {CustomEvent} */ (event).detail)));
+  const pressed = (/** @type {KeyboardEvent} */ event) => keyPressed(event, meeting, bar);
+  const released = (/** @type {KeyboardEvent} */ event) => keyReleased(event, meeting);
+  meeting.addEventListener('message', heard);
+  meeting.addEventListener('refused', refused);
+  meeting.addEventListener('local', draw);
+  local.addEventListener('change', draw);
+  addEventListener('keydown', pressed);
+  addEventListener('keyup', released);
+  const stop = meeting.store.subscribe(draw);
+  Object.assign(window, { veche: { meeting } });
+  draw();
+  queueMicrotask(() => stage.draw());
+
+  return {
+    screen: 'call',
+    title: meeting.state.room?.name ?? '',
+    element,
+    isEntrance: false,
+    dispose() {
+      stop();
+      stopMeasuring();
+      stage.stop();
+      meeting.removeEventListener('message', heard);
+      meeting.removeEventListener('refused', refused);
+      meeting.removeEventListener('local', draw);
+      local.removeEventListener('change', draw);
+      removeEventListener('keydown', pressed);
+      removeEventListener('keyup', released);
+      delete document.body.dataset.connection;
+      delete document.body.dataset.media;
+    },
+  };
+}
+
+/**
+ * One line above the stage. Without an icon it turns a wheel: something is under way.
+ * @param {'' | 'care'} mood
+ * @param {string | null} sign
+ * @param {string} text
+ * @param {{action: string, label: string, act: () => void} | null} [button]
+ */
+function note(mood, sign, text, button = null) {
+  return h(
+    'div',
+    { class: `note ${mood}`.trim() },
+    sign ? icon(sign) : h('span', { class: 'spinner', 'aria-hidden': 'true' }),
+    h('span', null, text),
+    button ? h('button', { type: 'button', class: 'button slim', data: { action: button.action }, onclick: button.act }, button.label) : null,
+  );
+}
+
+// ---- The bar ----
+
+/**
+ * @param {import('../main.js').App} app
+ * @param {Meeting} meeting
+ */
+function callBar(app, meeting) {
+  const { local } = meeting;
+  const mic = barButton('mic', 'mic');
+  const camera = barButton('camera', 'cam');
+  const screen = barButton('screen', 'screen');
+  const chat = barButton('chat', 'chat');
+  const people = barButton('people', 'people');
+  const more = barButton('more', 'more');
+  const leave = barButton('leave', 'leave');
+  leave.button.classList.add('leave');
+  const badge = h('span', { class: 'badge', hidden: true });
+  chat.button.append(badge);
+  const micMenu = chevron('mic-menu', t('devices.microphone'));
+  const camMenu = chevron('camera-menu', t('devices.camera'));
+  const name = h('div', { class: 'bar-name' });
+
+  const acts = {
+    mic: () => void meeting.setMicrophone(!isOn('microphone')),
+    camera: () => void meeting.setCamera(!isOn('camera')),
+    screen: () => void share(),
+    chat: () => openPanel(meeting, 'chat'),
+    people: () => openPanel(meeting, 'people'),
+    leave: () => meeting.leave(),
+  };
+  mic.button.addEventListener('click', acts.mic);
+  camera.button.addEventListener('click', acts.camera);
+  screen.button.addEventListener('click', acts.screen);
+  chat.button.addEventListener('click', acts.chat);
+  people.button.addEventListener('click', acts.people);
+  leave.button.addEventListener('click', acts.leave);
+  micMenu.addEventListener('click', () => deviceMenu(micMenu, local, 'microphone', meeting));
+  camMenu.addEventListener('click', () => deviceMenu(camMenu, local, 'camera', meeting));
+  more.button.setAttribute('aria-haspopup', 'menu');
+  more.button.addEventListener('click', () =>
+    toggleMenu(more.button, t('bar.more'), () => [
+      { label: t('more.settings'), icon: 'settings', action: 'settings', pick: () => openSettings(app, meeting) },
+      {
+        label: t('copy_link'),
+        icon: 'link',
+        action: 'copy-link',
+        pick: () => meeting.state.room && void copyLink(linkTo(location.origin, meeting.state.room)),
+      },
+      { label: t(document.fullscreenElement ? 'more.fullscreen.end' : 'more.fullscreen'), icon: 'expand', action: 'fullscreen', pick: () => void toggleFullscreen() },
+      { label: t('more.keys'), icon: 'keyboard', action: 'keys', pick: () => openShortcuts() },
+    ]),
+  );
+
+  const element = h(
+    'footer',
+    { class: 'bar' },
+    name,
+    h(
+      'div',
+      { class: 'bar-middle', role: 'toolbar', 'aria-label': t('bar.label') },
+      h('div', { class: 'pair' }, mic.button, micMenu),
+      h('div', { class: 'pair' }, camera.button, camMenu),
+      LocalMedia.canShareScreen ? screen.button : null,
+      h('span', { class: 'bar-gap' }),
+      chat.button,
+      people.button,
+      more.button,
+      h('span', { class: 'bar-gap' }),
+      leave.button,
+    ),
+    h('div', { class: 'bar-end' }),
+  );
+
+  /** @param {import('../media.js').Input} input */
+  function isOn(input) {
+    return local[input].on && local[input].track !== null;
+  }
+
+  async function share() {
+    if (local.screen) {
+      local.stopScreen();
+      return;
+    }
+    try {
+      await local.startScreen();
+    } catch (error) {
+      console.error(error);
+      toast(t('screen.failed'));
+    }
+  }
+
+  return {
+    element,
+    acts,
+    draw() {
+      const { state } = meeting;
+      const media = self(state)?.media;
+      const micOn = isOn('microphone');
+      const camOn = isOn('camera');
+      const isForced = media?.mic_forced ?? false;
+      mic.draw(isForced ? t('mic.forced') : t(micOn ? 'mic.mute' : 'mic.unmute'), t('bar.mic'), micOn ? 'mic' : 'mic-off', !micOn);
+      mic.button.dataset.state = isForced ? 'forced' : micOn ? 'on' : 'off';
+      mic.button.setAttribute('aria-busy', String(local.microphone.opening));
+      camera.draw(t(camOn ? 'camera.stop' : 'camera.start'), t('bar.camera'), camOn ? 'cam' : 'cam-off', !camOn);
+      camera.button.dataset.state = media?.cam_forced ? 'forced' : camOn ? 'on' : 'off';
+      camera.button.setAttribute('aria-busy', String(local.camera.opening));
+      screen.draw(t(local.screen ? 'screen.stop' : 'screen.start'), t('bar.screen'), local.screen ? 'screen-off' : 'screen', local.screen !== null);
+      chat.draw(state.unread > 0 ? t('chat.open.unread', { n: state.unread }) : t('chat.title'), t('chat.title'), 'chat', state.panel === 'chat');
+      people.draw(t('people.count', { n: state.participants.length }), t('people.title'), 'people', state.panel === 'people');
+      more.draw(t('bar.more'), t('bar.more'), 'more', null);
+      leave.draw(t('bar.leave'), t('bar.leave'), 'leave', null);
+      badge.hidden = state.unread === 0;
+      setText(badge, state.unread > 99 ? '99+' : String(state.unread));
+      setText(name, state.room?.name ?? '');
+      name.title = state.room?.name ?? '';
+      for (const button of [chat.button, people.button]) button.setAttribute('aria-expanded', button.getAttribute('aria-pressed') ?? 'false');
+    },
+  };
+}
+
+/**
+ * @param {string} action
+ * @param {string} sign
+ */
+function barButton(action, sign) {
+  const picture = icon(sign);
+  const words = h('span', { class: 'bar-words', 'aria-hidden': 'true' });
+  const button = h('button', { type: 'button', class: 'bar-button', data: { action } }, picture, words);
+  return {
+    button,
+    /**
+     * @param {string} label what a press does, for the tooltip and screen readers
+     * @param {string} short the word under the icon
+     * @param {string} name of the icon
+     * @param {boolean | null} pressed
+     */
+    draw(label, short, name, pressed) {
+      button.setAttribute('aria-label', label);
+      button.title = label;
+      if (pressed === null) button.removeAttribute('aria-pressed');
+      else button.setAttribute('aria-pressed', String(pressed));
+      setIcon(picture, name);
+      setText(words, short);
+    },
+  };
+}
+
+/**
+ * @param {string} action
+ * @param {string} label
+ */
+function chevron(action, label) {
+  return h('button', { type: 'button', class: 'chevron', 'aria-label': label, title: label, 'aria-haspopup': 'menu', 'aria-expanded': 'false', data: { action } }, icon('chevron-up', 'small'));
+}
+
+async function toggleFullscreen() {
+  await (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen()).catch(() => {});
+}
+
+// ---- The panel ----
+
+/**
+ * @param {Meeting} meeting
+ * @param {Panel} panel
+ */
+function openPanel(meeting, panel) {
+  meeting.store.dispatch({ type: 'local.panel', panel: meeting.state.panel === panel ? null : panel });
+}
+
+/**
+ * @param {Meeting} meeting
+ * @param {ChatPanel} chat
+ * @param {PeoplePanel} people
+ */
+function sidePanel(meeting, chat, people) {
+  const heading = h('h2', { id: 'panel-title' });
+  const close = h(
+    'button',
+    { type: 'button', class: 'icon-button', 'aria-label': t('close'), title: t('close'), data: { action: 'close-panel' }, onclick: () => meeting.store.dispatch({ type: 'local.panel', panel: null }) },
+    icon('close'),
+  );
+  const element = h('aside', { class: 'panel', 'aria-labelledby': 'panel-title', hidden: true }, h('header', null, heading, close), chat.element, people.element);
+  /** @type {Panel | null | undefined} */
+  let shown;
+  return {
+    element,
+    draw() {
+      const { panel, participants } = meeting.state;
+      element.hidden = panel === null;
+      chat.element.hidden = panel !== 'chat';
+      people.element.hidden = panel !== 'people';
+      setText(heading, panel === 'people' ? t('people.count', { n: participants.length }) : t('chat.title'));
+      if (panel === 'chat') chat.draw();
+      if (panel === 'people') people.draw();
+      if (panel === shown) return;
+      const was = shown;
+      shown = panel;
+      element.dataset.panel = panel ?? '';
+      // The view is drawn for the first time: nobody asked to be moved.
+      if (was === undefined) return;
+      if (panel === 'chat') chat.focus();
+      else if (panel === 'people') close.focus();
+      else if (was && document.activeElement === document.body) {
+        const opener = document.querySelector(`.bar [data-action="${was}"]`);
+        if (opener instanceof HTMLElement) opener.focus();
+      }
+    },
+  };
+}
+
+// ---- What is said ----
+
+/**
+ * Says comings, goings and messages, as far as the person does not see them anyway.
+ * @param {Meeting} meeting
+ * @param {import('../types.js').ServerMessage} message
+ * @param {ReadonlyMap<string, string>} names of those who were here a moment ago
+ */
+function told(meeting, message, names) {
+  const { state } = meeting;
+  const say = state.participants.length <= TOAST_UP_TO ? toast : announce;
+  if (message.type === 'member.joined' && message.participant.id !== state.me) {
+    say(t('said.joined', { name: message.participant.display_name }));
+  } else if (message.type === 'member.left' && message.participant_id !== state.me) {
+    const name = names.get(message.participant_id);
+    if (name) say(t(message.reason === 'kicked' ? 'said.kicked' : 'said.left', { name }));
+  } else if (message.type === 'chat.message' && message.user_id !== state.userId && state.panel !== 'chat') {
+    toast(`${message.display_name}: ${message.text}`, { label: t('chat.open'), act: () => meeting.store.dispatch({ type: 'local.panel', panel: 'chat' }) });
+  }
+}
+
+// ---- Keys ----
+
+let isHeldToTalk = false;
+
+/**
+ * Physical keys, so that they work on a Russian layout too.
+ * @param {KeyboardEvent} event
+ * @param {Meeting} meeting
+ * @param {ReturnType<typeof callBar>} bar
+ */
+function keyPressed(event, meeting, bar) {
+  if (!preferences().shortcuts || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  const target = event.target instanceof Element ? event.target : null;
+  if (target?.closest('input, textarea, select, [contenteditable], dialog, .menu')) return;
+  if (event.key === '?') {
+    event.preventDefault();
+    openShortcuts();
+    return;
+  }
+  if (event.shiftKey) return;
+  if (event.key === 'Escape' && meeting.state.panel) {
+    meeting.store.dispatch({ type: 'local.panel', panel: null });
+    return;
+  }
+  if (event.code === 'Space' && !target?.closest('button, a, summary') && !meeting.local.microphone.on) {
+    event.preventDefault();
+    isHeldToTalk = true;
+    void meeting.local.setMicrophone(true);
+    return;
+  }
+  /** @type {Record<string, keyof typeof bar.acts>} */
+  const keys = { KeyM: 'mic', KeyV: 'camera', KeyS: 'screen', KeyC: 'chat', KeyP: 'people' };
+  const act = keys[event.code];
+  if (!act) return;
+  event.preventDefault();
+  bar.acts[act]();
+}
+
+/**
+ * @param {KeyboardEvent} event
+ * @param {Meeting} meeting
+ */
+function keyReleased(event, meeting) {
+  if (event.code !== 'Space' || !isHeldToTalk) return;
+  event.preventDefault();
+  isHeldToTalk = false;
+  void meeting.local.setMicrophone(false);
+}

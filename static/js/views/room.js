@@ -1,0 +1,100 @@
+// A visit to a room: first the door (pre-join), then the call, then the goodbye. The visit outlives its views,
+// so that a change of language or theme draws everything anew without touching the call.
+
+import { LocalMedia } from '../media.js';
+import { Meeting } from '../meeting.js';
+import { preferences } from '../preferences.js';
+import { callView } from './call.js';
+import { leftView } from './left.js';
+import { prejoinView } from './prejoin.js';
+
+/** @typedef {import('../main.js').App} App */
+
+export class RoomVisit {
+  /** @type {LocalMedia | null} */
+  local = null;
+  /** @type {Meeting | null} */
+  meeting = null;
+  /** What REST told about the room, as far as it did.
+   * @type {import('../types.js').Room | null} */
+  room = null;
+  /** Whether REST was asked.
+   * @type {Promise<void> | null} */
+  asked = null;
+  /** What the person typed as invite key, or null when none was asked for.
+   * @type {string | null} */
+  key = null;
+  /** The room refused to open without a key. */
+  needsKey = false;
+
+  /**
+   * @param {App} app
+   * @param {string} slug
+   * @param {string | null} code
+   */
+  constructor(app, slug, code) {
+    this.app = app;
+    this.slug = slug;
+    this.code = code;
+  }
+
+  /** The devices for the pre-join page, opened once. */
+  devices() {
+    if (!this.local) {
+      const { microphone, camera, micOn, camOn } = preferences();
+      this.local = new LocalMedia({ microphone, camera });
+      void this.local.open({ microphone: micOn, camera: camOn });
+    }
+    return this.local;
+  }
+
+  /**
+   * Goes in.
+   * @param {string} displayName
+   * @param {(step: import('../state.js').Step) => void} onStep
+   */
+  async join(displayName, onStep) {
+    const meeting = new Meeting(this.app.api, this.devices(), { slug: this.slug, code: this.code, key: this.key });
+    const stop = meeting.store.subscribe((state) => onStep(state.step));
+    try {
+      await meeting.join(displayName);
+    } finally {
+      stop();
+    }
+    this.meeting = meeting;
+    meeting.store.subscribe((state) => {
+      if (state.phase === 'ended' && this.app.visit === this) {
+        this.local = null;
+        this.app.show();
+      }
+    });
+    this.app.show();
+  }
+
+  /** Back to the door after the call. */
+  again() {
+    this.meeting = null;
+    this.local = null;
+    this.asked = null;
+    this.app.show();
+  }
+
+  /** The page goes elsewhere. */
+  end() {
+    if (this.meeting) this.meeting.leave();
+    this.local?.close();
+    this.local = null;
+  }
+}
+
+/**
+ * @param {App} app
+ * @param {{slug: string, code: string | null}} route
+ * @returns {import('../main.js').View}
+ */
+export function roomView(app, route) {
+  const visit = (app.visit ??= new RoomVisit(app, route.slug, route.code));
+  const { meeting } = visit;
+  if (!meeting) return prejoinView(app, visit);
+  return meeting.state.phase === 'ended' ? leftView(app, visit, meeting) : callView(app, meeting);
+}
