@@ -129,7 +129,7 @@ export class Api {
    * @returns {Promise<{id: string, slug: string, name: string, participants: number}>}
    */
   roomByInvite(code) {
-    return this.#call('GET', `rooms/by-invite/${encodeURIComponent(code)}`);
+    return this.#call('GET', `rooms/by-invite/${encodeURIComponent(code)}`, { open: true });
   }
 
   /**

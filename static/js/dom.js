@@ -81,7 +81,7 @@ export function icon(name, className = '') {
   svg.setAttribute('aria-hidden', 'true');
   svg.setAttribute('focusable', 'false');
   const use = document.createElementNS('http://www.w3.org/2000/svg', 'use');
-  use.setAttribute('href', `/icons.svg#${name}`);
+  use.setAttribute('href', `/static/icons.svg#${name}`);
   svg.append(use);
   return svg;
 }
@@ -93,7 +93,7 @@ export function icon(name, className = '') {
  */
 export function setIcon(svg, name) {
   const use = svg.firstElementChild;
-  const href = `/icons.svg#${name}`;
+  const href = `/static/icons.svg#${name}`;
   if (use && use.getAttribute('href') !== href) use.setAttribute('href', href);
 }
 

@@ -307,7 +307,7 @@ export function volumeSlider(meeting, userId, name) {
   input.addEventListener('input', () => {
     const volume = Number(input.value) / 100;
     meeting.setVolume(userId, volume);
-    sign.firstElementChild?.setAttribute('href', `/icons.svg#${volume === 0 ? 'volume-off' : 'volume'}`);
+    sign.firstElementChild?.setAttribute('href', `/static/icons.svg#${volume === 0 ? 'volume-off' : 'volume'}`);
   });
   return h('div', { class: 'volume' }, sign, input);
 }

@@ -26,7 +26,7 @@ export const en = {
   'home.invitation': 'Code or link',
   'home.invitation.placeholder': 'Paste it here',
   'home.invitation.wrong': 'This is neither a link nor a code of a meeting.',
-  'home.join': 'Join',
+  'home.join': 'Open',
   'home.link': 'To the start page',
   'home.accounts_only': 'Here, meetings are started by people with an account.',
   'room.default': 'Meeting of {name}',

@@ -67,10 +67,7 @@ export function homeView(app) {
     } else if (slugOf(found.word) === found.word) {
       app.go(`/r/${found.word}`);
     } else {
-      const who = chosenName();
-      if (!who) return;
       void busy(joinButton, joinTrouble, async () => {
-        await app.api.becomeSomebody(who);
         const room = await app.api.roomByInvite(found.word);
         app.go(`/r/${room.slug}#code=${encodeURIComponent(found.word)}`);
       });

@@ -22,7 +22,7 @@ export function prejoinView(app, visit) {
   const local = visit.devices();
   const account = app.api.account;
 
-  const title = h('h1', null, visit.room?.name ?? t('prejoin.title'));
+  const title = h('h1', null, t('prejoin.title'));
   const inside = h('p', { class: 'quiet', hidden: true });
   const name = field(t('name.label'), {
     name: 'display_name',
@@ -82,31 +82,24 @@ export function prejoinView(app, visit) {
     h('section', { class: 'card' }, title, inside, form),
   );
 
-  void tellAboutRoom();
-  /** What the room is called and who is there, for those who may know before they are in. */
-  async function tellAboutRoom() {
-    visit.asked ??= app.api.user ? app.api.room(visit.slug).then((room) => void (visit.room = room)) : Promise.resolve();
-    try {
-      await visit.asked;
-    } catch (error) {
-      if (error instanceof ApiError && error.code === 'not_found') wrong.say(t('error.room_not_found'));
-      return;
-    }
-    if (!visit.room || !element.isConnected) return;
-    setText(title, visit.room.name);
-    app.present({ screen: 'prejoin', title: visit.room.name, isEntrance: true });
-    setText(inside, visit.room.participants > 0 ? t('rooms.inside', { n: visit.room.participants }) : t('prejoin.first'));
-    inside.hidden = false;
-    // Members are let in without the key.
-    if (visit.room.has_invite_key && !visit.room.role && !visit.code) {
-      visit.needsKey = true;
-      key.element.hidden = false;
-    }
-  }
+  void visit.about().then(
+    (about) => {
+      if (!about || !element.isConnected) return;
+      setText(title, about.name);
+      app.present({ screen: 'prejoin', title: about.name, isEntrance: true });
+      setText(inside, about.participants > 0 ? t('rooms.inside', { n: about.participants }) : t('prejoin.first'));
+      inside.hidden = false;
+      if (about.asksKey) key.element.hidden = false;
+    },
+    (error) => {
+      // An outdated invite in the link is no obstacle; what else is wrong is said when they try to join.
+      if (error instanceof ApiError && error.code === 'not_found' && !visit.code) wrong.say(t('error.room_not_found'));
+    },
+  );
 
   return {
     screen: 'prejoin',
-    title: visit.room?.name ?? t('prejoin.title'),
+    title: t('prejoin.title'),
     element,
     isEntrance: true,
     dispose() {

@@ -15,12 +15,9 @@ export class RoomVisit {
   local = null;
   /** @type {Meeting | null} */
   meeting = null;
-  /** What REST told about the room, as far as it did.
-   * @type {import('../types.js').Room | null} */
-  room = null;
-  /** Whether REST was asked.
-   * @type {Promise<void> | null} */
-  asked = null;
+  /** What REST tells about the room before one is in, asked once.
+   * @type {Promise<{name: string, participants: number, asksKey: boolean} | null> | null} */
+  #about = null;
   /** What the person typed as invite key, or null when none was asked for.
    * @type {string | null} */
   key = null;
@@ -36,6 +33,25 @@ export class RoomVisit {
     this.app = app;
     this.slug = slug;
     this.code = code;
+  }
+
+  /**
+   * What may be known about the room at its door: all of it with an identity, a little with an invite,
+   * nothing (`null`) without both.
+   */
+  about() {
+    const { api } = this.app;
+    if (!this.#about) {
+      if (api.user) {
+        // Members and holders of an invite are let in without the key.
+        this.#about = api.room(this.slug).then((room) => ({ ...room, asksKey: room.has_invite_key && !room.role && !this.code }));
+      } else if (this.code) {
+        this.#about = api.roomByInvite(this.code).then((room) => ({ ...room, asksKey: false }));
+      } else {
+        this.#about = Promise.resolve(null);
+      }
+    }
+    return this.#about;
   }
 
   /** The devices for the pre-join page, opened once. */
@@ -75,7 +91,7 @@ export class RoomVisit {
   again() {
     this.meeting = null;
     this.local = null;
-    this.asked = null;
+    this.#about = null;
     this.app.show();
   }
 

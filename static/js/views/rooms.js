@@ -16,7 +16,7 @@ import { busy, field, trouble, wordsFor } from './form.js';
  */
 export function roomsView(app) {
   const list = h('div', { class: 'room-list' });
-  const element = entrance(app, 'rooms', h('h1', null, t('rooms.title')), h('div', { class: 'columns' }, list, createCard(app)));
+  const element = entrance(app, 'rooms', h('h1', null, t('rooms.title')), h('div', { class: 'columns' }, list, app.api.user ? createCard(app) : null));
   if (app.api.user) void load(app, list);
   else fill(list, h('p', { class: 'note' }, icon('info'), h('span', null, t('rooms.signed_out'), ' ', h('a', { href: '/signin', data: { page: 'signin' } }, t('signin.link')))));
   return { screen: 'rooms', title: t('rooms.title'), element, isEntrance: true };
@@ -128,7 +128,6 @@ function createCard(app) {
     if (address && slugOf(address) !== address) return slug.complain(t('rooms.slug.hint'));
     void busy(button, wrong, async () => {
       try {
-        if (!app.api.user) throw new ApiError('unauthorized', 401, 'signed out');
         const room = await app.api.createRoom({
           name: name.input.value.trim(),
           ...(address ? { slug: address } : {}),
