@@ -60,6 +60,12 @@ pub enum ServerMessage {
         /// Next `seq`.
         next_seq: i64,
     },
+    /// Topic, lock and so on are others now.
+    #[serde(rename = "state.changed")]
+    StateChanged {
+        /// All of it, as it is now.
+        state: RoomState,
+    },
     /// Somebody came.
     #[serde(rename = "member.joined")]
     MemberJoined {
@@ -193,6 +199,8 @@ pub enum ServerMessage {
 pub mod close {
     /// You left.
     pub const DONE: u16 = 1000;
+    /// What came is not WebSocket.
+    pub const PROTOCOL_ERROR: u16 = 1002;
     /// The frame is not text in UTF-8.
     pub const NOT_TEXT: u16 = 1007;
     /// The frame is too large.
@@ -209,6 +217,8 @@ pub mod close {
     pub const KICKED: u16 = 4004;
     /// Too many messages, again and again.
     pub const FLOODING: u16 = 4005;
+    /// Nothing was heard for 10 s, not even a pong.
+    pub const SILENT: u16 = 4006;
     /// The server stops. Come back with some jitter.
     pub const RESTARTING: u16 = 1012;
 }

@@ -6,7 +6,7 @@ use crate::{Identity, Signaling, names};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use protocol::rest::{AccountRole, CreateRoomRequest, InvitedRoom, MessagePage, UpdateRoomRequest};
-use protocol::room::{Role, Room};
+use protocol::room::{Participant, Role, Room};
 use protocol::{ErrorCode, MessageId, RoomId};
 use store::{NewRoom, RoomChange, RoomCreated};
 use uuid::Uuid;
@@ -86,7 +86,11 @@ impl Signaling {
             invite_key_hash: key
                 .map(|key| key.map(|key| self.inner.keys.invite_key_hash(room.id, &key))),
         };
+        let is_topic_new = change.topic.is_some();
         let room = self.inner.store.update_room(room.id, change).await?.ok_or_else(no_room)?;
+        if is_topic_new {
+            self.inner.hub.set_topic(room.id, room.topic.clone()).await;
+        }
         Ok(self.room_shown(&room, Some(Role::Owner)))
     }
 
@@ -97,10 +101,26 @@ impl Signaling {
         slug: &str,
     ) -> Result<(), ApiError> {
         let room = self.owned_room(identity, slug).await?;
-        match self.inner.store.delete_room(room.id).await? {
-            true => Ok(()),
-            false => Err(no_room()),
+        if !self.inner.store.delete_room(room.id).await? {
+            return Err(no_room());
         }
+        // After the store: whoever comes in between finds no room, and nothing new is stored.
+        self.inner.hub.close_room(room.id).await;
+        Ok(())
+    }
+
+    /// Who is in a room now: for members, and for everybody where no key is asked for.
+    pub(crate) async fn participants(
+        &self,
+        identity: &Identity,
+        slug: &str,
+    ) -> Result<Vec<Participant>, ApiError> {
+        let (room, role) = self.room_and_role(identity, slug).await?;
+        if role.is_none() && room.invite_key_hash.is_some() {
+            let reason = "only members see who is in this room, join first";
+            return Err(ApiError::new(ErrorCode::Forbidden, reason));
+        }
+        Ok(self.inner.hub.participants(room.id).await)
     }
 
     /// What the holder of an invite code may see.
@@ -188,7 +208,7 @@ impl Signaling {
             invite_code: role.and_then(|_| self.inner.keys.open(room.id, &room.invite_code_sealed)),
             owner_id: room.owner_id,
             role,
-            participants: 0,
+            participants: self.inner.hub.count(room.id),
             created_ms: room.created_ms,
         }
     }

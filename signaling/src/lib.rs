@@ -8,28 +8,37 @@ mod bucket;
 mod clock;
 mod directory;
 mod extract;
+mod hub;
 mod ice;
 mod identity;
 mod keys;
 mod limits;
+#[cfg(test)]
+mod live;
 mod names;
 mod passwords;
 mod rest;
 mod resume;
 pub mod room;
 pub mod settings;
+mod socket;
+mod tickets;
+mod whip;
 
 pub use app::ApiError;
 pub use identity::Identity;
 pub use settings::{MediaBusy, MediaPlane, Secret, Settings};
 
+use crate::hub::Hub;
 use crate::identity::Tokens;
 use crate::keys::Keys;
 use crate::limits::Limits;
 use crate::passwords::Passwords;
+use crate::resume::ResumeKey;
+use crate::tickets::Tickets;
 use axum::Router;
 use axum::routing::any;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use store::Store;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -43,7 +52,9 @@ pub struct Signaling {
 pub(crate) struct Inner {
     pub settings: Settings,
     pub store: Store,
-    pub media: Arc<dyn MediaPlane>,
+    pub hub: Hub,
+    /// Held for the few lines that take or give one; any door may do either.
+    pub tickets: Mutex<Tickets>,
     pub tokens: Tokens,
     pub keys: Keys,
     pub limits: Limits,
@@ -53,14 +64,16 @@ pub(crate) struct Inner {
 impl Signaling {
     /// Takes the settings as checked by the process. Needs a running tokio runtime.
     pub fn new(settings: Settings, store: Store, media: Arc<dyn MediaPlane>) -> Self {
+        let resume = ResumeKey::new(settings.jwt_secret.expose().as_bytes());
         let inner = Arc::new(Inner {
+            hub: Hub::new(store.clone(), media, resume),
+            tickets: Mutex::default(),
             tokens: Tokens::new(&settings),
             keys: Keys::new(&settings.jwt_secret),
             limits: Limits::new(&settings),
             passwords: Passwords::new(),
             settings,
             store,
-            media,
         });
         identity::forget_the_gone(&inner);
         Self { inner }
@@ -92,14 +105,17 @@ impl Signaling {
 
     /// Hears what the media plane has to say. Never blocks.
     pub fn media_event(&self, event: sfu::Event) {
-        tracing::debug!(?event, "media event");
+        self.inner.hub.media_event(event);
     }
 
-    /// Closes every socket with 1012, so that clients come back with some jitter.
-    pub async fn shutdown(&self) {}
+    /// Closes every socket with 1012, so that clients come back with some jitter, and waits for what is
+    /// still to be stored.
+    pub async fn shutdown(&self) {
+        self.inner.hub.shutdown().await;
+    }
 }
 
 /// The doors outside the REST prefix.
 fn doors() -> OpenApiRouter<Signaling> {
-    rest::health::routes()
+    rest::health::routes().merge(socket::routes()).merge(whip::routes())
 }

@@ -24,6 +24,7 @@ pub(crate) fn routes() -> OpenApiRouter<Signaling> {
     OpenApiRouter::new()
         .merge(auth::routes())
         .merge(rooms::routes())
+        .merge(crate::tickets::routes())
         .merge(invites::routes())
         .merge(chat::routes())
         .merge(webrtc::routes())

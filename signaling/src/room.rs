@@ -58,6 +58,7 @@ pub struct Room {
     speakers: Vec<ParticipantId>,
     chat_buckets: HashMap<UserId, Bucket>,
     is_closed: bool,
+    is_suspended: bool,
 }
 
 impl Room {
@@ -86,6 +87,7 @@ impl Room {
             speakers: Vec::new(),
             chat_buckets: HashMap::new(),
             is_closed: false,
+            is_suspended: false,
         }
     }
 
@@ -111,6 +113,7 @@ impl Room {
             Input::Media(event) => self.media_event(at, event, &mut out),
             Input::Stored { draft, verdict } => self.stored(at, *draft, verdict, &mut out),
             Input::Tick => self.tick(at, &mut out),
+            Input::SetTopic { topic } => self.set_topic(topic, &mut out),
             Input::Close => self.close(&mut out),
             Input::Suspend { code } => self.suspend(at, code, &mut out),
         }
@@ -132,6 +135,11 @@ impl Room {
     /// Whether nobody is here, comes, or watches.
     pub fn is_empty(&self) -> bool {
         self.people.is_empty() && self.joining.is_empty() && self.doors.is_empty()
+    }
+
+    /// Whether the room was closed or suspended and needs nothing more.
+    pub fn is_over(&self) -> bool {
+        self.is_closed || self.is_suspended
     }
 
     fn request(
@@ -190,6 +198,13 @@ impl Room {
             Cause::Join { participant } => self.join_stored(at, participant, verdict, out),
             Cause::Leave { participant } => self.leave_stored(participant, verdict, out),
             Cause::Chat { socket, re } => self.chat_stored(socket, re, draft.event, verdict, out),
+        }
+    }
+
+    fn set_topic(&mut self, topic: String, out: &mut Effects) {
+        if topic != self.state.topic {
+            self.state.topic = topic;
+            out.broadcast(ServerMessage::StateChanged { state: self.state.clone() });
         }
     }
 

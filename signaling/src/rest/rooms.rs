@@ -6,13 +6,16 @@ use crate::{Identity, Signaling};
 use axum::extract::State;
 use axum::http::StatusCode;
 use protocol::ErrorBody;
-use protocol::rest::{CreateRoomRequest, RoomList, UpdateRoomRequest};
+use protocol::rest::{CreateRoomRequest, ParticipantList, RoomList, UpdateRoomRequest};
 use protocol::room::Room;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub(super) fn routes() -> OpenApiRouter<Signaling> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(show, update, delete))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(show, update, delete))
+        .routes(routes!(participants))
 }
 
 /// Make a room. You own it.
@@ -101,4 +104,21 @@ async fn delete(
 ) -> Result<StatusCode, ApiError> {
     signaling.delete_room(&identity, &slug).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Who is in a room now, in order of joining.
+#[utoipa::path(get, path = "/rooms/{slug}/participants", tag = "rooms", security(("bearer" = [])),
+    params(("slug" = String, Path)), responses(
+    (status = 200, description = "They are", body = ParticipantList),
+    (status = 401, description = "`unauthorized`", body = ErrorBody),
+    (status = 403, description = "`forbidden`: the room asks for a key, and you are no member", body = ErrorBody),
+    (status = 404, description = "`not_found`", body = ErrorBody),
+    (status = 503, description = "`unavailable`", body = ErrorBody)))]
+async fn participants(
+    State(signaling): State<Signaling>,
+    identity: Identity,
+    Path(slug): Path<String>,
+) -> Result<axum::Json<ParticipantList>, ApiError> {
+    let participants = signaling.participants(&identity, &slug).await?;
+    Ok(axum::Json(ParticipantList { participants }))
 }

@@ -52,6 +52,11 @@ pub enum Input {
     },
     /// Time passes. Wanted once a second.
     Tick,
+    /// The topic is another now, as stored.
+    SetTopic {
+        /// The new one.
+        topic: String,
+    },
     /// The room is deleted.
     Close,
     /// The process stops: every socket is closed with this code and everybody has left.

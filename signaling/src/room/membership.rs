@@ -58,7 +58,7 @@ impl Room {
         if self.is_closed {
             return out.close(join.socket, close::ROOM_CLOSED);
         }
-        self.state.topic.clone_from(&join.topic);
+        self.set_topic(join.topic.clone(), out);
         let taken_over = join.resume.filter(|id| {
             self.people
                 .get(id)
@@ -300,6 +300,7 @@ impl Room {
 
     /// The process stops. Who comes back afterwards is somebody new, so that no leave is ever missing.
     pub(super) fn suspend(&mut self, at: Moment, code: u16, out: &mut Effects) {
+        self.is_suspended = true;
         for socket in std::mem::take(&mut self.sockets).into_keys() {
             out.close(socket, code);
         }

@@ -254,3 +254,23 @@ fn one_person_may_be_in_twice() {
     assert_eq!(people.len(), 2);
     assert_eq!(people[0].user_id, people[1].user_id);
 }
+
+#[test]
+fn a_new_topic_is_told_once_and_stands_in_the_snapshot() {
+    let mut stage = Stage::new();
+    stage.join(ANNA, 1);
+    stage.look();
+    for _ in 0..2 {
+        stage.apply(Input::SetTopic { topic: "Budget".into() });
+    }
+    assert_eq!(kinds(&stage.heard(SocketId(ANNA))), ["state.changed"]);
+    let mut request = stage.join_request(BORIS, 2);
+    request.topic = "Budget".into();
+    stage.apply(Input::Join(Box::new(request)));
+    let heard = stage.heard(SocketId(BORIS));
+    assert!(
+        heard.iter().any(|message| matches!(message, ServerMessage::StateSnapshot { state, .. }
+            if state.topic == "Budget")),
+        "{heard:?}"
+    );
+}

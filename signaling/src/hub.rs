@@ -1,0 +1,335 @@
+//! The rooms that live now. Each is owned by one task; this is the map from rooms to their tasks, and the
+//! only lock: it is held for a few lines to find, start or retire a task, never while waiting. No task could
+//! own it, because the media thread must find a room without waiting.
+
+mod mailbox;
+mod media_line;
+mod task;
+
+use crate::app::ApiError;
+use crate::resume::ResumeKey;
+use crate::room::{Door, DoorRequest, JoinRequest, Refusal, Room, SocketId};
+use crate::settings::MediaPlane;
+use crate::socket::outbox::Outbox;
+use mailbox::Mailbox;
+use protocol::room::Participant;
+use protocol::server::close;
+use protocol::{ClientMessage, ErrorCode, RoomId};
+use serde_json::Value;
+use sfu::Event;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use store::Store;
+use task::RoomTask;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// The rooms that live now. Cheap to clone; clones are the same one.
+#[derive(Clone)]
+pub(crate) struct Hub {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    media: Arc<dyn MediaPlane>,
+    resume: ResumeKey,
+    rooms: Mutex<Rooms>,
+    next_index: AtomicU32,
+    next_socket: AtomicU64,
+    /// How many sockets and room tasks there are, so that a stop can wait for them.
+    running: watch::Sender<usize>,
+}
+
+#[derive(Default)]
+struct Rooms {
+    by_id: HashMap<RoomId, RoomHandle>,
+    by_index: HashMap<u32, RoomHandle>,
+    is_stopping: bool,
+}
+
+/// The way to a room's task.
+#[derive(Clone)]
+pub(crate) struct RoomHandle {
+    id: RoomId,
+    index: u32,
+    notes: mpsc::Sender<Note>,
+    mailbox: Arc<Mailbox>,
+    count: Arc<AtomicUsize>,
+}
+
+/// What a room's task is told.
+enum Note {
+    Enter { join: Box<JoinRequest>, outbox: Outbox },
+    Request { socket: SocketId, message: Box<ClientMessage>, re: Option<Value> },
+    SocketGone { socket: SocketId, heard_at: Instant },
+    Knock { request: Box<DoorRequest>, reply: oneshot::Sender<Door> },
+    EndDoor { session: String, reply: oneshot::Sender<bool> },
+    Participants { reply: oneshot::Sender<Vec<Participant>> },
+    SetTopic { topic: String },
+    Close { reply: oneshot::Sender<()> },
+    Suspend,
+}
+
+/// The room's task is gone; whoever needs the room opens it again.
+pub(crate) struct RoomGone;
+
+/// Counts a socket or a task for as long as it lives.
+pub(crate) struct Running(watch::Sender<usize>);
+
+impl Running {
+    fn new(counter: &watch::Sender<usize>) -> Self {
+        counter.send_modify(|running| *running += 1);
+        Self(counter.clone())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.send_modify(|running| *running -= 1);
+    }
+}
+
+impl Hub {
+    pub(crate) fn new(store: Store, media: Arc<dyn MediaPlane>, resume: ResumeKey) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                store,
+                media,
+                resume,
+                rooms: Mutex::default(),
+                next_index: AtomicU32::new(1),
+                next_socket: AtomicU64::new(1),
+                running: watch::Sender::new(0),
+            }),
+        }
+    }
+
+    /// Checks and makes the secrets that take participants over.
+    pub(crate) fn resume_key(&self) -> &ResumeKey {
+        &self.inner.resume
+    }
+
+    /// A number for a socket, and its place among those that a stop waits for.
+    pub(crate) fn new_socket(&self) -> (SocketId, Running) {
+        let id = SocketId(self.inner.next_socket.fetch_add(1, Ordering::Relaxed));
+        (id, Running::new(&self.inner.running))
+    }
+
+    /// Brings a socket into a room. What becomes of it arrives in its outbox.
+    pub(crate) async fn enter(
+        &self,
+        room: RoomId,
+        join: JoinRequest,
+        outbox: Outbox,
+    ) -> Result<RoomHandle, ApiError> {
+        self.deliver(room, Note::Enter { join: Box::new(join), outbox }).await
+    }
+
+    /// Opens a session of WHIP or WHEP and waits for its SDP answer.
+    pub(crate) async fn knock(
+        &self,
+        room: RoomId,
+        request: DoorRequest,
+    ) -> Result<String, ApiError> {
+        let (reply, answer) = oneshot::channel();
+        self.deliver(room, Note::Knock { request: Box::new(request), reply }).await?;
+        match answer.await {
+            Ok(Door::Open(sdp)) => Ok(sdp),
+            Ok(Door::Refused(Refusal { code, reason })) => Err(ApiError::new(code, reason)),
+            Err(_) => Err(unavailable()),
+        }
+    }
+
+    /// Ends a session of WHIP or WHEP; says whether there was one.
+    pub(crate) async fn end_door(&self, room: RoomId, session: String) -> bool {
+        let Some(handle) = self.find(room) else { return false };
+        let (reply, answer) = oneshot::channel();
+        handle.notes.send(Note::EndDoor { session, reply }).await.ok();
+        answer.await.unwrap_or(false)
+    }
+
+    /// Everybody who is seen in a room now, in order of joining.
+    pub(crate) async fn participants(&self, room: RoomId) -> Vec<Participant> {
+        let Some(handle) = self.find(room) else { return Vec::new() };
+        let (reply, answer) = oneshot::channel();
+        handle.notes.send(Note::Participants { reply }).await.ok();
+        answer.await.unwrap_or_default()
+    }
+
+    /// How many are seen in a room now.
+    pub(crate) fn count(&self, room: RoomId) -> u32 {
+        let count = self.find(room).map_or(0, |handle| handle.count.load(Ordering::Relaxed));
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    /// The room's topic is another now, as stored.
+    pub(crate) async fn set_topic(&self, room: RoomId, topic: String) {
+        if let Some(handle) = self.find(room) {
+            handle.notes.send(Note::SetTopic { topic }).await.ok();
+        }
+    }
+
+    /// The room is deleted: everybody is out when this returns.
+    pub(crate) async fn close_room(&self, room: RoomId) {
+        let Some(handle) = self.find(room) else { return };
+        let (reply, answer) = oneshot::channel();
+        handle.notes.send(Note::Close { reply }).await.ok();
+        answer.await.ok();
+    }
+
+    /// Hands an event to its room. Never waits; an event of a room that is gone concerns nobody.
+    pub(crate) fn media_event(&self, event: Event) {
+        let rooms = self.lock();
+        let handle = match &event {
+            Event::Answered { peer, .. }
+            | Event::Offered { peer, .. }
+            | Event::Refused { peer, .. }
+            | Event::Connected { peer }
+            | Event::Closed { peer, .. } => rooms.by_index.get(&Room::index_of(*peer)),
+            Event::TracksChanged { room, .. }
+            | Event::SlotsChanged { room, .. }
+            | Event::SpeakersChanged { room, .. }
+            | Event::Alive { room, .. } => rooms.by_id.get(room),
+        };
+        let mailbox = handle.map(|handle| Arc::clone(&handle.mailbox));
+        drop(rooms);
+        if let Some(mailbox) = mailbox {
+            mailbox.put(event);
+        }
+    }
+
+    /// Closes every socket with 1012, stores that everybody has left, and waits until that is done; not for
+    /// ever.
+    pub(crate) async fn shutdown(&self) {
+        let handles: Vec<RoomHandle> = {
+            let mut rooms = self.lock();
+            rooms.is_stopping = true;
+            rooms.by_id.values().cloned().collect()
+        };
+        let mut running = self.inner.running.subscribe();
+        let stopped = async {
+            for handle in &handles {
+                handle.notes.send(Note::Suspend).await.ok();
+            }
+            running.wait_for(|running| *running == 0).await.ok();
+        };
+        if tokio::time::timeout(STOP_WITHIN, stopped).await.is_err() {
+            tracing::warn!("some rooms or sockets did not stop in time");
+        }
+    }
+
+    /// Tells a room's task, and starts it where there is none.
+    async fn deliver(&self, room: RoomId, mut note: Note) -> Result<RoomHandle, ApiError> {
+        for _ in 0..DELIVERY_ATTEMPTS {
+            let handle = self.open(room).ok_or_else(unavailable)?;
+            match handle.notes.send(note).await {
+                Ok(()) => return Ok(handle),
+                // It retired in between.
+                Err(mpsc::error::SendError(returned)) => note = returned,
+            }
+        }
+        Err(unavailable())
+    }
+
+    fn find(&self, room: RoomId) -> Option<RoomHandle> {
+        self.lock().by_id.get(&room).cloned()
+    }
+
+    /// The task of a room, started where there is none; `None` while the process stops.
+    fn open(&self, id: RoomId) -> Option<RoomHandle> {
+        let mut rooms = self.lock();
+        if rooms.is_stopping {
+            return None;
+        }
+        let dead = match rooms.by_id.get(&id) {
+            Some(handle) if handle.notes.is_closed() => Some(handle.index),
+            Some(handle) => return Some(handle.clone()),
+            None => None,
+        };
+        if let Some(index) = dead {
+            // Its task did not retire, it broke. Who was in there has to come again.
+            rooms.by_index.remove(&index);
+            tracing::error!(room = %id, "a room's task broke and is started anew");
+        }
+        let (notes, inbox) = mpsc::channel(NOTES_WAITING);
+        let handle = RoomHandle {
+            id,
+            index: self.inner.next_index.fetch_add(1, Ordering::Relaxed),
+            notes,
+            mailbox: Arc::default(),
+            count: Arc::default(),
+        };
+        rooms.by_id.insert(id, handle.clone());
+        rooms.by_index.insert(handle.index, handle.clone());
+        drop(rooms);
+        let running = Running::new(&self.inner.running);
+        let task = RoomTask::new(self.clone(), handle.clone(), dead.is_some());
+        tokio::spawn(async move {
+            task.run(inbox).await;
+            drop(running);
+        });
+        Some(handle)
+    }
+
+    /// Takes an empty room's task off the map, unless somebody has just come.
+    fn retire(&self, handle: &RoomHandle, inbox: &mut mpsc::Receiver<Note>) -> bool {
+        let mut rooms = self.lock();
+        if !inbox.is_empty() || !handle.mailbox.is_empty() {
+            return false;
+        }
+        inbox.close();
+        remove(&mut rooms, handle);
+        true
+    }
+
+    /// Takes a task off the map, whoever may come.
+    fn drop_room(&self, handle: &RoomHandle) {
+        remove(&mut self.lock(), handle);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Rooms> {
+        // Nothing under the lock panics half way, so what a poisoned one holds is whole.
+        self.inner.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl RoomHandle {
+    /// Hands a request of a socket over, and waits while the room is busy: that is what slows a client down.
+    pub(crate) async fn request(
+        &self,
+        socket: SocketId,
+        message: ClientMessage,
+        re: Option<Value>,
+    ) -> Result<(), RoomGone> {
+        let note = Note::Request { socket, message: Box::new(message), re };
+        self.notes.send(note).await.map_err(|_| RoomGone)
+    }
+
+    /// Says that a socket is over.
+    pub(crate) async fn socket_gone(&self, socket: SocketId, heard_at: Instant) {
+        self.notes.send(Note::SocketGone { socket, heard_at }).await.ok();
+    }
+}
+
+fn remove(rooms: &mut Rooms, handle: &RoomHandle) {
+    rooms.by_index.remove(&handle.index);
+    if rooms.by_id.get(&handle.id).is_some_and(|other| other.index == handle.index) {
+        rooms.by_id.remove(&handle.id);
+    }
+}
+
+fn unavailable() -> ApiError {
+    ApiError::new(ErrorCode::Unavailable, "the room cannot be opened now, try again")
+}
+
+/// Requests waiting for one room. More lets latency grow before senders are slowed; fewer makes a thousand
+/// people wait for each other's acknowledgements.
+const NOTES_WAITING: usize = 1_024;
+/// A retiring task is met by chance; three times in a row is something else.
+const DELIVERY_ATTEMPTS: usize = 3;
+/// Longer makes a deployment wait for stuck sockets; shorter may cut off the last writes of a slow disk.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+/// What sockets are told when the process stops.
+const STOP_CODE: u16 = close::RESTARTING;

@@ -1,0 +1,380 @@
+//! The task that owns a room: it tells the pure room what happens and runs the effects in order.
+
+use super::media_line::MediaLine;
+use super::{Hub, Note, RoomHandle, STOP_CODE};
+use crate::clock::now_ms;
+use crate::room::{Door, Effect, Input, Refusal, Room, SocketId, Verdict};
+use crate::socket::outbox::Outbox;
+use axum::extract::ws::Utf8Bytes;
+use protocol::limits::MAX_CHAT_HISTORY;
+use protocol::server::{LeaveReason, close};
+use protocol::{ErrorCode, MessageId, RoomId, ServerMessage};
+use sfu::Command;
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use store::{Fact, NewEvent, Store};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
+use uuid::Uuid;
+
+pub(super) struct RoomTask {
+    hub: Hub,
+    handle: RoomHandle,
+    media: MediaLine,
+    /// Whether an earlier task of the room broke and left its media behind.
+    is_replacement: bool,
+}
+
+impl RoomTask {
+    pub(super) fn new(hub: Hub, handle: RoomHandle, is_replacement: bool) -> Self {
+        let media = MediaLine::new(hub.inner.media.clone());
+        Self { hub, handle, media, is_replacement }
+    }
+
+    pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Note>) {
+        if self.is_replacement {
+            self.media.send(Command::CloseRoom { room: self.handle.id });
+        }
+        let room = match self.load().await {
+            Ok(room) => room,
+            Err(error) => {
+                tracing::error!(%error, room = %self.handle.id, "a room's log cannot be read");
+                self.hub.drop_room(&self.handle);
+                inbox.close();
+                while let Some(note) = inbox.recv().await {
+                    refuse(note);
+                }
+                return;
+            }
+        };
+        let stage = Stage {
+            room,
+            id: self.handle.id,
+            store: self.hub.inner.store.clone(),
+            media: self.media,
+            seats: HashMap::new(),
+            knocks: HashMap::new(),
+            closing: Vec::new(),
+        };
+        stage.run(&self.hub, &self.handle, inbox).await;
+    }
+
+    /// The room as stored. Who was in it when its last task ended without a word has left.
+    async fn load(&self) -> Result<Room, store::Error> {
+        let store = &self.hub.inner.store;
+        let id = self.handle.id;
+        let history = u32::try_from(MAX_CHAT_HISTORY).expect("a page of history is small");
+        let mut log = store.room_log(id, history).await?;
+        if !log.abandoned.is_empty() {
+            let at_ms = now_ms();
+            let leaves: Vec<NewEvent> = log
+                .abandoned
+                .iter()
+                .map(|&(participant_id, user_id)| {
+                    let reason = LeaveReason::TimedOut;
+                    NewEvent { at_ms, fact: Fact::Left { participant_id, user_id, reason } }
+                })
+                .collect();
+            store.append_events(id, &leaves).await?;
+            log = store.room_log(id, history).await?;
+        }
+        let resume = self.hub.inner.resume.clone();
+        Ok(Room::new(id, self.handle.index, resume, log.next_seq, log.messages))
+    }
+}
+
+/// A room with everything that its effects act on.
+struct Stage {
+    room: Room,
+    id: RoomId,
+    store: Store,
+    media: MediaLine,
+    seats: HashMap<SocketId, Seat>,
+    /// Sessions of WHIP and WHEP that wait for their answer.
+    knocks: HashMap<String, oneshot::Sender<Door>>,
+    /// Who waits for the room to be closed.
+    closing: Vec<oneshot::Sender<()>>,
+}
+
+/// A socket in the room. However the task ends, its socket is told.
+struct Seat {
+    outbox: Outbox,
+    /// Whether it hears broadcasts.
+    is_admitted: bool,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.outbox.close(close::TRY_LATER);
+    }
+}
+
+impl Stage {
+    async fn run(mut self, hub: &Hub, handle: &RoomHandle, mut inbox: mpsc::Receiver<Note>) {
+        metrics::gauge!("veche_rooms").increment(1.0);
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let mut effects = Vec::new();
+            let mut is_tick = false;
+            tokio::select! {
+                note = inbox.recv() => {
+                    let Some(note) = note else { break };
+                    self.take(note, &mut effects);
+                }
+                () = handle.mailbox.arrived() => {}
+                _ = tick.tick() => is_tick = true,
+                () = tokio::time::sleep(MEDIA_RETRY), if self.media.is_waiting() => {
+                    self.media.retry();
+                }
+            }
+            // Everything that is here already is settled together: one transaction for a busy chat.
+            let mut taken = 1;
+            while taken < BATCH
+                && let Ok(note) = inbox.try_recv()
+            {
+                self.take(note, &mut effects);
+                taken += 1;
+            }
+            for event in handle.mailbox.take() {
+                effects.extend(self.apply(Input::Media(event)));
+            }
+            // Last, so that nobody is given up whose sign of life is in the batch.
+            if is_tick {
+                effects.extend(self.apply(Input::Tick));
+            }
+            self.settle(effects).await;
+            self.count(handle);
+            if self.room.is_over() {
+                hub.drop_room(handle);
+                for reply in self.closing.drain(..) {
+                    reply.send(()).ok();
+                }
+                self.last_commands().await;
+                inbox.close();
+                while let Some(note) = inbox.recv().await {
+                    refuse(note);
+                }
+                break;
+            }
+            if is_tick
+                && self.room.is_empty()
+                && !self.media.is_waiting()
+                && hub.retire(handle, &mut inbox)
+            {
+                break;
+            }
+        }
+        metrics::gauge!("veche_rooms").decrement(1.0);
+    }
+
+    fn take(&mut self, note: Note, effects: &mut Vec<Effect>) {
+        let input = match note {
+            Note::Enter { join, outbox } => {
+                self.seats.insert(join.socket, Seat { outbox, is_admitted: false });
+                Input::Join(join)
+            }
+            Note::Request { socket, message, re } => {
+                Input::Request { socket, message, re, id: MessageId(Uuid::now_v7()) }
+            }
+            Note::SocketGone { socket, heard_at } => {
+                self.seats.remove(&socket);
+                Input::SocketGone { socket, heard_at }
+            }
+            Note::Knock { request, reply } => {
+                self.knocks.insert(request.session.clone(), reply);
+                Input::Door(request)
+            }
+            Note::EndDoor { session, reply } => {
+                reply.send(self.room.has_door(&session)).ok();
+                Input::DoorGone { session }
+            }
+            Note::Participants { reply } => {
+                reply.send(self.room.participants()).ok();
+                return;
+            }
+            Note::SetTopic { topic } => Input::SetTopic { topic },
+            Note::Close { reply } => {
+                self.closing.push(reply);
+                Input::Close
+            }
+            Note::Suspend => Input::Suspend { code: STOP_CODE },
+        };
+        effects.extend(self.apply(input));
+    }
+
+    fn apply(&mut self, input: Input) -> Vec<Effect> {
+        self.room.apply(Instant::now(), now_ms(), input)
+    }
+
+    /// Runs effects in order. All that shall be stored goes into one transaction first; what follows from
+    /// a draft runs in the draft's place.
+    async fn settle(&mut self, mut effects: Vec<Effect>) {
+        while !effects.is_empty() {
+            let events = effects.iter().filter_map(|effect| match effect {
+                Effect::Persist(draft) => Some(draft.event.clone()),
+                _ => None,
+            });
+            let mut verdicts = self.store(events.collect()).await.into_iter();
+            let mut later = Vec::new();
+            for effect in effects {
+                let Effect::Persist(draft) = effect else {
+                    self.run_effect(effect, &mut later);
+                    continue;
+                };
+                let verdict = verdicts.next().unwrap_or(Verdict::Failed);
+                for effect in self.apply(Input::Stored { draft, verdict }) {
+                    match effect {
+                        Effect::Persist(_) => later.push(effect),
+                        other => self.run_effect(other, &mut later),
+                    }
+                }
+            }
+            effects = later;
+        }
+    }
+
+    fn run_effect(&mut self, effect: Effect, later: &mut Vec<Effect>) {
+        match effect {
+            Effect::Persist(_) => later.push(effect),
+            Effect::Send { socket, message } => {
+                let text = text_of(&message);
+                self.push(socket, text, later);
+            }
+            Effect::Broadcast { message, except } => {
+                let text = text_of(&message);
+                let hears = |(id, seat): (&SocketId, &Seat)| {
+                    (seat.is_admitted && Some(*id) != except).then_some(*id)
+                };
+                let sockets: Vec<SocketId> = self.seats.iter().filter_map(hears).collect();
+                for socket in sockets {
+                    self.push(socket, text.clone(), later);
+                }
+            }
+            Effect::Admit { socket } => {
+                if let Some(seat) = self.seats.get_mut(&socket) {
+                    seat.is_admitted = true;
+                }
+            }
+            Effect::Close { socket, code } => {
+                if let Some(seat) = self.seats.remove(&socket) {
+                    seat.outbox.close(code);
+                }
+            }
+            Effect::Media(command) => self.media.send(*command),
+            Effect::AnswerDoor { session, door } => {
+                let Some(reply) = self.knocks.remove(&session) else { return };
+                // Nobody waits any more: a session that nobody knows of cannot be deleted by its client.
+                if reply.send(door).is_err() {
+                    later.extend(self.apply(Input::DoorGone { session }));
+                }
+            }
+        }
+    }
+
+    /// Hands a message to a socket; who cannot keep up is cut off, and their participant may come back.
+    fn push(&mut self, socket: SocketId, text: Utf8Bytes, later: &mut Vec<Effect>) {
+        let Some(seat) = self.seats.get(&socket) else { return };
+        if seat.outbox.push(text).is_err() {
+            metrics::counter!("veche_sockets_too_slow_total").increment(1);
+            self.seats.remove(&socket);
+            let heard_at = Instant::now();
+            later.extend(self.apply(Input::SocketGone { socket, heard_at }));
+        }
+    }
+
+    async fn store(&self, events: Vec<NewEvent>) -> Vec<Verdict> {
+        if events.is_empty() {
+            return Vec::new();
+        }
+        let started = Instant::now();
+        let error = match self.store.append_events(self.id, &events).await {
+            Ok(stored) => return stored.into_iter().map(Verdict::Stored).collect(),
+            Err(error) => error,
+        };
+        tracing::error!(%error, room = %self.id, events = events.len(), "events cannot be stored");
+        if events.len() == 1 {
+            return vec![Verdict::Failed];
+        }
+        // One that the store cannot take must not take the others with it. A store that does not answer at
+        // all must not hold the room up for each of them.
+        let mut verdicts = Vec::with_capacity(events.len());
+        for event in events {
+            let is_worth_it = started.elapsed() < RETRY_BUDGET;
+            let alone = std::slice::from_ref(&event);
+            verdicts.push(match is_worth_it {
+                true => match self.store.append_events(self.id, alone).await {
+                    Ok(stored) => {
+                        stored.into_iter().next().map_or(Verdict::Failed, Verdict::Stored)
+                    }
+                    Err(_) => Verdict::Failed,
+                },
+                false => Verdict::Failed,
+            });
+        }
+        verdicts
+    }
+
+    fn count(&mut self, handle: &RoomHandle) {
+        let now = self.room.count();
+        let before = handle.count.swap(now, Ordering::Relaxed);
+        #[expect(clippy::cast_precision_loss, reason = "a room has no 2^52 people")]
+        metrics::gauge!("veche_participants").increment(now as f64 - before as f64);
+    }
+
+    /// A media plane that is busy gets a moment for the commands that end the room.
+    async fn last_commands(&mut self) {
+        for _ in 0..LAST_ATTEMPTS {
+            self.media.retry();
+            if !self.media.is_waiting() {
+                return;
+            }
+            tokio::time::sleep(MEDIA_RETRY).await;
+        }
+        tracing::error!(room = %self.id, "the media plane did not take the end of the room");
+    }
+}
+
+fn text_of(message: &ServerMessage) -> Utf8Bytes {
+    serde_json::to_string(message).expect("our own messages are JSON").into()
+}
+
+/// Answers whoever came to a room that cannot be.
+fn refuse(note: Note) {
+    let reason = "the room cannot be opened now, try again";
+    match note {
+        Note::Enter { outbox, .. } => {
+            let message = ServerMessage::Error {
+                code: ErrorCode::Unavailable,
+                reason: reason.to_owned(),
+                re: None,
+            };
+            outbox.push(text_of(&message)).ok();
+            outbox.close(close::TRY_LATER);
+        }
+        Note::Knock { reply, .. } => {
+            let refusal = Refusal { code: ErrorCode::Unavailable, reason: reason.to_owned() };
+            reply.send(Door::Refused(refusal)).ok();
+        }
+        Note::Close { reply } => {
+            reply.send(()).ok();
+        }
+        Note::EndDoor { .. }
+        | Note::Request { .. }
+        | Note::SocketGone { .. }
+        | Note::Participants { .. }
+        | Note::SetTopic { .. }
+        | Note::Suspend => {}
+    }
+}
+
+/// How often the room looks at its clocks. Its limits are seconds.
+const TICK: Duration = Duration::from_secs(1);
+/// Longer delays joins when the media plane was busy for a moment; shorter busies it more.
+const MEDIA_RETRY: Duration = Duration::from_millis(20);
+const LAST_ATTEMPTS: usize = 100;
+/// Notes settled together. More makes the first of them wait for the last; fewer makes more transactions.
+const BATCH: usize = 256;
+/// How long single events of a failed batch are tried again.
+const RETRY_BUDGET: Duration = Duration::from_secs(1);

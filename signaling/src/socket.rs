@@ -1,0 +1,304 @@
+//! The room's WebSocket: who may open it, what a frame may be, and when it is over. What the messages mean is
+//! the room's business.
+
+mod budget;
+mod frame;
+mod origin;
+pub(crate) mod outbox;
+#[cfg(test)]
+mod tests;
+
+use crate::Signaling;
+use crate::app::ApiError;
+use crate::extract::{ClientAddress, Path, Query};
+use crate::hub::{Hub, RoomHandle};
+use crate::identity::Identity;
+use crate::room::{JoinRequest, SocketId};
+use axum::extract::State;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use axum::routing::any;
+use budget::{Budget, Spent};
+use frame::{Asked, Complaint};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use outbox::{Next, Outbox};
+use protocol::limits::{MAX_FRAME_BYTES, PING_EVERY, SOCKET_SILENT_AFTER};
+use protocol::server::close;
+use protocol::{ErrorCode, ParticipantId, RoomId, ServerMessage};
+use serde::Deserialize;
+use serde_json::Value;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
+use utoipa_axum::router::OpenApiRouter;
+use uuid::Uuid;
+
+pub(crate) fn routes() -> OpenApiRouter<Signaling> {
+    OpenApiRouter::new().route("/ws/rooms/{slug}", any(open))
+}
+
+/// What the URL says beside the room. Never logged.
+#[derive(Deserialize)]
+struct Entry {
+    ticket: Option<String>,
+    token: Option<String>,
+    invite_key: Option<String>,
+    resume: Option<String>,
+}
+
+async fn open(
+    State(signaling): State<Signaling>,
+    Path(slug): Path<String>,
+    Query(entry): Query<Entry>,
+    address: ClientAddress,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, ApiError> {
+    let upgrade = upgrade.map_err(|why| ApiError::new(ErrorCode::BadRequest, why.body_text()))?;
+    if !origin::is_allowed(&headers, &signaling.inner.settings.cors_origins) {
+        let reason = "sockets are not opened from that origin; CORS_ORIGINS lists those that may";
+        return Err(ApiError::new(ErrorCode::Forbidden, reason));
+    }
+    let (room, join) = signaling.admit(&slug, entry, address).await?;
+    let hub = signaling.inner.hub.clone();
+    Ok(upgrade
+        .max_frame_size(MAX_READ_BYTES)
+        .max_message_size(MAX_READ_BYTES)
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
+        .on_upgrade(move |socket| serve(socket, hub, room, join)))
+}
+
+impl Signaling {
+    /// Who wants in, by ticket or by token, and as what.
+    async fn admit(
+        &self,
+        slug: &str,
+        entry: Entry,
+        address: ClientAddress,
+    ) -> Result<(RoomId, JoinRequest), ApiError> {
+        let (identity, room, role, resume) = match (entry.ticket, entry.token) {
+            (Some(secret), _) => {
+                let refusal = || {
+                    ApiError::new(ErrorCode::Unauthorized, "the ticket is used, over or not ours")
+                };
+                let ticket = self.redeem_ticket(&secret).ok_or_else(refusal)?;
+                let (room, role) = self.room_and_role(&ticket.identity, slug).await?;
+                // A member no more, or a ticket for another room.
+                let role = role.filter(|_| room.id == ticket.room).ok_or_else(refusal)?;
+                (ticket.identity, room, role, ticket.resume)
+            }
+            (None, Some(token)) => {
+                let identity = self.identify(&token).await?;
+                if entry.invite_key.is_some() {
+                    self.inner.limits.invite.check(address)?;
+                }
+                let (room, role) = self.enter(&identity, slug, entry.invite_key.as_deref()).await?;
+                let resume = entry.resume.and_then(|secret| self.open_resume(room.id, &secret));
+                (identity, room, role, resume)
+            }
+            (None, None) => {
+                let reason = "a socket needs a ticket or a token";
+                return Err(ApiError::new(ErrorCode::Unauthorized, reason));
+            }
+        };
+        let Identity { user_id, display_name, .. } = identity;
+        let join = JoinRequest {
+            // Given when the socket is open.
+            socket: SocketId(0),
+            participant: ParticipantId(Uuid::now_v7()),
+            user_id,
+            display_name,
+            role,
+            room: self.room_shown(&room, Some(role)),
+            topic: room.topic,
+            resume,
+        };
+        Ok((room.id, join))
+    }
+
+    /// Whose resume secret this is.
+    pub(crate) fn open_resume(&self, room: RoomId, secret: &str) -> Option<ParticipantId> {
+        self.inner.hub.resume_key().open(room, secret)
+    }
+}
+
+/// Serves one socket until it is over.
+async fn serve(socket: WebSocket, hub: Hub, room: RoomId, mut join: JoinRequest) {
+    let (id, _running) = hub.new_socket();
+    join.socket = id;
+    metrics::gauge!("veche_sockets").increment(1.0);
+    let outbox = Outbox::default();
+    let (mut sink, mut stream) = socket.split();
+    match hub.enter(room, join, outbox.clone()).await {
+        Ok(handle) => {
+            let mut reading = pin!(read(&mut stream, &handle, id, &outbox));
+            let mut writing = pin!(write(&mut sink, &outbox));
+            tokio::select! {
+                () = &mut reading => {
+                    timeout(LINGER, writing).await.ok();
+                }
+                () = &mut writing => {
+                    handle.socket_gone(id, Instant::now()).await;
+                    timeout(LINGER, reading).await.ok();
+                }
+            }
+        }
+        Err(error) => {
+            complain(&outbox, error.code(), error.message().to_owned(), None);
+            outbox.close(close::TRY_LATER);
+            timeout(LINGER, write(&mut sink, &outbox)).await.ok();
+        }
+    }
+    metrics::gauge!("veche_sockets").decrement(1.0);
+    let code = outbox.close_code().unwrap_or(close::DONE);
+    metrics::counter!("veche_sockets_closed_total", "code" => code.to_string()).increment(1);
+}
+
+/// Reads until the socket is over, and tells the room.
+async fn read(
+    stream: &mut SplitStream<WebSocket>,
+    handle: &RoomHandle,
+    id: SocketId,
+    outbox: &Outbox,
+) {
+    let mut heard_at = Instant::now();
+    let mut budget = Budget::new(heard_at);
+    let code = loop {
+        let frame = match timeout(SOCKET_SILENT_AFTER, stream.next()).await {
+            Err(_) => break close::SILENT,
+            Ok(None) => break close::DONE,
+            Ok(Some(Err(error))) => break code_of(error),
+            Ok(Some(Ok(frame))) => frame,
+        };
+        heard_at = Instant::now();
+        let spent = budget.spend(heard_at);
+        if spent == Spent::Flood {
+            break close::FLOODING;
+        }
+        match frame {
+            Message::Text(text) if text.len() > MAX_FRAME_BYTES => break close::TOO_LARGE,
+            Message::Binary(bytes) if bytes.len() > MAX_FRAME_BYTES => break close::TOO_LARGE,
+            Message::Text(text) => match (frame::parse(&text), spent) {
+                (Ok(Asked { message, re }), Spent::Within) => {
+                    if handle.request(id, message, re).await.is_err() {
+                        break close::TRY_LATER;
+                    }
+                }
+                (Err(Complaint { code, reason, re }), Spent::Within) => {
+                    complain(outbox, code, reason, re);
+                }
+                (Ok(Asked { re, .. }) | Err(Complaint { re, .. }), _) => {
+                    let reason = "too many messages; slow down".to_owned();
+                    complain(outbox, ErrorCode::RateLimited, reason, re);
+                }
+            },
+            Message::Binary(_) => {
+                let reason = "frames must be text".to_owned();
+                complain(outbox, ErrorCode::BadRequest, reason, None);
+            }
+            // Pings are answered below us; the next read after a close ends the stream.
+            Message::Ping(_) | Message::Pong(_) | Message::Close(_) => {}
+        }
+    };
+    match code {
+        // There is nobody to write to.
+        close::SILENT => outbox.cut(code),
+        // What it was told before is still written, so that it can see why.
+        _ => outbox.close(code),
+    }
+    handle.socket_gone(id, heard_at).await;
+    // Closing with unread input resets the connection, and a reset takes our close frame from the client.
+    let rest = async { while let Some(Ok(_)) = stream.next().await {} };
+    timeout(LINGER, rest).await.ok();
+}
+
+/// Writes what the outbox has until it says close, and pings in between.
+async fn write(sink: &mut SplitSink<WebSocket, Message>, outbox: &Outbox) {
+    let is_usable = tokio::select! {
+        result = write_all(sink, outbox) => result.is_ok(),
+        () = outbox.is_cut() => true,
+    };
+    if is_usable {
+        let code = outbox.close_code().unwrap_or(close::DONE);
+        let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason_of(code)) };
+        timeout(LINGER, sink.send(Message::Close(Some(frame)))).await.ok();
+    }
+}
+
+async fn write_all(
+    sink: &mut SplitSink<WebSocket, Message>,
+    outbox: &Outbox,
+) -> Result<(), axum::Error> {
+    let mut pinged_at = Instant::now();
+    loop {
+        if pinged_at.elapsed() >= PING_EVERY {
+            pinged_at = Instant::now();
+            sink.feed(Message::Ping(Default::default())).await?;
+        }
+        let next = match outbox.try_next() {
+            Some(next) => next,
+            None => {
+                sink.flush().await?;
+                let until_ping = PING_EVERY.saturating_sub(pinged_at.elapsed());
+                match timeout(until_ping, outbox.next()).await {
+                    Ok(next) => next,
+                    Err(_) => continue,
+                }
+            }
+        };
+        match next {
+            Next::Text(text) => sink.feed(Message::Text(text)).await?,
+            Next::Close(_) => return sink.flush().await,
+        }
+    }
+}
+
+/// A complaint that does not fit any more has cut the socket off already.
+fn complain(outbox: &Outbox, code: ErrorCode, reason: String, re: Option<Value>) {
+    let message = ServerMessage::Error { code, reason, re };
+    let text = serde_json::to_string(&message).expect("our own messages are JSON");
+    outbox.push(text.into()).ok();
+}
+
+/// What to tell a client whose stream broke, where it can still be told.
+fn code_of(error: axum::Error) -> u16 {
+    use axum_tungstenite::Error;
+    match error.into_inner().downcast_ref::<Error>() {
+        Some(Error::Utf8(_)) => close::NOT_TEXT,
+        Some(Error::Capacity(_)) => close::TOO_LARGE,
+        Some(Error::Protocol(_)) => close::PROTOCOL_ERROR,
+        _ => close::DONE,
+    }
+}
+
+fn reason_of(code: u16) -> &'static str {
+    match code {
+        close::DONE => "",
+        close::PROTOCOL_ERROR => "not WebSocket",
+        close::NOT_TEXT => "not UTF-8",
+        close::TOO_LARGE => "frame too large",
+        close::RESTARTING => "the server restarts",
+        close::TRY_LATER => "try again later",
+        close::TOO_SLOW => "too slow",
+        close::REPLACED => "taken over by another socket",
+        close::ROOM_CLOSED => "the room is gone",
+        close::KICKED => "removed from the room",
+        close::FLOODING => "too many messages",
+        close::SILENT => "nothing heard",
+        _ => "",
+    }
+}
+
+/// What the WebSocket layer reads at most. More than a frame may have, so that a frame somewhat too large is
+/// read and refused with its close code instead of a reset.
+const MAX_READ_BYTES: usize = 4 * MAX_FRAME_BYTES;
+/// Per socket. The library's 128 KiB each way would cost a thousand sockets 256 MB.
+const READ_BUFFER_BYTES: usize = 8 * 1024;
+const WRITE_BUFFER_BYTES: usize = 8 * 1024;
+/// How long a socket may take to close. Longer holds memory for clients that are gone; shorter loses the
+/// close frame on a slow line.
+const LINGER: Duration = Duration::from_secs(2);

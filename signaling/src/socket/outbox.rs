@@ -1,0 +1,181 @@
+//! What waits to be written to one socket. The room puts messages in and never waits; when too many or too
+//! large ones wait, the socket is cut off, never the room.
+
+use axum::extract::ws::Utf8Bytes;
+use protocol::limits::{OUTBOX_BYTES, OUTBOX_MESSAGES};
+use protocol::server::close;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+/// The room's end and the socket's end of the same queue.
+#[derive(Clone, Default)]
+pub(crate) struct Outbox {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Notify,
+    cut: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Utf8Bytes>,
+    bytes: usize,
+    close: Option<u16>,
+    is_cut: bool,
+}
+
+/// What to write next.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// This message.
+    Text(Utf8Bytes),
+    /// A close frame with this code, and nothing more.
+    Close(u16),
+}
+
+/// The socket is too far behind and has been cut off.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TooSlow;
+
+impl Outbox {
+    /// Puts a message at the end. After a close it goes nowhere.
+    pub(crate) fn push(&self, text: Utf8Bytes) -> Result<(), TooSlow> {
+        let mut state = self.lock();
+        if state.close.is_some() {
+            return Ok(());
+        }
+        if state.queue.len() >= OUTBOX_MESSAGES || state.bytes + text.len() > OUTBOX_BYTES {
+            drop(state);
+            self.cut(close::TOO_SLOW);
+            return Err(TooSlow);
+        }
+        state.bytes += text.len();
+        state.queue.push_back(text);
+        drop(state);
+        self.shared.changed.notify_one();
+        Ok(())
+    }
+
+    /// Closes the socket once everything before is written. The first close counts.
+    pub(crate) fn close(&self, code: u16) {
+        let mut state = self.lock();
+        state.close.get_or_insert(code);
+        drop(state);
+        self.shared.changed.notify_one();
+    }
+
+    /// Closes the socket now and drops what waits.
+    pub(crate) fn cut(&self, code: u16) {
+        let mut state = self.lock();
+        state.close.get_or_insert(code);
+        state.is_cut = true;
+        state.queue.clear();
+        state.bytes = 0;
+        drop(state);
+        self.shared.changed.notify_one();
+        self.shared.cut.notify_one();
+    }
+
+    /// What to write next, if there is anything.
+    pub(crate) fn try_next(&self) -> Option<Next> {
+        let mut state = self.lock();
+        if let Some(text) = state.queue.pop_front() {
+            state.bytes -= text.len();
+            return Some(Next::Text(text));
+        }
+        state.close.map(Next::Close)
+    }
+
+    /// What to write next. Only one may wait here.
+    pub(crate) async fn next(&self) -> Next {
+        loop {
+            if let Some(next) = self.try_next() {
+                return next;
+            }
+            self.shared.changed.notified().await;
+        }
+    }
+
+    /// Returns when the socket is cut off, even while a write to it does not end.
+    pub(crate) async fn is_cut(&self) {
+        loop {
+            if self.lock().is_cut {
+                return;
+            }
+            self.shared.cut.notified().await;
+        }
+    }
+
+    /// With what code the socket is to be closed, once it is.
+    pub(crate) fn close_code(&self) -> Option<u16> {
+        self.lock().close
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing in here panics half way, so what a poisoned lock holds is whole.
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(length: usize) -> Utf8Bytes {
+        "x".repeat(length).into()
+    }
+
+    #[test]
+    fn messages_come_out_in_order_and_the_close_last() {
+        let outbox = Outbox::default();
+        outbox.push("a".into()).unwrap();
+        outbox.push("b".into()).unwrap();
+        outbox.close(close::KICKED);
+        outbox.push("after the close".into()).unwrap();
+        outbox.close(close::DONE);
+        let next = || outbox.try_next();
+        assert_eq!(next(), Some(Next::Text("a".into())));
+        assert_eq!(next(), Some(Next::Text("b".into())));
+        assert_eq!(next(), Some(Next::Close(close::KICKED)), "the first close counts");
+    }
+
+    #[test]
+    fn too_many_messages_cut_the_socket_off() {
+        let outbox = Outbox::default();
+        for _ in 0..OUTBOX_MESSAGES {
+            outbox.push(text(1)).unwrap();
+        }
+        assert_eq!(outbox.push(text(1)), Err(TooSlow));
+        assert_eq!(outbox.try_next(), Some(Next::Close(close::TOO_SLOW)), "what waited is dropped");
+        assert_eq!(outbox.push(text(1)), Ok(()), "and nothing waits any more");
+        assert_eq!(outbox.try_next(), Some(Next::Close(close::TOO_SLOW)));
+    }
+
+    #[test]
+    fn too_many_bytes_cut_the_socket_off_and_written_ones_do_not_count() {
+        let outbox = Outbox::default();
+        for _ in 0..100 {
+            outbox.push(text(OUTBOX_BYTES / 2)).unwrap();
+            outbox.push(text(OUTBOX_BYTES / 2)).unwrap();
+            assert!(matches!(outbox.try_next(), Some(Next::Text(_))));
+            assert!(matches!(outbox.try_next(), Some(Next::Text(_))));
+        }
+        outbox.push(text(OUTBOX_BYTES)).unwrap();
+        assert_eq!(outbox.push(text(1)), Err(TooSlow));
+    }
+
+    #[tokio::test]
+    async fn a_waiting_writer_hears_of_messages_closes_and_cuts() {
+        let outbox = Outbox::default();
+        let (next, ()) = tokio::join!(outbox.next(), async { outbox.push("a".into()).unwrap() });
+        assert_eq!(next, Next::Text("a".into()));
+        let (next, ()) = tokio::join!(outbox.next(), async { outbox.close(close::DONE) });
+        assert_eq!(next, Next::Close(close::DONE));
+        tokio::join!(outbox.is_cut(), async { outbox.cut(close::TOO_SLOW) });
+    }
+}
