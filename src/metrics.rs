@@ -29,7 +29,12 @@ impl Metrics {
     /// The page, in Prometheus' text format.
     pub fn render(&self) -> String {
         observe_process();
-        self.0.render()
+        // Counters of the `metrics` crate count whole things, and this one counts parts of seconds.
+        let cpu = cpu_time().as_secs_f64();
+        let rest = self.0.render();
+        format!(
+            "# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total {cpu}\n\n{rest}"
+        )
     }
 }
 
@@ -42,7 +47,6 @@ fn describe() {
     metrics::describe_gauge!("http_connections", "TCP connections open now.");
     metrics::describe_counter!("http_panics_total", "Requests whose handler panicked.");
     metrics::describe_gauge!("process_resident_memory_bytes", "Memory in RAM.");
-    metrics::describe_counter!("process_cpu_seconds_total", "CPU time, user and system.");
     metrics::describe_gauge!("process_open_fds", "Open file descriptors.");
     metrics::describe_gauge!("process_threads", "Threads.");
     metrics::describe_gauge!("process_start_time_seconds", "When the process started, since 1970.");
@@ -64,7 +68,6 @@ fn observe_process() {
     if let Ok(entries) = std::fs::read_dir("/proc/self/fd") {
         metrics::gauge!("process_open_fds").set(entries.count() as f64);
     }
-    metrics::gauge!("process_cpu_seconds_total").set(cpu_time().as_secs_f64());
 }
 
 fn field(status: &str, name: &str) -> Option<u64> {

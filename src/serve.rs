@@ -10,6 +10,7 @@ use crate::shutdown::StopSignals;
 use anyhow::{Context, bail};
 use serde::Serialize;
 use signaling::{Settings, Signaling};
+use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -52,7 +53,7 @@ async fn serve(config: Config, secrets: Secrets, ready_file: Option<&Path>) -> a
         url: config.public_url.clone().unwrap_or_else(|| local_url(config.host, listeners.port())),
         media_addresses: media.candidates.clone(),
     };
-    let banner = banner(&config, &settings, &place);
+    let banner = banner(&config, &settings, &place, &listeners.addresses());
     let signaling = Signaling::new(settings, store.clone(), media.plane());
     let site = Site {
         metrics: MetricsPage { metrics, token: config.metrics_token.clone() },
@@ -62,11 +63,11 @@ async fn serve(config: Config, secrets: Secrets, ready_file: Option<&Path>) -> a
     let app = http::router(site, signaling.router(), Signaling::openapi());
     let (stop, stopping) = watch::channel(false);
     let mut server = tokio::spawn(listeners.serve(app, config.max_connections, stopping));
-    print!("{banner}");
     if let Some(path) = ready_file {
-        let json = serde_json::to_vec(&place).context("addresses are plain text")?;
-        std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?;
+        place.write(path).with_context(|| format!("cannot write {}", path.display()))?;
     }
+    // Whoever closed our output does not want to read it; that is no reason to stop.
+    let _ = std::io::stdout().write_all(banner.as_bytes());
     tracing::info!(url = place.url, version = env!("CARGO_PKG_VERSION"), "serving");
 
     let reason = loop {
@@ -134,6 +135,16 @@ struct Place {
     media_addresses: Vec<SocketAddr>,
 }
 
+impl Place {
+    /// Written beside and moved over, so that whoever waits for the file reads all of it.
+    fn write(&self, path: &Path) -> anyhow::Result<()> {
+        let beside = path.with_extension("new");
+        std::fs::write(&beside, serde_json::to_vec(self)?)?;
+        std::fs::rename(&beside, path)?;
+        Ok(())
+    }
+}
+
 /// An address that works in a browser on this machine.
 fn local_url(host: Host, port: u16) -> String {
     match host {
@@ -148,19 +159,23 @@ fn local_url(host: Host, port: u16) -> String {
 }
 
 /// What a person at the terminal needs. The set-up link has its token in the fragment, which no browser sends on.
-fn banner(config: &Config, settings: &Settings, place: &Place) -> String {
-    let media = place.media_addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>();
+fn banner(config: &Config, settings: &Settings, place: &Place, listens: &[SocketAddr]) -> String {
+    let list = |addresses: &[SocketAddr]| {
+        addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
+    };
     let environment = if config.is_production() { "production" } else { "development" };
     let mut text = format!(
-        "{} is ready (veche {}, {environment})\n\n  Open          {}\n  Media (UDP)   {}\n  Data          {}\n",
+        "{} is ready (veche {}, {environment})\n\n",
         config.app_name,
-        env!("CARGO_PKG_VERSION"),
-        place.url,
-        media.join(", "),
-        config.data_dir.display(),
+        env!("CARGO_PKG_VERSION")
     );
+    let mut line = |what: &str, value: &str| text.push_str(&format!("  {what:<13} {value}\n"));
+    line("Open", &place.url);
+    line("Listens (TCP)", &list(listens));
+    line("Media (UDP)", &list(&place.media_addresses));
+    line("Data", &config.data_dir.display().to_string());
     if let Some(token) = &settings.setup_token {
-        text.push_str(&format!("  Admin set-up  {}/#/setup?token={}\n", place.url, token.expose()));
+        line("Admin set-up", &format!("{}/#/setup?token={}", place.url, token.expose()));
     }
     text.push('\n');
     text

@@ -308,7 +308,7 @@ impl Sfu {
                 let peer = &mut self.peers[key];
                 peer.transport.restart_ice(setup.ice.clone());
                 peer.session_version = setup.session_version;
-                self.ufrags.insert(setup.ice.ufrag.clone(), key);
+                self.add_ufrag(key, &setup.ice.ufrag);
                 key
             }
             None => {
@@ -466,11 +466,13 @@ impl Sfu {
             ssrc,
             session_id: setup.session_id,
             session_version: setup.session_version,
+            ufrags: Vec::new(),
+            addresses: Vec::new(),
             known_ssrcs: Vec::new(),
             side,
         });
         self.peer_keys.insert(id, key);
-        self.ufrags.insert(setup.ice.ufrag.clone(), key);
+        self.add_ufrag(key, &setup.ice.ufrag);
         let room = &mut self.rooms[room];
         room.members.entry(participant).or_default().peers.push(key);
         if is_subscriber {
@@ -485,8 +487,9 @@ impl Sfu {
         peer.session_version = setup.session_version;
         if *peer.transport.local() != setup.ice {
             peer.transport.restart_ice(setup.ice.clone());
-            self.ufrags.insert(setup.ice.ufrag.clone(), key);
+            self.add_ufrag(key, &setup.ice.ufrag);
         }
+        let peer = &mut self.peers[key];
         peer.remote_ice = Some(remote.ice.clone());
         peer.transport.set_remote(now, remote.clone());
     }

@@ -8,6 +8,7 @@ use crate::subscriber::Subscriber;
 use crate::transmits::Transmits;
 use crate::transport::Transport;
 use protocol::ParticipantId;
+use std::net::SocketAddr;
 
 /// A transport and what it is for.
 pub struct Peer {
@@ -27,6 +28,10 @@ pub struct Peer {
     pub session_id: u64,
     /// Grows with every SDP of ours.
     pub session_version: u64,
+    /// ICE user fragments by which its checks find it.
+    pub ufrags: Vec<String>,
+    /// Addresses that its checks or packets have vouched for; the transport bounds them.
+    pub addresses: Vec<SocketAddr>,
     /// SSRCs by which this peer is found when it comes from a new address.
     pub known_ssrcs: Vec<u32>,
     /// Its direction.

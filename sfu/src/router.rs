@@ -278,10 +278,18 @@ impl Sfu {
                     {
                         self.stats.rebinds += 1;
                     }
+                    if let Some(peer) = self.peers.get_mut(key)
+                        && !peer.addresses.contains(&address)
+                    {
+                        peer.addresses.push(address);
+                    }
                 }
                 TransportEvent::AddressForgotten(address) => {
                     if self.addresses.get(&address) == Some(&key) {
                         self.addresses.remove(&address);
+                    }
+                    if let Some(peer) = self.peers.get_mut(key) {
+                        peer.addresses.retain(|known| *known != address);
                     }
                 }
                 TransportEvent::Connected => self.on_connected(key),
@@ -472,9 +480,20 @@ impl Sfu {
             peer.drain_transport(&mut self.transmits);
         }
         self.peer_keys.remove(&peer.id);
-        self.ufrags.retain(|_, owner| *owner != key);
-        self.addresses.retain(|_, owner| *owner != key);
-        self.ssrcs.retain(|_, owner| *owner != key);
+        for ufrag in &peer.ufrags {
+            self.ufrags.remove(ufrag);
+        }
+        // Another peer may have taken an address or SSRC over.
+        for address in &peer.addresses {
+            if self.addresses.get(address) == Some(&key) {
+                self.addresses.remove(address);
+            }
+        }
+        for ssrc in &peer.known_ssrcs {
+            if self.ssrcs.get(ssrc) == Some(&key) {
+                self.ssrcs.remove(ssrc);
+            }
+        }
         self.events.push_back(Event::Closed { peer: peer.id, reason });
         let Some(room) = self.rooms.get_mut(peer.room) else { return };
         room.subscribers.retain(|subscriber| *subscriber != key);
@@ -550,6 +569,18 @@ impl Sfu {
         const ALPHABET: &[u8; 64] =
             b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         (0..length).map(|_| char::from(ALPHABET[self.rng.random_range(0..64)])).collect()
+    }
+
+    /// Checks with this user fragment are for that peer; those that its transport has given up since an
+    /// ICE restart are forgotten.
+    pub(crate) fn add_ufrag(&mut self, key: PeerKey, ufrag: &str) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        let void = peer.ufrags.extract_if(.., |known| !peer.transport.knows_ufrag(known));
+        for ufrag in void {
+            self.ufrags.remove(&ufrag);
+        }
+        peer.ufrags.push(ufrag.to_owned());
+        self.ufrags.insert(ufrag.to_owned(), key);
     }
 
     /// An SSRC or CSRC: never 0, which would read as none.

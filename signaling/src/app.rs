@@ -77,6 +77,7 @@ impl From<store::Error> for ApiError {
                 Self::new(ErrorCode::Internal, "something stored here cannot be read")
             }
             store::Error::Database(_)
+            | store::Error::Group(_)
             | store::Error::Migrate(_)
             | store::Error::File { .. }
             | store::Error::Url(_) => {

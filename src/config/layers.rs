@@ -43,7 +43,10 @@ impl fmt::Display for SettingError {
 impl std::error::Error for SettingError {}
 
 /// All layers, the stronger over the weaker.
-pub struct Layers(Figment);
+pub struct Layers {
+    merged: Figment,
+    defaults: Dict,
+}
 
 impl Layers {
     /// Reads the layers. `file` must exist; `environment` looks a variable up; `options` are from the command line.
@@ -65,7 +68,7 @@ impl Layers {
         for (key, value) in options {
             figment = figment.merge(One::text(key, "command line".into(), value.clone()));
         }
-        Ok(Self(figment))
+        Ok(Self { merged: figment, defaults })
     }
 
     /// An error about a setting.
@@ -155,7 +158,7 @@ impl Layers {
             let shown = if SECRETS.contains(&key) {
                 if matches!(self.text(key), Ok(None)) { "\"\"".into() } else { "\"(set)\"".into() }
             } else {
-                without_password(&written(&self.value(key)))
+                without_password(&self.shown(key))
             };
             let from = if source == "built in" { String::new() } else { format!("  # {source}") };
             lines.push_str(&format!("{key} = {shown}{from}\n"));
@@ -163,13 +166,34 @@ impl Layers {
         lines
     }
 
+    /// The value as TOML writes it, in the kind that the shipped file has it in.
+    fn shown(&self, key: &str) -> String {
+        let value = self.value(key);
+        let is_list = matches!(self.defaults.get(key), Some(Value::Array(..)));
+        match (&value, self.defaults.get(key)) {
+            (Value::String(_, text), Some(Value::Num(..))) if text.parse::<i64>().is_ok() => {
+                text.clone()
+            }
+            (Value::String(..), Some(Value::Bool(..))) => {
+                self.flag(key).map_or_else(|| written(&value), |flag| flag.to_string())
+            }
+            _ if is_list => match self.list(key) {
+                Ok(items) => format!("{items:?}"),
+                Err(_) => written(&value),
+            },
+            _ => written(&value),
+        }
+    }
+
     fn value(&self, key: &str) -> Value {
-        self.0.find_value(key).expect("the built-in file has every setting that is asked for")
+        self.merged.find_value(key).expect("the built-in file has every setting that is asked for")
     }
 
     fn source(&self, key: &str) -> String {
         let value = self.value(key);
-        self.0.get_metadata(value.tag()).map_or_else(String::new, |found| found.name.to_string())
+        self.merged
+            .get_metadata(value.tag())
+            .map_or_else(String::new, |found| found.name.to_string())
     }
 }
 
@@ -370,6 +394,9 @@ mod tests {
     fn what_is_printed_has_every_setting_and_no_secret() {
         let environment = |name: &str| match name {
             "DATABASE_URL" => Some("postgresql://me:hunter2@db/veche".to_owned()),
+            "PORT" => Some("9".into()),
+            "STUN_SERVERS" => Some("stun:a,stun:b".into()),
+            "APP_DEBUG" => Some("yes".into()),
             name if SECRETS.contains(&name.to_ascii_lowercase().as_str()) => Some("hunter2".into()),
             _ => None,
         };
@@ -378,6 +405,12 @@ mod tests {
         assert!(
             text.contains("database_url = \"postgresql://me:(set)@db/veche\"  # DATABASE_URL\n")
         );
+        assert!(text.contains("\nport = 9  # PORT\n"), "{text}");
+        assert!(
+            text.contains("\nstun_servers = [\"stun:a\", \"stun:b\"]  # STUN_SERVERS\n"),
+            "{text}"
+        );
+        assert!(text.contains("\napp_debug = true  # APP_DEBUG\n"), "{text}");
         assert_eq!(text.lines().count(), keys().count());
         let parsed = Toml::string(&text).data().unwrap();
         assert_eq!(parsed[&Profile::Default].len(), keys().count());

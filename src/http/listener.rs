@@ -45,6 +45,11 @@ impl Listeners {
         self.port
     }
 
+    /// Where it listens.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect()
+    }
+
     /// Serves until `stop` becomes true, then stops accepting and waits for answers that are under way.
     pub async fn serve(self, app: Router, max_connections: u32, stop: watch::Receiver<bool>) {
         let places = Arc::new(Semaphore::new(max_connections as usize));
@@ -219,5 +224,25 @@ mod tests {
     async fn an_address_of_another_machine_is_told() {
         let error = Listeners::bind(Host::Address(Ipv4Addr::new(192, 0, 2, 1).into()), 0);
         assert!(error.err().unwrap().to_string().contains("no address 192.0.2.1"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_says_nothing_or_only_half_loses_the_connection() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listeners = Listeners::bind(Host::Address(Ipv4Addr::LOCALHOST.into()), 0).unwrap();
+        let address = (Ipv4Addr::LOCALHOST, listeners.port());
+        let (stop, stopping) = watch::channel(false);
+        let server = tokio::spawn(listeners.serve(Router::new(), 2, stopping));
+        for words in ["", "GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(words.as_bytes()).await.unwrap();
+            let since = tokio::time::Instant::now();
+            let mut answer = Vec::new();
+            // Reading ends because the server closes; the paused clock jumps to its timeout.
+            let _ = stream.read_to_end(&mut answer).await;
+            assert!(since.elapsed() >= HEAD_TIMEOUT, "{words:?} after {:?}", since.elapsed());
+        }
+        stop.send(true).unwrap();
+        server.await.unwrap();
     }
 }

@@ -7,7 +7,7 @@
 const WIDEST = 16 / 9;
 /** A tile is never narrower than this for its height, so that heads are not cut; phones stand upright. */
 const NARROWEST = 4 / 3;
-const NARROWEST_UPRIGHT = 3 / 4;
+const NARROWEST_UPRIGHT = 2 / 3;
 
 /**
  * The number of columns that makes the tiles as large as they can be.
@@ -84,7 +84,7 @@ export function stageBoxes(count, width, height, gap) {
     };
   }
   const tileHeight = Math.round(Math.min(140, Math.max(84, height * 0.18)));
-  const tileWidth = Math.round(tileHeight * NARROWEST_UPRIGHT * 1.2);
+  const tileWidth = Math.round(tileHeight * 0.9);
   const fits = Math.max(1, Math.min(count, Math.floor((width + gap) / (tileWidth + gap))));
   const left = Math.max(0, Math.round((width - fits * tileWidth - (fits - 1) * gap) / 2));
   const y = Math.round(height - tileHeight);
@@ -117,12 +117,13 @@ export function pageOf(items, page, perPage) {
  */
 export function withSpeakersVisible(order, speakers, visible) {
   const placed = [...order];
-  for (const speaker of speakers.slice(0, visible)) {
+  const loud = speakers.slice(0, visible);
+  for (const speaker of loud) {
     const from = placed.indexOf(speaker);
     if (from < visible) continue;
     for (let to = Math.min(visible, placed.length) - 1; to >= 0; to--) {
       const there = placed[to];
-      if (there === undefined || speakers.includes(there)) continue;
+      if (there === undefined || loud.includes(there)) continue;
       placed[to] = speaker;
       placed[from] = there;
       break;

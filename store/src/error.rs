@@ -20,6 +20,9 @@ pub enum Error {
     /// A statement failed, or the database cannot be reached.
     #[error("the database failed: {0}")]
     Database(#[from] sqlx::Error),
+    /// Other writes went down with this one, or it waited too long.
+    #[error("writing failed: {0}")]
+    Group(String),
     /// A stored value is not what this version writes.
     #[error("the database holds something unreadable in {0}")]
     Corrupt(&'static str),

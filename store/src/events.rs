@@ -4,13 +4,14 @@
 use crate::error::Error;
 use crate::pool::Store;
 use crate::row::{number, optional_text, parsed, text};
+use crate::writer::Work;
 use protocol::rest::MessagePage;
 use protocol::room::{ChatMessage, Participant};
 use protocol::server::LeaveReason;
 use protocol::{MessageId, ParticipantId, RoomId, UserId};
 use serde_json::json;
+use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
-use sqlx::{Any, Transaction};
 
 /// Something that shall be stored with the room's next number.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,28 +85,8 @@ impl Store {
         room: RoomId,
         events: &[NewEvent],
     ) -> Result<Vec<Stored>, Error> {
-        let mut transaction = self.begin().await?;
-        let row = sqlx::query(
-            "SELECT COALESCE(MAX(seq), 0) + 1 AS next_seq FROM events WHERE room_id = $1",
-        )
-        .bind(room.to_string())
-        .fetch_one(&mut *transaction)
-        .await?;
-        let mut seq = number(&row, "next_seq")?;
-        let mut stored = Vec::with_capacity(events.len());
-        for event in events {
-            if let Fact::Chat(message) = &event.fact
-                && let Some(message) = already_there(&mut transaction, room, message).await?
-            {
-                stored.push(Stored::Already(message));
-                continue;
-            }
-            append(&mut transaction, room, seq, event).await?;
-            stored.push(Stored::New { seq });
-            seq += 1;
-        }
-        transaction.commit().await?;
-        Ok(stored)
+        let events = events.to_vec();
+        self.writer.write(move |connection| Box::pin(append_all(connection, room, events))).await
     }
 
     /// What a room needs to know when it opens, with so many of its newest messages.
@@ -178,8 +159,34 @@ impl Store {
     }
 }
 
+async fn append_all(
+    connection: &mut AnyConnection,
+    room: RoomId,
+    events: Vec<NewEvent>,
+) -> Result<Work<Vec<Stored>>, Error> {
+    let row =
+        sqlx::query("SELECT COALESCE(MAX(seq), 0) + 1 AS next_seq FROM events WHERE room_id = $1")
+            .bind(room.to_string())
+            .fetch_one(&mut *connection)
+            .await?;
+    let mut seq = number(&row, "next_seq")?;
+    let mut stored = Vec::with_capacity(events.len());
+    for event in &events {
+        if let Fact::Chat(message) = &event.fact
+            && let Some(message) = already_there(connection, room, message).await?
+        {
+            stored.push(Stored::Already(message));
+            continue;
+        }
+        append(connection, room, seq, event).await?;
+        stored.push(Stored::New { seq });
+        seq += 1;
+    }
+    Ok(Work::Done(stored))
+}
+
 async fn already_there(
-    transaction: &mut Transaction<'static, Any>,
+    connection: &mut AnyConnection,
     room: RoomId,
     new: &NewMessage,
 ) -> Result<Option<ChatMessage>, Error> {
@@ -191,13 +198,13 @@ async fn already_there(
     .bind(room.to_string())
     .bind(new.user_id.to_string())
     .bind(client_id)
-    .fetch_optional(&mut **transaction)
+    .fetch_optional(&mut *connection)
     .await?;
     row.as_ref().map(message_of).transpose()
 }
 
 async fn append(
-    transaction: &mut Transaction<'static, Any>,
+    connection: &mut AnyConnection,
     room: RoomId,
     seq: i64,
     event: &NewEvent,
@@ -224,7 +231,7 @@ async fn append(
     .bind(user_id.to_string())
     .bind(participant_id.map(|id| id.to_string()))
     .bind(body)
-    .execute(&mut **transaction)
+    .execute(&mut *connection)
     .await?;
     match &event.fact {
         Fact::Joined(participant) => {
@@ -236,13 +243,13 @@ async fn append(
             .bind(room.to_string())
             .bind(participant.user_id.to_string())
             .bind(event.at_ms)
-            .execute(&mut **transaction)
+            .execute(&mut *connection)
             .await?;
         }
         Fact::Left { participant_id, .. } => {
             sqlx::query("DELETE FROM presences WHERE participant_id = $1")
                 .bind(participant_id.to_string())
-                .execute(&mut **transaction)
+                .execute(&mut *connection)
                 .await?;
         }
         Fact::Chat(message) => {
@@ -259,7 +266,7 @@ async fn append(
             .bind(&message.text)
             .bind(event.at_ms)
             .bind(message.client_id.as_deref())
-            .execute(&mut **transaction)
+            .execute(&mut *connection)
             .await?;
         }
     }

@@ -15,6 +15,7 @@ mod sessions;
 pub mod testing;
 mod url;
 mod users;
+mod writer;
 
 pub use error::Error;
 pub use events::{Fact, NewEvent, NewMessage, RoomLog, Stored};

@@ -3,23 +3,19 @@
 use crate::error::Error;
 use crate::migrations::migrator;
 use crate::url::{DatabaseUrl, url_of_file};
+use crate::writer::{Work, Writer};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers};
-use sqlx::{Any, AnyPool, ConnectOptions, Executor, Transaction};
+use sqlx::{AnyPool, ConnectOptions, Executor};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Everything that lasts. Cheap to clone; clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Store {
-    pub(crate) writer: AnyPool,
+    pub(crate) writer: Writer,
     pub(crate) reader: AnyPool,
-    flavour: Flavour,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flavour {
-    Sqlite,
-    Postgres,
+    /// What the writer writes with.
+    writing: AnyPool,
 }
 
 impl Store {
@@ -27,11 +23,14 @@ impl Store {
     /// the schema up to date. A SQLite file and its folder are made where missing, readable by their owner only.
     pub async fn connect(url: &str) -> Result<Self, Error> {
         install_default_drivers();
-        let store = match DatabaseUrl::parse(url)? {
-            DatabaseUrl::File(path) => Self::open_file(&path).await?,
+        let (writer, writing, reader) = match DatabaseUrl::parse(url)? {
+            DatabaseUrl::File(path) => {
+                let (writing, reader) = open_file(&path).await?;
+                (Writer::grouped(writing.clone()), writing, reader)
+            }
             DatabaseUrl::Memory => {
                 let only = sqlite_options(1).connect_with(quiet("sqlite::memory:")?).await?;
-                Self { writer: only.clone(), reader: only, flavour: Flavour::Sqlite }
+                (Writer::grouped(only.clone()), only.clone(), only)
             }
             DatabaseUrl::Postgres(url) => {
                 let pool = AnyPoolOptions::new()
@@ -39,11 +38,11 @@ impl Store {
                     .acquire_timeout(ACQUIRE_TIMEOUT)
                     .connect_with(quiet(&url)?)
                     .await?;
-                Self { writer: pool.clone(), reader: pool, flavour: Flavour::Postgres }
+                (Writer::Pool(pool.clone()), pool.clone(), pool)
             }
         };
-        migrator().run(&store.writer).await?;
-        Ok(store)
+        migrator().run(&writing).await?;
+        Ok(Self { writer, reader, writing })
     }
 
     /// Whether the database answers.
@@ -54,33 +53,29 @@ impl Store {
 
     /// Waits for what is under way and closes every connection.
     pub async fn close(&self) {
+        // Writes keep their order, so when this one is through, all before it are.
+        let last = self.writer.write(|_| Box::pin(async { Ok(Work::Done(())) }));
+        if let Err(error) = last.await {
+            tracing::warn!(%error, "the last writes before closing failed");
+        }
         self.reader.close().await;
-        self.writer.close().await;
+        self.writing.close().await;
     }
+}
 
-    /// Starts a transaction that may write. In SQLite it takes the lock at once: a transaction that reads first and
-    /// writes later fails when another process wrote in between.
-    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Any>, Error> {
-        Ok(match self.flavour {
-            Flavour::Sqlite => self.writer.begin_with("BEGIN IMMEDIATE").await?,
-            Flavour::Postgres => self.writer.begin().await?,
-        })
-    }
-
-    /// One writer and several readers: eight writers in one pool failed nine of ten transactions with
-    /// "database is locked", one writes more than a thousand a second.
-    async fn open_file(path: &Path) -> Result<Self, Error> {
-        let path = std::path::absolute(path).map_err(|source| file_error(path, source))?;
-        let made = path.clone();
-        tokio::task::spawn_blocking(move || make_private_file(&made))
-            .await
-            .expect("making a file does not panic")
-            .map_err(|source| file_error(&path, source))?;
-        let url = url_of_file(&path);
-        let writer = sqlite_options(1).connect_with(quiet(&url)?).await?;
-        let reader = sqlite_options(SQLITE_READERS).connect_with(quiet(&url)?).await?;
-        Ok(Self { writer, reader, flavour: Flavour::Sqlite })
-    }
+/// One writer and several readers: eight writers in one pool failed nine of ten transactions with
+/// "database is locked", one writes more than a thousand a second.
+async fn open_file(path: &Path) -> Result<(AnyPool, AnyPool), Error> {
+    let path = std::path::absolute(path).map_err(|source| file_error(path, source))?;
+    let made = path.clone();
+    tokio::task::spawn_blocking(move || make_private_file(&made))
+        .await
+        .expect("making a file does not panic")
+        .map_err(|source| file_error(&path, source))?;
+    let url = url_of_file(&path);
+    let writing = sqlite_options(1).connect_with(quiet(&url)?).await?;
+    let reader = sqlite_options(SQLITE_READERS).connect_with(quiet(&url)?).await?;
+    Ok((writing, reader))
 }
 
 /// Fewer would let a slow page of history hold up sign-ins; more only compete for the same cores.

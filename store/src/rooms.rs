@@ -3,8 +3,10 @@
 use crate::error::Error;
 use crate::pool::Store;
 use crate::row::{number, optional_text, parsed, text};
+use crate::writer::Work;
 use protocol::room::Role;
 use protocol::{RoomId, UserId};
+use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 /// A stored room.
@@ -72,59 +74,8 @@ pub struct RoomChange {
 impl Store {
     /// Makes a room and its owner's membership.
     pub async fn create_room(&self, new: &NewRoom, now_ms: i64) -> Result<RoomCreated, Error> {
-        let mut transaction = self.begin().await?;
-        let owned = sqlx::query("SELECT COUNT(*) AS owned FROM rooms WHERE owner_id = $1")
-            .bind(new.owner_id.to_string())
-            .fetch_one(&mut *transaction)
-            .await?;
-        if number(&owned, "owned")? >= MAX_ROOMS_PER_OWNER {
-            return Ok(RoomCreated::TooMany);
-        }
-        let taken = sqlx::query(
-            "INSERT INTO slugs (slug, taken_ms) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-        )
-        .bind(&new.slug)
-        .bind(now_ms)
-        .execute(&mut *transaction)
-        .await?;
-        if taken.rows_affected() == 0 {
-            return Ok(RoomCreated::SlugTaken);
-        }
-        sqlx::query(
-            "INSERT INTO rooms (id, slug, name, topic, owner_id, invite_key_hash, \
-             invite_code_hash, invite_code_sealed, created_ms) \
-             VALUES ($1, $2, $3, '', $4, $5, $6, $7, $8)",
-        )
-        .bind(new.id.to_string())
-        .bind(&new.slug)
-        .bind(&new.name)
-        .bind(new.owner_id.to_string())
-        .bind(new.invite_key_hash.as_deref())
-        .bind(&new.invite_code_hash)
-        .bind(&new.invite_code_sealed)
-        .bind(now_ms)
-        .execute(&mut *transaction)
-        .await?;
-        sqlx::query(
-            "INSERT INTO members (room_id, user_id, role, joined_ms) VALUES ($1, $2, $3, $4)",
-        )
-        .bind(new.id.to_string())
-        .bind(new.owner_id.to_string())
-        .bind(Role::Owner.as_str())
-        .bind(now_ms)
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(RoomCreated::Yes(Room {
-            id: new.id,
-            slug: new.slug.clone(),
-            name: new.name.clone(),
-            topic: String::new(),
-            owner_id: new.owner_id,
-            invite_key_hash: new.invite_key_hash.clone(),
-            invite_code_sealed: new.invite_code_sealed.clone(),
-            created_ms: now_ms,
-        }))
+        let new = new.clone();
+        self.writer.write(move |connection| Box::pin(insert_room(connection, new, now_ms))).await
     }
 
     /// The room with this slug.
@@ -185,29 +136,22 @@ impl Store {
 
     /// Changes a room and returns it as it is now, unless it is gone.
     pub async fn update_room(&self, id: RoomId, change: RoomChange) -> Result<Option<Room>, Error> {
-        let sets_key = i64::from(change.invite_key_hash.is_some());
-        let row = sqlx::query(
-            "UPDATE rooms SET name = COALESCE($1, name), topic = COALESCE($2, topic), \
-             invite_key_hash = CASE WHEN $3 = 1 THEN $4 ELSE invite_key_hash END WHERE id = $5 \
-             RETURNING id, slug, name, topic, owner_id, invite_key_hash, invite_code_sealed, created_ms",
-        )
-        .bind(change.name)
-        .bind(change.topic)
-        .bind(sets_key)
-        .bind(change.invite_key_hash.flatten())
-        .bind(id.to_string())
-        .fetch_optional(&self.writer)
-        .await?;
-        row.as_ref().map(room_of).transpose()
+        self.writer.write(move |connection| Box::pin(update(connection, id, change))).await
     }
 
     /// Deletes a room with everything stored under it; says whether it was there. Its slug stays taken.
     pub async fn delete_room(&self, id: RoomId) -> Result<bool, Error> {
-        let deleted = sqlx::query("DELETE FROM rooms WHERE id = $1")
-            .bind(id.to_string())
-            .execute(&self.writer)
-            .await?;
-        Ok(deleted.rows_affected() > 0)
+        self.writer
+            .write(move |connection| {
+                Box::pin(async move {
+                    let deleted = sqlx::query("DELETE FROM rooms WHERE id = $1")
+                        .bind(id.to_string())
+                        .execute(connection)
+                        .await?;
+                    Ok(Work::Done(deleted.rows_affected() > 0))
+                })
+            })
+            .await
     }
 }
 
@@ -215,6 +159,82 @@ impl Store {
 const MAX_ROOMS_PER_OWNER: i64 = 200;
 /// Rows in one answer.
 const MAX_ROOMS_LISTED: i64 = 500;
+
+async fn insert_room(
+    connection: &mut AnyConnection,
+    new: NewRoom,
+    now_ms: i64,
+) -> Result<Work<RoomCreated>, Error> {
+    let owned = sqlx::query("SELECT COUNT(*) AS owned FROM rooms WHERE owner_id = $1")
+        .bind(new.owner_id.to_string())
+        .fetch_one(&mut *connection)
+        .await?;
+    if number(&owned, "owned")? >= MAX_ROOMS_PER_OWNER {
+        return Ok(Work::Undone(RoomCreated::TooMany));
+    }
+    let taken =
+        sqlx::query("INSERT INTO slugs (slug, taken_ms) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+            .bind(&new.slug)
+            .bind(now_ms)
+            .execute(&mut *connection)
+            .await?;
+    if taken.rows_affected() == 0 {
+        return Ok(Work::Undone(RoomCreated::SlugTaken));
+    }
+    sqlx::query(
+        "INSERT INTO rooms (id, slug, name, topic, owner_id, invite_key_hash, \
+         invite_code_hash, invite_code_sealed, created_ms) \
+         VALUES ($1, $2, $3, '', $4, $5, $6, $7, $8)",
+    )
+    .bind(new.id.to_string())
+    .bind(&new.slug)
+    .bind(&new.name)
+    .bind(new.owner_id.to_string())
+    .bind(new.invite_key_hash.as_deref())
+    .bind(&new.invite_code_hash)
+    .bind(&new.invite_code_sealed)
+    .bind(now_ms)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query("INSERT INTO members (room_id, user_id, role, joined_ms) VALUES ($1, $2, $3, $4)")
+        .bind(new.id.to_string())
+        .bind(new.owner_id.to_string())
+        .bind(Role::Owner.as_str())
+        .bind(now_ms)
+        .execute(&mut *connection)
+        .await?;
+    Ok(Work::Done(RoomCreated::Yes(Room {
+        id: new.id,
+        slug: new.slug.clone(),
+        name: new.name.clone(),
+        topic: String::new(),
+        owner_id: new.owner_id,
+        invite_key_hash: new.invite_key_hash.clone(),
+        invite_code_sealed: new.invite_code_sealed.clone(),
+        created_ms: now_ms,
+    })))
+}
+
+async fn update(
+    connection: &mut AnyConnection,
+    id: RoomId,
+    change: RoomChange,
+) -> Result<Work<Option<Room>>, Error> {
+    let sets_key = i64::from(change.invite_key_hash.is_some());
+    let row = sqlx::query(
+        "UPDATE rooms SET name = COALESCE($1, name), topic = COALESCE($2, topic), \
+         invite_key_hash = CASE WHEN $3 = 1 THEN $4 ELSE invite_key_hash END WHERE id = $5 \
+         RETURNING id, slug, name, topic, owner_id, invite_key_hash, invite_code_sealed, created_ms",
+    )
+    .bind(change.name)
+    .bind(change.topic)
+    .bind(sets_key)
+    .bind(change.invite_key_hash.flatten())
+    .bind(id.to_string())
+    .fetch_optional(connection)
+    .await?;
+    Ok(Work::Done(row.as_ref().map(room_of).transpose()?))
+}
 
 fn room_of(row: &AnyRow) -> Result<Room, Error> {
     Ok(Room {

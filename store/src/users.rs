@@ -3,8 +3,10 @@
 use crate::error::Error;
 use crate::pool::Store;
 use crate::row::{folded, optional_text, parsed, text};
+use crate::writer::Work;
 use protocol::UserId;
 use protocol::rest::{AccountRole, User};
+use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 /// An account to be made. Its names were checked before.
@@ -45,24 +47,10 @@ impl Store {
         display_name: &str,
         now_ms: i64,
     ) -> Result<User, Error> {
-        sqlx::query(
-            "INSERT INTO users (id, role, display_name, display_name_folded, created_ms) \
-             VALUES ($1, $2, $3, $4, $5)",
-        )
-        .bind(id.to_string())
-        .bind(AccountRole::Guest.as_str())
-        .bind(display_name)
-        .bind(folded(display_name))
-        .bind(now_ms)
-        .execute(&self.writer)
-        .await?;
-        Ok(User {
-            id,
-            display_name: display_name.to_owned(),
-            username: None,
-            email: None,
-            role: AccountRole::Guest,
-        })
+        let display_name = display_name.to_owned();
+        self.writer
+            .write(move |connection| Box::pin(insert_guest(connection, id, display_name, now_ms)))
+            .await
     }
 
     /// Makes an account, unless a name is taken. Of many at once with one name exactly one is made.
@@ -71,56 +59,8 @@ impl Store {
         new: &NewAccount,
         now_ms: i64,
     ) -> Result<AccountCreated, Error> {
-        let mut transaction = self.begin().await?;
-        if new.is_first_admin {
-            let reached = sqlx::query(
-                "INSERT INTO milestones (name, reached_ms) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-            )
-            .bind(FIRST_ADMIN)
-            .bind(now_ms)
-            .execute(&mut *transaction)
-            .await?;
-            if reached.rows_affected() == 0 {
-                return Ok(AccountCreated::AdminExists);
-            }
-        }
-        let role = if new.is_first_admin { AccountRole::Admin } else { AccountRole::User };
-        let inserted = sqlx::query(
-            "INSERT INTO users (id, role, display_name, display_name_folded, username, \
-             username_folded, email, email_folded, password_hash, created_ms) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
-        )
-        .bind(new.id.to_string())
-        .bind(role.as_str())
-        .bind(&new.display_name)
-        .bind(folded(&new.display_name))
-        .bind(&new.username)
-        .bind(folded(&new.username))
-        .bind(&new.email)
-        .bind(folded(&new.email))
-        .bind(&new.password_hash)
-        .bind(now_ms)
-        .execute(&mut *transaction)
-        .await?;
-        if inserted.rows_affected() == 0 {
-            let same_name = sqlx::query("SELECT id FROM users WHERE username_folded = $1")
-                .bind(folded(&new.username))
-                .fetch_optional(&mut *transaction)
-                .await?;
-            transaction.rollback().await?;
-            return Ok(match same_name {
-                Some(_) => AccountCreated::UsernameTaken,
-                None => AccountCreated::EmailTaken,
-            });
-        }
-        transaction.commit().await?;
-        Ok(AccountCreated::Yes(User {
-            id: new.id,
-            display_name: new.display_name.clone(),
-            username: Some(new.username.clone()),
-            email: Some(new.email.clone()),
-            role,
-        }))
+        let new = new.clone();
+        self.writer.write(move |connection| Box::pin(insert_account(connection, new, now_ms))).await
     }
 
     /// The identity with this id.
@@ -157,6 +97,81 @@ impl Store {
 }
 
 const FIRST_ADMIN: &str = "first_admin";
+
+async fn insert_guest(
+    connection: &mut AnyConnection,
+    id: UserId,
+    display_name: String,
+    now_ms: i64,
+) -> Result<Work<User>, Error> {
+    let role = AccountRole::Guest;
+    sqlx::query(
+        "INSERT INTO users (id, role, display_name, display_name_folded, created_ms) \
+         VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(id.to_string())
+    .bind(role.as_str())
+    .bind(&display_name)
+    .bind(folded(&display_name))
+    .bind(now_ms)
+    .execute(connection)
+    .await?;
+    Ok(Work::Done(User { id, display_name, username: None, email: None, role }))
+}
+
+async fn insert_account(
+    connection: &mut AnyConnection,
+    new: NewAccount,
+    now_ms: i64,
+) -> Result<Work<AccountCreated>, Error> {
+    if new.is_first_admin {
+        let reached = sqlx::query(
+            "INSERT INTO milestones (name, reached_ms) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        )
+        .bind(FIRST_ADMIN)
+        .bind(now_ms)
+        .execute(&mut *connection)
+        .await?;
+        if reached.rows_affected() == 0 {
+            return Ok(Work::Undone(AccountCreated::AdminExists));
+        }
+    }
+    let role = if new.is_first_admin { AccountRole::Admin } else { AccountRole::User };
+    let inserted = sqlx::query(
+        "INSERT INTO users (id, role, display_name, display_name_folded, username, \
+         username_folded, email, email_folded, password_hash, created_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
+    )
+    .bind(new.id.to_string())
+    .bind(role.as_str())
+    .bind(&new.display_name)
+    .bind(folded(&new.display_name))
+    .bind(&new.username)
+    .bind(folded(&new.username))
+    .bind(&new.email)
+    .bind(folded(&new.email))
+    .bind(&new.password_hash)
+    .bind(now_ms)
+    .execute(&mut *connection)
+    .await?;
+    if inserted.rows_affected() == 0 {
+        let same_name = sqlx::query("SELECT id FROM users WHERE username_folded = $1")
+            .bind(folded(&new.username))
+            .fetch_optional(connection)
+            .await?;
+        return Ok(Work::Undone(match same_name {
+            Some(_) => AccountCreated::UsernameTaken,
+            None => AccountCreated::EmailTaken,
+        }));
+    }
+    Ok(Work::Done(AccountCreated::Yes(User {
+        id: new.id,
+        display_name: new.display_name,
+        username: Some(new.username),
+        email: Some(new.email),
+        role,
+    })))
+}
 
 pub(crate) fn user_of(row: &AnyRow) -> Result<User, Error> {
     Ok(User {

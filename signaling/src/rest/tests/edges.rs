@@ -133,7 +133,7 @@ async fn every_call_of_the_document_is_one_of_the_router() {
     let server = Server::new().await;
     let document = serde_json::to_value(Signaling::openapi()).expect("serializes");
     for (path, calls) in document["paths"].as_object().expect("paths") {
-        let path = path.replace('{', "").replace('}', "");
+        let path = path.replace(['{', '}'], "");
         for method in calls.as_object().expect("calls").keys() {
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
             let answer = server.send(request(method.as_str(), &path, None, "")).await;

@@ -1,0 +1,69 @@
+//! The end: clean, soon, and at once for who asks twice.
+
+use crate::program::Place;
+use std::io::{Read, Write};
+use std::time::Duration;
+
+#[test]
+fn either_signal_ends_it_cleanly_though_connections_are_open() {
+    for signal in [libc::SIGTERM, libc::SIGINT] {
+        let mut program = Place::new(&[]).serve();
+        let mut idle = program.connect();
+        write!(idle, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut answer = [0; 15];
+        idle.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+        let mut silent = program.connect();
+        program.signal(signal);
+        let (code, took, log) = program.ended();
+        assert_eq!(code, Some(0), "{log}");
+        assert!(took < Duration::from_secs(4), "{took:?}: nobody had to be waited for");
+        assert!(log.contains("stopping") && !log.contains("were cut"), "{log}");
+        let mut rest = Vec::new();
+        silent.read_to_end(&mut rest).unwrap();
+        assert!(rest.is_empty());
+    }
+}
+
+#[test]
+fn asking_twice_ends_it_at_once() {
+    let mut program = Place::new(&[]).serve();
+    // A call whose body never comes keeps a handler waiting.
+    let mut slow = program.connect();
+    write!(
+        slow,
+        "POST /api/v1/auth/guest HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+         Content-Length: 40\r\nExpect: 100-continue\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = [0; 12];
+    slow.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 100", "the handler waits for the body");
+    program.signal(libc::SIGTERM);
+    // A new connection is refused once the first signal was heard.
+    while std::net::TcpStream::connect(program.address).is_ok() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    program.signal(libc::SIGTERM);
+    let (code, took, log) = program.ended();
+    assert_eq!(code, Some(130), "{log}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
+#[test]
+fn a_call_that_never_ends_is_cut_and_the_end_is_still_clean() {
+    let mut program = Place::new(&[]).serve();
+    let mut slow = program.connect();
+    write!(
+        slow,
+        "POST /api/v1/auth/guest HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+         Content-Length: 40\r\nExpect: 100-continue\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = [0; 12];
+    slow.read_exact(&mut answer).unwrap();
+    program.signal(libc::SIGTERM);
+    let (code, took, log) = program.ended();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(took < Duration::from_secs(6) && log.contains("were cut"), "{took:?} {log}");
+}
