@@ -16,7 +16,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 #[from_request(via(axum::Json), rejection(ApiError))]
 pub(crate) struct Json<T>(pub T);
 
-/// A body that may be left out: `Option<Json<T>>` is `None` for an empty one, whatever its type is called.
+/// A body that may be left out: `Option<Json<T>>` is `None` for an empty one, whatever its type is called, and for `null`.
 impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Json<T> {
     type Rejection = ApiError;
 
@@ -30,7 +30,7 @@ impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Json<T> {
         let again = Request::from_parts(parts, Body::from(bytes));
         let axum::Json(value) =
             <axum::Json<T> as FromRequest<S>>::from_request(again, state).await?;
-        Ok(Some(Self(value)))
+        Ok(value.map(Self))
     }
 }
 

@@ -4,6 +4,7 @@ mod auth;
 mod chat;
 mod document;
 mod edges;
+mod participants;
 mod rooms;
 
 use crate::settings::{MediaBusy, MediaPlane, Settings};
