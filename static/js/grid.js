@@ -8,6 +8,8 @@ const WIDEST = 16 / 9;
 /** A tile is never narrower than this for its height, so that heads are not cut; phones stand upright. */
 const NARROWEST = 4 / 3;
 const NARROWEST_UPRIGHT = 2 / 3;
+const WIDEST_ALONE = 2.2;
+const NARROWEST_ALONE = 0.45;
 
 /**
  * The number of columns that makes the tiles as large as they can be.
@@ -18,6 +20,11 @@ const NARROWEST_UPRIGHT = 2 / 3;
  * @returns {Grid}
  */
 export function bestGrid(count, width, height, gap) {
+  if (count === 1) {
+    // One alone may fill the stage, short of the shapes in which a face is cut.
+    const tileWidth = Math.floor(Math.min(width, height * WIDEST_ALONE));
+    return { columns: 1, rows: 1, width: tileWidth, height: Math.floor(Math.min(height, tileWidth / NARROWEST_ALONE)) };
+  }
   const narrowest = height > width ? NARROWEST_UPRIGHT : NARROWEST;
   /** @type {Grid} */
   let best = { columns: 1, rows: Math.max(1, count), width: 0, height: 0 };

@@ -54,7 +54,8 @@ export class ChatPanel {
     this.#newest.addEventListener('click', () => this.#toEnd());
     this.#scroll.addEventListener('scroll', () => {
       this.#newest.hidden = this.#isNearEnd();
-      if (this.#scroll.scrollTop < 40 && meeting.state.hasOlder) void this.#loadOlder();
+      // Whoever scrolls up gets more without asking; if that fails, the button is there and says why.
+      if (this.#scroll.scrollTop < 40) meeting.loadOlder().catch(() => {});
     });
     this.element = h('div', { class: 'panel-body chat' }, this.#scroll, this.#newest, this.#typing, form);
   }

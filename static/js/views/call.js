@@ -40,6 +40,8 @@ import { copyLink } from './rooms.js';
 
 /** Comings and goings are said by a toast up to this many people; in larger rooms they would never stop. */
 const TOAST_UP_TO = 12;
+/** Sound and picture may take this long before it is said that they are coming. */
+const PATIENCE_MS = 2_000;
 
 /**
  * @param {import('../main.js').App} app
@@ -61,6 +63,9 @@ export function callView(app, meeting) {
   let measured = null;
   let stopMeasuring = () => {};
   let drawnNotes = '';
+  /** @type {number | undefined} */
+  let patience;
+  let isSlow = false;
   // Whoever has left is no longer in the state when it is said.
   /** @type {Map<string, string>} */
   let names = new Map();
@@ -86,8 +91,19 @@ export function callView(app, meeting) {
   /** What stands between people and a good meeting, above the stage and never over a face. */
   const drawNotes = () => {
     const { state } = meeting;
+    // Most connections are up before anybody wonders: only a slow one is spoken of.
+    if (state.flow !== 'connecting') {
+      clearTimeout(patience);
+      patience = undefined;
+      isSlow = false;
+    } else {
+      patience ??= window.setTimeout(() => {
+        isSlow = true;
+        drawNotes();
+      }, PATIENCE_MS);
+    }
     const isAlone = state.phase === 'joined' && others(state).length === 0;
-    const now = JSON.stringify([state.phase, state.restarting, state.flow, state.silent, isAlone, local.screen !== null, local.microphone.problem, local.camera.problem]);
+    const now = JSON.stringify([state.phase, state.restarting, state.flow, isSlow, state.silent, isAlone, local.screen !== null, local.microphone.problem, local.camera.problem]);
     if (now === drawnNotes) return;
     drawnNotes = now;
     /** @type {HTMLElement[]} */
@@ -96,7 +112,7 @@ export function callView(app, meeting) {
       shown.push(note('care', null, t(state.restarting ? 'note.restarting' : 'note.reconnecting')));
     } else if (state.flow === 'blocked') {
       shown.push(note('care', 'warn', t('note.blocked')));
-    } else if (state.flow === 'connecting') {
+    } else if (isSlow) {
       shown.push(note('', null, t('note.media')));
     }
     if (state.silent) shown.push(note('care', 'volume', t('note.silent'), { action: 'hear', label: t('note.silent.do'), act: () => void meeting.hear() }));
@@ -131,6 +147,7 @@ export function callView(app, meeting) {
     isEntrance: false,
     dispose() {
       stop();
+      clearTimeout(patience);
       stopMeasuring();
       stage.stop();
       meeting.removeEventListener('message', heard);

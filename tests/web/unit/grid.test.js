@@ -32,7 +32,7 @@ test('tiles stay inside the stage and never overlap', () => {
 
 test('the number of columns is the best there is', () => {
   for (const [width, height] of WINDOWS) {
-    for (let count = 1; count <= 16; count++) {
+    for (let count = 2; count <= 16; count++) {
       const best = bestGrid(count, width, height, GAP);
       const narrowest = height > width ? 2 / 3 : 4 / 3;
       for (let columns = 1; columns <= count; columns++) {
@@ -51,6 +51,12 @@ test('the shapes that people expect', () => {
   assert.equal(bestGrid(9, 1280, 720, GAP).columns, 3);
   assert.equal(bestGrid(2, 390, 700, GAP).columns, 1);
   assert.equal(bestGrid(4, 390, 700, GAP).columns, 2);
+});
+
+test('one person alone fills the stage', () => {
+  assert.deepEqual(gridBoxes(1, 1280, 640, GAP), [{ x: 0, y: 0, width: 1280, height: 640 }]);
+  assert.deepEqual(gridBoxes(1, 390, 700, GAP), [{ x: 0, y: 0, width: 390, height: 700 }]);
+  assert.equal(bestGrid(1, 3000, 500, GAP).width, 1100);
 });
 
 test('the last row stands in the middle', () => {
