@@ -29,7 +29,7 @@ impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Json<T> {
         }
         let again = Request::from_parts(parts, Body::from(bytes));
         let axum::Json(value) =
-            <axum::Json<T> as FromRequest<S>>::from_request(again, state).await?;
+            <axum::Json<Option<T>> as FromRequest<S>>::from_request(again, state).await?;
         Ok(value.map(Self))
     }
 }
