@@ -12,7 +12,7 @@ use sfu::nack::NackGenerator;
 use sfu::rtcp;
 use sfu::rtp::{self, Header, Outgoing};
 use sfu::sdp::{self, Local, SlotSpec};
-use sfu::sequence::SequenceUnwrapper;
+use sfu::sequence::{SequenceUnwrapper, is_newer};
 use sfu::transport::stun::{self, IntegrityKey, Message};
 use sfu::twcc::TransportCc;
 use std::time::{Duration, Instant};
@@ -110,7 +110,8 @@ pub fn stream(input: &[u8]) {
         }
         arrivals.arrived(now, wire);
         missing.poll(now, Duration::from_millis(50), &mut asked);
-        assert!(asked.is_sorted() && asked.len() <= rtcp::MAX_NACKED);
+        assert!(asked.len() <= rtcp::MAX_NACKED);
+        assert!(asked.is_sorted_by(|a, b| is_newer(*b, *a)), "oldest first: {asked:?}");
         for number in asked.drain(..) {
             assert_ne!(number, wire, "what has just arrived is not missing");
         }
