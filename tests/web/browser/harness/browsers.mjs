@@ -133,7 +133,7 @@ export class Tab {
   /** What the page looked like and said, for a failing test. */
   async describe() {
     const text = await this.run(() => `${location.pathname}: ${document.body?.innerText ?? ''}`).catch(String);
-    const peers = await this.run(() => /** @type {any} */ (window).veche?.pcs
+    const peers = await this.run(() => /** @type {any} */ (window).testkit?.pcs
       .map((/** @type {RTCPeerConnection} */ pc) => `${pc.connectionState}/${pc.iceConnectionState}/${pc.signalingState}`)
       .join(' ')).catch(String);
     const name = `failure-${Date.now()}.png`;

@@ -15,8 +15,8 @@
 export function install(wish) {
   /** @type {any} */
   const w = window;
-  if (w.veche) return;
-  const kit = w.veche = {
+  if (w.testkit) return;
+  const kit = w.testkit = {
     pcs: /** @type {RTCPeerConnection[]} */ ([]),
     mediaPort: wish.mediaPort ?? 0,
     colour: wish.colour ?? [0, 0, 0],
@@ -25,6 +25,34 @@ export function install(wish) {
   };
   addEventListener('error', (event) => kit.errors.push(String(event.message)));
   addEventListener('unhandledrejection', (event) => kit.errors.push(String(event.reason)));
+
+  const canvas = document.createElement('canvas');
+  canvas.width = canvas.height = 8;
+  /** What the tiles show, each picture named by the nearest colour. */
+  Object.assign(kit, {
+    look: (/** @type {Record<string, number[]>} */ palette) => {
+      const paint = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d', { willReadFrequently: true }));
+      return [...document.querySelectorAll('veche-tile')].map((element) => {
+        const tile = /** @type {HTMLElement} */ (element);
+        const video = tile.querySelector('video');
+        const style = video && getComputedStyle(video);
+        const isVisible = !!video && !!style && video.videoWidth > 0 && style.visibility === 'visible'
+          && style.display !== 'none' && Number(style.opacity) > 0.05;
+        /** @type {string | null} */
+        let colour = null;
+        if (video && video.videoWidth > 0) {
+          paint.drawImage(video, 0, 0, 8, 8);
+          const [r = 0, g = 0, b = 0] = paint.getImageData(4, 3, 1, 1).data;
+          const nearest = Object.entries(palette)
+            .map(([name, [x = 0, y = 0, z = 0]]) => ({ name, off: Math.hypot(r - x, g - y, b - z) }))
+            .sort((one, other) => one.off - other.off)[0];
+          if (nearest && nearest.off < 60) colour = nearest.name;
+        }
+        const { name = '', source = '', state = '', mine, mic = '' } = tile.dataset;
+        return { name, source, state, mine: mine === 'true', mic, colour, isVisible };
+      });
+    },
+  });
 
   const Native = w.RTCPeerConnection;
   w.RTCPeerConnection = class extends Native {

@@ -9,7 +9,7 @@
 export function totals(tab) {
   return tab.run(async () => {
     const sum = { framesDecoded: 0, audioEnergy: 0, audioPackets: 0, videoPackets: 0, bytesSent: 0, framesEncoded: 0, lost: 0, freezes: 0 };
-    for (const pc of /** @type {any} */ (window).veche.pcs) {
+    for (const pc of /** @type {any} */ (window).testkit.pcs) {
       if (pc.connectionState === 'closed') continue;
       (await pc.getStats()).forEach((/** @type {any} */ s) => {
         if (s.type === 'inbound-rtp' && s.kind === 'video') {

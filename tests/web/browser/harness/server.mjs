@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -29,7 +29,9 @@ export class Server {
   async launch(settings) {
     this.settings = settings;
     this.lines = /** @type {string[]} */ ([]);
-    this.child = spawn(binary(), [], {
+    const ready = join(this.folder, 'ready.json');
+    rmSync(ready, { force: true });
+    this.child = spawn(binary(), ['serve', '--ready-file', ready], {
       cwd: this.folder,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
@@ -44,27 +46,23 @@ export class Server {
         ...settings,
       },
     });
-    const found = new Promise((done, failed) => {
-      const read = (/** @type {string} */ line) => {
-        this.lines.push(line);
-        if (process.env.VECHE_LOG) console.error(`[veche] ${line}`);
-        const url = /http:\/\/(?:127\.0\.0\.1|localhost):(\d+)/.exec(line);
-        if (url) done(Number(url[1]));
-      };
-      createInterface({ input: this.child.stdout }).on('line', read);
-      createInterface({ input: this.child.stderr }).on('line', read);
-      this.child.once('exit', (code, signal) =>
-        failed(new Error(`the server ended at start (${code ?? signal}):\n${this.lines.join('\n')}`)));
-      this.child.once('error', failed);
-    });
-    this.port = await found;
-    this.url = `http://127.0.0.1:${this.port}`;
-    for (let i = 0; ; i++) {
-      const ready = await fetch(`${this.url}/ready`).then((answer) => answer.ok, () => false);
-      if (ready) return;
-      if (i > 100) throw new Error(`the server is not ready:\n${this.lines.join('\n')}`);
-      await new Promise((done) => setTimeout(done, 50));
+    const read = (/** @type {string} */ line) => {
+      this.lines.push(line);
+      if (process.env.VECHE_LOG) console.error(`[veche] ${line}`);
+    };
+    createInterface({ input: this.child.stdout }).on('line', read);
+    createInterface({ input: this.child.stderr }).on('line', read);
+    const end = Date.now() + 30_000;
+    while (!existsSync(ready)) {
+      if (this.child.exitCode !== null || this.child.signalCode !== null || Date.now() > end) {
+        throw new Error(`the server did not start:\n${this.lines.join('\n')}`);
+      }
+      await new Promise((done) => setTimeout(done, 20));
     }
+    const place = JSON.parse(readFileSync(ready, 'utf8'));
+    this.port = Number(new URL(place.url).port);
+    this.mediaPort = Number(/:(\d+)$/.exec(place.media_addresses[0])?.[1]);
+    this.url = `http://127.0.0.1:${this.port}`;
   }
 
   /** Stops it, without a word if it went well. */

@@ -1,0 +1,99 @@
+// The web client's call, by the names that `static/js/views/call.js` promises to keep.
+
+import { PATIENCE } from './browsers.mjs';
+
+/** @typedef {import('./browsers.mjs').Tab} Tab */
+/** @typedef {[number, number, number]} Colour */
+
+/**
+ * Colours that stay apart after a video codec, one for each person of a test.
+ * @type {Record<string, Colour>}
+ */
+export const PALETTE = {
+  red: [210, 40, 40],
+  green: [40, 160, 60],
+  blue: [40, 70, 210],
+  yellow: [220, 200, 40],
+  magenta: [200, 50, 200],
+  white: [250, 250, 250],
+};
+
+/**
+ * From the room's link over the door into the call, as a person does it.
+ * @param {Tab} tab @param {string} url of the room @param {string} name
+ */
+export async function enter(tab, url, name) {
+  await tab.open(url);
+  await knock(tab, name);
+}
+
+/** From the door into the call. @param {Tab} tab @param {string} name */
+export async function knock(tab, name) {
+  await tab.visible('[name=display_name]');
+  await tab.fill('[name=display_name]', name);
+  await tab.click('[data-action=join]');
+  await connected(tab);
+}
+
+/** Waits until the socket and both transports are up. @param {Tab} tab @param {number} [patience] */
+export function connected(tab, patience = PATIENCE) {
+  return tab.until('the call', () => document.body.dataset.screen === 'call'
+    && document.body.dataset.connection === 'connected' && document.body.dataset.media === 'connected', undefined, patience);
+}
+
+/**
+ * What the tiles show, each picture named by the nearest colour.
+ * @param {Tab} tab
+ * @returns {Promise<{name: string, source: string, state: string, mine: boolean, mic: string, colour: string | null}[]>}
+ */
+export function tiles(tab) {
+  return tab.run((/** @type {any} */ palette) => /** @type {any} */ (window).testkit.look(palette), PALETTE);
+}
+
+/**
+ * Waits until exactly these tiles of others are there, each with its own picture (`null`: none).
+ * @param {Tab} tab
+ * @param {Record<string, string | null>} wanted name, or `name/screen`, to colour
+ */
+export async function shows(tab, wanted) {
+  const end = Date.now() + PATIENCE;
+  for (;;) {
+    const now = Object.fromEntries((await tiles(tab)).filter((tile) => !tile.mine)
+      .map((tile) => [tile.source === 'screen' ? `${tile.name}/screen` : tile.name, tile.state === 'picture' ? tile.colour : null]));
+    const same = Object.keys(now).length === Object.keys(wanted).length
+      && Object.entries(wanted).every(([name, colour]) => name in now && now[name] === colour);
+    if (same) return;
+    if (Date.now() > end) throw new Error(`waited for ${JSON.stringify(wanted)}, saw ${JSON.stringify(now)}\n${await tab.describe()}`);
+    await new Promise((done) => setTimeout(done, 100));
+  }
+}
+
+/**
+ * Watches every picture from now on: whenever one is visible under somebody else's name, that is kept.
+ * @param {Tab} tab @param {Record<string, string>} owners name (or `name/screen`) to colour
+ */
+export async function guardFaces(tab, owners) {
+  await tab.run((/** @type {any} */ { palette, owned }) => {
+    const kit = /** @type {any} */ (window).testkit;
+    kit.wrongFaces = [];
+    kit.looks = 0;
+    clearInterval(kit.guard);
+    kit.guard = setInterval(() => {
+      kit.looks += 1;
+      for (const tile of kit.look(palette)) {
+        const own = owned[tile.source === 'screen' ? `${tile.name}/screen` : tile.name];
+        if (tile.isVisible && tile.colour && own && tile.colour !== own && Object.values(owned).includes(tile.colour)) {
+          kit.wrongFaces.push(`${tile.name}/${tile.source} shows ${tile.colour} at ${Math.round(performance.now())}`);
+        }
+      }
+    }, 40);
+  }, { palette: PALETTE, owned: owners });
+}
+
+/** What the guard saw. @param {Tab} tab @returns {Promise<{wrong: string[], looks: number}>} */
+export function wrongFaces(tab) {
+  return tab.run(() => {
+    const kit = /** @type {any} */ (window).testkit;
+    return { wrong: kit.wrongFaces, looks: kit.looks };
+  });
+}
