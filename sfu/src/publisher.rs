@@ -33,6 +33,8 @@ struct Stream {
     ssrc: u32,
     section: usize,
     role: Role,
+    /// Whether a packet of it has come.
+    is_heard: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,13 +89,14 @@ impl Publisher {
             let named: Vec<_> = media.into_iter().chain(repair).collect();
             for (ssrc, role) in named {
                 if self.streams.len() < MAX_STREAMS {
-                    self.streams.push(Stream { ssrc, section: index, role });
+                    self.streams.push(Stream { ssrc, section: index, role, is_heard: false });
                 }
             }
         }
     }
 
-    /// Takes one decrypted RTP packet. A new SSRC is reported through `new_ssrc`.
+    /// Takes one decrypted RTP packet. The first one of an SSRC reports it through `new_ssrc`, whether
+    /// the SDP had named it or not: an SSRC proves nothing before it was in an authentic packet.
     pub fn receive(
         &mut self,
         now: Instant,
@@ -140,7 +143,8 @@ impl Publisher {
         packet: &[u8],
         new_ssrc: &mut Option<u32>,
     ) -> Option<usize> {
-        if self.streams.get(self.last_stream).is_some_and(|s| s.ssrc == header.ssrc) {
+        let last = self.streams.get(self.last_stream);
+        if last.is_some_and(|s| s.ssrc == header.ssrc && s.is_heard) {
             return Some(self.last_stream);
         }
         let known = self.streams.iter().position(|s| s.ssrc == header.ssrc);
@@ -153,11 +157,15 @@ impl Publisher {
                 if self.streams.len() >= MAX_STREAMS {
                     return None;
                 }
-                *new_ssrc = Some(header.ssrc);
                 self.streams.push(stream);
                 self.streams.len() - 1
             }
         };
+        let stream = &mut self.streams[index];
+        if !stream.is_heard {
+            stream.is_heard = true;
+            *new_ssrc = Some(header.ssrc);
+        }
         self.last_stream = index;
         Some(index)
     }
@@ -188,7 +196,7 @@ impl Publisher {
         } else {
             return None;
         };
-        Some(Stream { ssrc: header.ssrc, section, role })
+        Some(Stream { ssrc: header.ssrc, section, role, is_heard: false })
     }
 
     /// Takes decrypted RTCP: the publisher's clock.

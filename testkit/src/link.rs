@@ -175,7 +175,7 @@ impl Link {
         let mut poll =
             libc::pollfd { fd: self.socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         // SAFETY: one valid pollfd that outlives the call.
-        unsafe { libc::poll(&raw mut poll, 1, longest.as_millis() as libc::c_int) };
+        unsafe { libc::poll(&raw mut poll, 1, longest.as_micros().div_ceil(1_000) as libc::c_int) };
     }
 
     /// Sends a connectivity check now.

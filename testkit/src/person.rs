@@ -25,6 +25,7 @@ pub struct Person {
     pub resume: String,
     /// The socket.
     pub socket: RoomSocket,
+    slots: Vec<SlotBinding>,
     transports: u32,
 }
 
@@ -69,6 +70,7 @@ impl Person {
             present: participants,
             resume,
             socket,
+            slots: Vec::new(),
             transports: 0,
         })
     }
@@ -122,17 +124,22 @@ impl Person {
         Ok(subscriber)
     }
 
-    /// Waits until the slots carry what `is_wanted` wants.
+    /// Waits until the slots carry what `is_wanted` wants; only their newest state counts.
     pub fn wait_for_slots(
         &mut self,
         is_wanted: impl Fn(&[SlotBinding]) -> bool,
     ) -> Result<Vec<SlotBinding>, Error> {
-        let message = self.socket.wait_for(
-            |m| matches!(m, ServerMessage::SlotsChanged { slots, .. } if is_wanted(slots)),
-        )?;
-        match message {
-            ServerMessage::SlotsChanged { slots, .. } => Ok(slots),
-            _ => unreachable!("it was waited for"),
+        let is_news = |m: &ServerMessage| matches!(m, ServerMessage::SlotsChanged { .. });
+        loop {
+            while let Some(ServerMessage::SlotsChanged { slots, .. }) = self.socket.take(is_news)? {
+                self.slots = slots;
+            }
+            if is_wanted(&self.slots) {
+                return Ok(self.slots.clone());
+            }
+            if let ServerMessage::SlotsChanged { slots, .. } = self.socket.wait_for(is_news)? {
+                self.slots = slots;
+            }
         }
     }
 

@@ -57,6 +57,16 @@ impl RoomSocket {
         self.wait(|_, message| is_wanted(message))
     }
 
+    /// The first message that `is_wanted` among those that have arrived by now.
+    pub fn take(
+        &mut self,
+        is_wanted: impl Fn(&ServerMessage) -> bool,
+    ) -> Result<Option<ServerMessage>, Error> {
+        self.read(Duration::from_micros(1), |_, _| false)?;
+        let at = self.kept.iter().position(|(_, message)| is_wanted(message));
+        Ok(at.and_then(|at| self.kept.remove(at)).map(|(_, message)| message))
+    }
+
     /// Everything that has arrived by now, without waiting.
     pub fn drain(&mut self) -> Result<Vec<ServerMessage>, Error> {
         // The shortest timeout there is: the socket stays blocking, so writes need no care.
