@@ -77,7 +77,7 @@ export class App {
       this.visit = null;
     }
     this.#view?.dispose?.();
-    clearToasts();
+    clearToasts('all');
     const view = this.#make(route);
     this.#view = view;
     fill(this.#root, view.element);

@@ -31,8 +31,11 @@ export function toast(text, action = null) {
   box.append(element);
 }
 
-export function clearToasts() {
-  document.querySelector('.toasts')?.replaceChildren();
+/** Takes away what is shown, or only what the person has just done something about.
+ * @param {'all' | 'answered'} which
+ */
+export function clearToasts(which) {
+  document.querySelectorAll(which === 'all' ? '.toast' : '.toast:has(button)').forEach((toastElement) => toastElement.remove());
 }
 
 /** @param {string} text */

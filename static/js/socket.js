@@ -9,9 +9,9 @@ import { waitAfterRestart, waitBefore } from './backoff.js';
 export const CLOSE = { tooSlow: 4001, replaced: 4002, roomClosed: 4003, kicked: 4004, flooding: 4005, restarting: 1012 };
 
 /** A ping this often: less notices a dead line late, more wakes phones for nothing. */
-const PING_MS = 5_000;
+const PING_MS = 3_000;
 /** Nothing heard for this long means the line is dead; the server calls us reconnecting after 10 s. */
-const DEAD_MS = 11_000;
+const DEAD_MS = 7_000;
 /** A request without an answer fails after this. */
 const ANSWER_MS = 10_000;
 

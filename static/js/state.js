@@ -205,9 +205,7 @@ function snapshot(meeting, event) {
   const isFirst = meeting.messages.length === 0;
   const messages = overlaps ? mergeMessages(meeting.messages, event.messages) : event.messages;
   const missed =
-    meeting.phase === 'reconnecting' && newestHeld
-      ? event.messages.filter((m) => m.seq > newestHeld.seq && m.user_id !== meeting.userId)
-      : [];
+    meeting.phase === 'reconnecting' ? event.messages.filter((m) => m.seq > (newestHeld?.seq ?? 0) && m.user_id !== meeting.userId) : [];
   const isOpen = meeting.panel === 'chat';
   return {
     ...meeting,

@@ -13,6 +13,8 @@ import { Tile } from './tile.js';
 /** Tiles on one page: more are too small to read a face. */
 const PER_PAGE = 9;
 const PER_PAGE_SMALL = 4;
+/** People beside a shared screen who should be seen first; a strip rarely holds more. */
+const STRIP = 4;
 const GAP = 8;
 /** Rings move this often; levels come with audio packets, ten times a second is smooth enough. */
 const LEVEL_MS = 100;
@@ -84,7 +86,7 @@ export class Stage {
     const pinned = [...screens, ...people].find((spec) => spec.key === state.pinned);
     const star = pinned ?? screens[0];
     if (star) {
-      const rest = [...screens.filter((s) => s !== star), ...(me ? [me] : []), ...this.#arrange(people.filter((s) => s !== star), PER_PAGE)];
+      const rest = [...screens.filter((s) => s !== star), ...this.#arrange(people.filter((s) => s !== star), STRIP), ...(me ? [me] : [])];
       const { stage, strip } = stageBoxes(rest.length, width, height, GAP);
       placed.push({ spec: star, box: stage, stage: true });
       strip.forEach((box, index) => placed.push({ spec: /** @type {TileSpec} */ (rest[index]), box }));

@@ -27,7 +27,7 @@ import { errorText, t } from '../i18n.js';
 import { LocalMedia } from '../media.js';
 import { toggleMenu } from '../menu.js';
 import { measure } from '../meter.js';
-import { announce, toast } from '../notices.js';
+import { announce, clearToasts, toast } from '../notices.js';
 import { preferences } from '../preferences.js';
 import { linkTo } from '../route.js';
 import { others, self } from '../state.js';
@@ -379,7 +379,10 @@ function sidePanel(meeting, chat, people) {
       element.dataset.panel = panel ?? '';
       // The view is drawn for the first time: nobody asked to be moved.
       if (was === undefined) return;
-      if (panel === 'chat') chat.focus();
+      if (panel === 'chat') {
+        clearToasts('answered');
+        chat.focus();
+      }
       else if (panel === 'people') close.focus();
       else if (was && document.activeElement === document.body) {
         const opener = document.querySelector(`.bar [data-action="${was}"]`);

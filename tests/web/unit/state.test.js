@@ -132,6 +132,11 @@ test('after a reconnect what was missed is there, once, and counts as unread', (
   assert.deepEqual([meeting.unread, meeting.unreadFrom, meeting.phase], [1, 4, 'joined']);
 });
 
+test('the first words of a chat, missed while the line was down, are unread too', () => {
+  const meeting = after(inside(), { type: 'local.dropped', restarting: false }, joined, snapshot([person('me')], [said(1, 'u-anna')]));
+  assert.deepEqual([meeting.unread, meeting.unreadFrom], [1, 1]);
+});
+
 test('a snapshot that does not reach back leaves no gap: older messages are fetched again', () => {
   const held = inside([said(1, 'u-anna')]);
   const meeting = after(held, { type: 'local.dropped', restarting: false }, joined, snapshot([person('me')], [said(70, 'u-anna'), said(71, 'u-anna')]));
