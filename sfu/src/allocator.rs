@@ -110,11 +110,13 @@ pub fn wanted_video(
 }
 
 /// Puts the wanted tracks into slots: who is in one stays in it, the others take the slot they prefer
-/// (that of their own microphone or camera, for lip-sync) or the first free one.
-pub fn place(
+/// (that of their own microphone or camera, for lip-sync) or a free one, the longest unused first: on a
+/// receiver's screen its last picture is the furthest gone.
+pub fn place<T: Ord>(
     current: &[Option<TrackKey>],
     wanted: &[TrackKey],
     preferred: impl Fn(TrackKey) -> Option<usize>,
+    last_used: impl Fn(usize) -> T,
 ) -> Vec<Option<TrackKey>> {
     let mut placed: Vec<Option<TrackKey>> =
         current.iter().map(|bound| bound.filter(|track| wanted.contains(track))).collect();
@@ -127,8 +129,10 @@ pub fn place(
         }
         _ => true,
     });
-    for (slot, track) in placed.iter_mut().filter(|slot| slot.is_none()).zip(homeless) {
-        *slot = Some(track);
+    let mut free: Vec<usize> = (0..placed.len()).filter(|&slot| placed[slot].is_none()).collect();
+    free.sort_by_key(|&slot| last_used(slot));
+    for (slot, track) in free.into_iter().zip(homeless) {
+        placed[slot] = Some(track);
     }
     placed
 }
@@ -234,8 +238,18 @@ mod tests {
 
     #[test]
     fn a_microphone_takes_the_slot_of_its_own_camera_where_it_is_free() {
-        assert_eq!(place(&[None, None, None], &[7], |_| Some(2)), [None, None, Some(7)]);
-        assert_eq!(place(&[None, Some(5), None], &[5, 7], |_| Some(1)), [Some(7), Some(5), None]);
+        let place = |current: &[Option<TrackKey>], wanted: &[TrackKey], preferred| {
+            place(current, wanted, |_| Some(preferred), |_| 0)
+        };
+        assert_eq!(place(&[None, None, None], &[7], 2), [None, None, Some(7)]);
+        assert_eq!(place(&[None, Some(5), None], &[5, 7], 1), [Some(7), Some(5), None]);
+    }
+
+    #[test]
+    fn the_slot_that_is_longest_unused_is_taken_first() {
+        let used = [Some(3), Some(1), None];
+        let placed = place(&[None, None, None], &[7, 8], |_| None, |slot| used[slot]);
+        assert_eq!(placed, [None, Some(8), Some(7)]);
     }
 
     proptest! {
@@ -251,8 +265,8 @@ mod tests {
                 if slot.is_some_and(|track| !seen.insert(track)) { *slot = None; }
             }
             let wanted: Vec<_> = wanted.into_iter().take(current.len()).collect();
-            let placed = place(&current, &wanted, |_| preferred);
-            prop_assert_eq!(&place(&placed, &wanted, |_| preferred), &placed);
+            let placed = place(&current, &wanted, |_| preferred, |slot| slot);
+            prop_assert_eq!(&place(&placed, &wanted, |_| preferred, |slot| slot), &placed);
             for track in &wanted {
                 prop_assert_eq!(placed.iter().filter(|slot| **slot == Some(*track)).count(), 1);
             }

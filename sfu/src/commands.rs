@@ -94,7 +94,7 @@ impl Sfu {
         let stale: Vec<RoomKey> =
             self.rooms.iter().filter(|(_, room)| room.is_stale).map(|(key, _)| key).collect();
         for key in stale {
-            self.reallocate(key);
+            self.reallocate(now, key);
         }
     }
 

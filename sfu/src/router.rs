@@ -304,18 +304,6 @@ impl Sfu {
     fn on_connected(&mut self, key: PeerKey) {
         let Some(peer) = self.peers.get(key) else { return };
         self.events.push_back(Event::Connected { peer: peer.id });
-        let Some(room) = self.rooms.get_mut(peer.room) else { return };
-        // What was bound before could not be sent: the decoder needs a keyframe now.
-        if let Side::Subscribe(subscriber) = &peer.side {
-            for slot in &subscriber.slots {
-                if let Some(binding) = slot.binding().filter(|_| slot.awaits_keyframe())
-                    && let Some(encoding) =
-                        room.track_mut(binding.track).and_then(|t| t.encodings.first_mut())
-                {
-                    encoding.want_keyframe();
-                }
-            }
-        }
         self.next_tick = Instant::min(self.next_tick, self.next_liveness);
     }
 
@@ -324,7 +312,7 @@ impl Sfu {
     pub fn flush(&mut self, now: Instant) {
         let rooms = std::mem::take(&mut self.with_pending);
         for &key in &rooms {
-            self.reallocate(key);
+            self.reallocate(now, key);
             self.fan_out(now, key);
         }
         self.with_pending = rooms;
@@ -347,7 +335,7 @@ impl Sfu {
             for &subscriber in &subscribers {
                 let Some(peer) = self.peers.get_mut(subscriber) else { continue };
                 let (transmits, stats) = (&mut self.transmits, &mut self.stats);
-                let work = AssertUnwindSafe(|| forward(peer, &batch, transmits, stats));
+                let work = AssertUnwindSafe(|| forward(now, peer, &batch, transmits, stats));
                 if catch_unwind(work).is_err() {
                     faulty.push(subscriber);
                 }
@@ -362,7 +350,7 @@ impl Sfu {
     }
 
     /// Brings slots in line with what the room and its subscribers want now.
-    pub(crate) fn reallocate(&mut self, key: RoomKey) {
+    pub(crate) fn reallocate(&mut self, now: Instant, key: RoomKey) {
         let Some(room) = self.rooms.get_mut(key) else { return };
         if !std::mem::take(&mut room.is_stale) {
             return;
@@ -375,7 +363,7 @@ impl Sfu {
             let Side::Subscribe(subscriber) = &mut peer.side else { continue };
             let view = room.members.get(&peer.participant).map_or(&no_view, |member| &member.view);
             let has_changed =
-                subscriber.allocate(peer.participant, view, &ranking, room, &mut keyframes);
+                subscriber.allocate(now, peer.participant, view, &ranking, room, &mut keyframes);
             if has_changed || std::mem::take(&mut subscriber.is_unannounced) {
                 self.events.push_back(Event::SlotsChanged {
                     room: room.id,
@@ -418,7 +406,7 @@ impl Sfu {
                 let (id, speakers) = (room.id, room.speaking_people());
                 self.events.push_back(Event::SpeakersChanged { room: id, speakers });
             }
-            self.reallocate(key);
+            self.reallocate(now, key);
             self.ask_planes(now, key);
         }
         if now >= self.next_liveness {
@@ -444,7 +432,16 @@ impl Sfu {
                 for slot in &mut subscriber.slots {
                     write_report(now, &self.config.wall, room, slot, self.transmits.slab());
                 }
+                // A keyframe that came while a slot was not ready for it did not help that slot.
+                let awaited: Vec<TrackKey> = subscriber.awaited(now).collect();
                 peer.send_rtcp(&mut self.transmits, start);
+                for track in awaited {
+                    if let Some(encoding) =
+                        room.track_mut(track).and_then(|t| t.encodings.first_mut())
+                    {
+                        encoding.want_keyframe();
+                    }
+                }
             }
         }
     }
@@ -472,7 +469,7 @@ impl Sfu {
         }
     }
 
-    /// Ends a transport and whatever depends on it.
+    /// Ends a transport and whatever depends on it. Its tracks leave the slots with the next tick.
     pub(crate) fn remove_peer(&mut self, key: PeerKey, reason: CloseReason) {
         let Some(mut peer) = self.peers.remove(key) else { return };
         let closing = AssertUnwindSafe(|| peer.transport.close());
@@ -496,6 +493,7 @@ impl Sfu {
         }
         self.events.push_back(Event::Closed { peer: peer.id, reason });
         let Some(room) = self.rooms.get_mut(peer.room) else { return };
+        room.is_stale = true;
         room.subscribers.retain(|subscriber| *subscriber != key);
         if let Some(member) = room.members.get_mut(&peer.participant) {
             member.peers.retain(|owned| *owned != key);
@@ -509,7 +507,6 @@ impl Sfu {
                 self.announce_tracks(peer.room, peer.participant);
             }
         }
-        self.reallocate(peer.room);
     }
 
     /// Tells what a participant publishes now.
@@ -592,6 +589,7 @@ impl Sfu {
 /// Writes and seals one subscriber's share of a batch. The hot loop: no lock, no wait, no allocation
 /// but the slab's growth.
 fn forward(
+    now: Instant,
     peer: &mut Peer,
     batch: &[(TrackKey, Forwarded<'_>)],
     transmits: &mut Transmits,
@@ -604,7 +602,7 @@ fn forward(
     for (track, packet) in batch {
         let Some(slot) = subscriber.slot_of(*track) else { continue };
         let start = transmits.mark();
-        let Some(written) = slot.write(packet, transmits.slab()) else { continue };
+        let Some(written) = slot.write(now, packet, transmits.slab()) else { continue };
         stats.packets_out += 1;
         stats.bytes_out += (transmits.mark() - start) as u64;
         peer.transport.seal_rtp(transmits.slab(), start, written.header_len, written.index);

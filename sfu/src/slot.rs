@@ -15,6 +15,12 @@ use std::time::{Duration, Instant};
 /// Bindings that a NACK may still ask about. More keeps stale mappings, fewer loses the packets
 /// around a switch.
 const MAX_HISTORY: usize = 4;
+/// How long a video slot that has just shown one track waits before it shows another: the message that
+/// tells of it shall be there first, or a face would stand under another's name for a moment. Longer is
+/// seen as a slow switch; a keyframe takes about as long to come anyway.
+const HANDOVER_PAUSE: Duration = Duration::from_millis(120);
+/// A picture older than this no longer stands on the receiver's screen.
+const PICTURE_STANDS: Duration = Duration::from_secs(3);
 /// Packets whose resending is remembered, per slot; a power of two.
 const RESENT_ENTRIES: usize = 64;
 /// Times one packet is resent to one subscriber. More feeds a link that loses everything.
@@ -59,6 +65,8 @@ pub struct Binding {
     /// The codec it was bound for.
     pub codec: Codec,
     mapping: Option<Mapping>,
+    /// Nothing is sent before; see [`HANDOVER_PAUSE`].
+    opens_at: Option<Instant>,
 }
 
 /// Offsets from the track's numbers to the slot's; fixed while a binding lasts, so that loss upstream
@@ -148,6 +156,7 @@ pub struct Slot {
     first_out: u64,
     highest_out: u64,
     last_timestamp: Option<u32>,
+    last_sent: Option<(Instant, u32)>,
     clock: SlotClock,
     last_picture_id: u16,
     last_tl0: u8,
@@ -184,6 +193,7 @@ impl Slot {
             first_out: highest_out + 1,
             highest_out,
             last_timestamp: None,
+            last_sent: None,
             clock: SlotClock::new(clock_rate, ntp, (start >> 16) as u32),
             last_picture_id: (start >> 48) as u16 & 0x3fff,
             last_tl0: 0,
@@ -206,8 +216,18 @@ impl Slot {
     }
 
     /// Binds a track; its first packet (video: first keyframe) continues the slot's numbers.
-    pub fn bind(&mut self, key: TrackKey, track: &Track, encoding: usize, codec: Codec) {
+    pub fn bind(
+        &mut self,
+        now: Instant,
+        key: TrackKey,
+        track: &Track,
+        encoding: usize,
+        codec: Codec,
+    ) {
         self.unbind();
+        let shows_another = self.last_sent.is_some_and(|(at, csrc)| {
+            csrc != track.csrc && now.duration_since(at) < PICTURE_STANDS
+        });
         self.binding = Some(Binding {
             track: key,
             csrc: track.csrc,
@@ -216,6 +236,7 @@ impl Slot {
             payload: self.payload_for(codec),
             codec,
             mapping: None,
+            opens_at: shows_another.then(|| now + HANDOVER_PAUSE),
         });
     }
 
@@ -231,14 +252,26 @@ impl Slot {
         }
     }
 
-    /// Whether packets of the bound video track wait for a keyframe.
-    pub fn awaits_keyframe(&self) -> bool {
-        self.kind == Kind::Video
-            && self.binding.as_ref().is_some_and(|b| b.mapping.is_none() && b.payload.is_some())
+    /// Whether packets of the bound video track wait for a keyframe, which may come now.
+    pub fn awaits_keyframe(&self, now: Instant) -> bool {
+        let awaits = |b: &Binding| {
+            b.mapping.is_none() && b.payload.is_some() && b.opens_at.is_none_or(|at| now >= at)
+        };
+        self.kind == Kind::Video && self.binding.as_ref().is_some_and(awaits)
+    }
+
+    /// When it last sent something; slots that never did are the first to be taken.
+    pub fn last_sent(&self) -> Option<Instant> {
+        self.last_sent.map(|(at, _)| at)
     }
 
     /// Appends the packet to `out` as this slot sends it; nothing when it is not to be sent.
-    pub fn write(&mut self, packet: &Forwarded<'_>, out: &mut Vec<u8>) -> Option<Written> {
+    pub fn write(
+        &mut self,
+        now: Instant,
+        packet: &Forwarded<'_>,
+        out: &mut Vec<u8>,
+    ) -> Option<Written> {
         let binding = self.binding.as_ref()?;
         let payload = binding.payload?;
         if binding.codec != packet.codec {
@@ -249,6 +282,7 @@ impl Slot {
             Some(mapping) if packet.sequence < mapping.first_in => return None,
             Some(mapping) => mapping,
             None if self.kind == Kind::Video && !packet.is_keyframe => return None,
+            None if binding.opens_at.is_some_and(|at| now < at) => return None,
             None => self.start_mapping(packet),
         };
         let sequence = mapping.sequence_out(packet.sequence);
@@ -258,6 +292,7 @@ impl Slot {
         if sequence > self.highest_out {
             self.highest_out = sequence;
             self.last_timestamp = Some(timestamp);
+            self.last_sent = Some((now, csrc));
             if packet.codec == Codec::Vp8
                 && let Some(descriptor) = vp8::Descriptor::parse(
                     &out[out.len() - packet.header.payload(packet.packet).len()..],

@@ -76,6 +76,7 @@ impl Subscriber {
     /// wait for a keyframe are appended to `keyframes`.
     pub fn allocate(
         &mut self,
+        now: Instant,
         own: ParticipantId,
         view: &View,
         ranking: &Ranking,
@@ -96,7 +97,7 @@ impl Subscriber {
         });
         let mut has_changed = false;
         for (index, wanted) in audio.into_iter().chain(video) {
-            has_changed |= self.rebind(index, wanted, room, keyframes);
+            has_changed |= self.rebind(now, index, wanted, room, keyframes);
         }
         if has_changed {
             self.index_tracks(room.tracks.len());
@@ -126,7 +127,8 @@ impl Subscriber {
                 (bound.participant == participant).then_some(k)
             })
         };
-        let placed = allocator::place(&current, &wanted, twin);
+        let last_used = |slot: usize| self.slots[ours[slot]].last_sent();
+        let placed = allocator::place(&current, &wanted, twin, last_used);
         ours.into_iter().zip(placed).collect()
     }
 
@@ -139,6 +141,7 @@ impl Subscriber {
 
     fn rebind(
         &mut self,
+        now: Instant,
         index: usize,
         wanted: Option<TrackKey>,
         room: &Room,
@@ -159,8 +162,8 @@ impl Subscriber {
         if is_same {
             return false;
         }
-        slot.bind(key, track, 0, codec);
-        if slot.awaits_keyframe() {
+        slot.bind(now, key, track, 0, codec);
+        if slot.awaits_keyframe(now) {
             keyframes.push(key);
         }
         true
@@ -176,6 +179,12 @@ impl Subscriber {
                 *entry = index as u8;
             }
         }
+    }
+
+    /// Tracks that slots wait to show until their next keyframe.
+    pub fn awaited(&self, now: Instant) -> impl Iterator<Item = TrackKey> {
+        let awaiting = self.slots.iter().filter(move |slot| slot.awaits_keyframe(now));
+        awaiting.filter_map(|slot| Some(slot.binding()?.track))
     }
 
     /// What the slots carry, as clients are told.

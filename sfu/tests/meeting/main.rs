@@ -155,6 +155,12 @@ fn numbers_go_on_without_a_jump_when_another_takes_the_slot() {
     };
     film(&mut world, 3, CAMERA + 1, 2, true);
     world.command(Command::SetView { room: ROOM, participant: person(2), view: tiles(3) });
+    // A keyframe that comes before Boris can have been told is not shown; the next one is asked for.
+    film(&mut world, 3, CAMERA + 1, 1, true);
+    let told = world.client(2).rtp.len();
+    film(&mut world, 3, CAMERA + 1, 5, false);
+    assert_eq!(world.client(2).rtp.len(), told);
+    assert!(pictures_asked(&mut world, 3) >= 1);
     film(&mut world, 3, CAMERA + 1, 10, true);
     let packets = world.client(2).rtp.clone();
     let sources: Vec<u32> = packets.iter().map(|packet| csrc(packet)).collect();
