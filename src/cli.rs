@@ -68,7 +68,7 @@ environment wins over the file, options win over both. `veche config` shows the 
   PUBLIC_URL         address people use, where a proxy stands before the server
   DATA_DIR           database and secrets (data)
   DATABASE_URL       postgresql://… instead of the SQLite file in DATA_DIR
-  MEDIA_PORT         UDP port for audio and video (10000), to be opened in the firewall
+  MEDIA_PORT         UDP port for audio and video (8081), to be opened in the firewall
   MEDIA_ADDRESSES    addresses browsers send media to, where they are not this machine's own
   APP_ENV            development or production
 
