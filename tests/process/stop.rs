@@ -1,6 +1,7 @@
 //! The end: clean, soon, and at once for who asks twice.
 
 use crate::program::Place;
+use serde_json::json;
 use std::io::{Read, Write};
 use std::time::Duration;
 
@@ -23,6 +24,35 @@ fn either_signal_ends_it_cleanly_though_connections_are_open() {
         silent.read_to_end(&mut rest).unwrap();
         assert!(rest.is_empty());
     }
+}
+
+#[test]
+fn a_meeting_ends_with_a_word_and_does_not_hold_up_the_end() {
+    let mut program = Place::new(&[]).serve();
+    let guest = program.post("/api/v1/auth/guest", None, &json!({"display_name": "Anna"})).json();
+    let token = guest["access_token"].as_str().unwrap();
+    let room = program.post("/api/v1/rooms", Some(token), &json!({"name": "Hall"})).json();
+    let slug = room["slug"].as_str().unwrap();
+    let mut socket = program.connect();
+    write!(
+        socket,
+        "GET /ws/rooms/{slug}?token={token} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        program.address
+    )
+    .unwrap();
+    let mut head = [0; 12];
+    socket.read_exact(&mut head).unwrap();
+    assert_eq!(&head, b"HTTP/1.1 101");
+    program.signal(libc::SIGTERM);
+    let (code, took, log) = program.ended();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    let mut rest = Vec::new();
+    socket.read_to_end(&mut rest).unwrap();
+    // A close frame (0x88) with code 1012, service restart: the client comes back by itself.
+    let close = [0x03, 0xf4];
+    assert!(rest.windows(4).any(|w| w[0] == 0x88 && w[2..] == close), "no close frame came");
 }
 
 #[test]
