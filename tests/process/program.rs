@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -15,14 +16,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A folder with settings, in which the binary can be run.
 pub struct Place {
-    folder: TempDir,
+    folder: Arc<TempDir>,
     settings: BTreeMap<String, String>,
 }
 
 impl Place {
     /// A fresh folder; free ports, and what `settings` say.
     pub fn new(settings: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Arc::new(tempfile::tempdir().unwrap());
         let usual = [("HOST", "127.0.0.1"), ("PORT", "0"), ("MEDIA_PORT", "0")];
         let settings = usual.iter().chain(settings);
         let settings = settings.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
@@ -66,7 +67,7 @@ impl Place {
 
     /// The same with arguments.
     pub fn serve_with(&self, arguments: &[&str]) -> Program {
-        Program::new(self.spawn(arguments))
+        Program::new(self.spawn(arguments), self.folder.clone())
     }
 
     fn spawn(&self, arguments: &[&str]) -> Child {
@@ -91,10 +92,12 @@ pub struct Program {
     pub banner: String,
     /// Its HTTP door.
     pub address: SocketAddr,
+    /// Stays as long as it runs, also where the test has let the place go.
+    _folder: Arc<TempDir>,
 }
 
 impl Program {
-    fn new(mut child: Child) -> Self {
+    fn new(mut child: Child, folder: Arc<TempDir>) -> Self {
         let mut stderr = child.stderr.take().unwrap();
         let log = std::thread::spawn(move || {
             let mut text = String::new();
@@ -115,7 +118,7 @@ impl Program {
         }
         let listens = banner.lines().find_map(|line| line.trim().strip_prefix("Listens (TCP)"));
         let address = listens.unwrap().split(',').next().unwrap().trim().parse().unwrap();
-        Self { child, log: Some(log), banner, address }
+        Self { child, log: Some(log), banner, address, _folder: folder }
     }
 
     /// The token of the set-up link, if one was printed.

@@ -21,7 +21,8 @@ fn either_signal_ends_it_cleanly_though_connections_are_open() {
         assert!(took < Duration::from_secs(4), "{took:?}: nobody had to be waited for");
         assert!(log.contains("stopping") && !log.contains("were cut"), "{log}");
         let mut rest = Vec::new();
-        silent.read_to_end(&mut rest).unwrap();
+        // Accepted or still waiting for it, nothing is said to who said nothing.
+        let _ = silent.read_to_end(&mut rest);
         assert!(rest.is_empty());
     }
 }
@@ -41,9 +42,13 @@ fn a_meeting_ends_with_a_word_and_does_not_hold_up_the_end() {
         program.address
     )
     .unwrap();
-    let mut head = [0; 12];
-    socket.read_exact(&mut head).unwrap();
-    assert_eq!(&head, b"HTTP/1.1 101");
+    let mut heard = String::new();
+    while !heard.contains("sync.info") {
+        let mut some = [0; 4096];
+        let length = socket.read(&mut some).unwrap();
+        heard.push_str(&String::from_utf8_lossy(&some[..length]));
+        assert!(length > 0 && heard.starts_with("HTTP/1.1 101"), "{heard}");
+    }
     program.signal(libc::SIGTERM);
     let (code, took, log) = program.ended();
     assert_eq!(code, Some(0), "{log}");
@@ -52,7 +57,7 @@ fn a_meeting_ends_with_a_word_and_does_not_hold_up_the_end() {
     socket.read_to_end(&mut rest).unwrap();
     // A close frame (0x88) with code 1012, service restart: the client comes back by itself.
     let close = [0x03, 0xf4];
-    assert!(rest.windows(4).any(|w| w[0] == 0x88 && w[2..] == close), "no close frame came");
+    assert!(rest.windows(4).any(|w| w[0] == 0x88 && w[2..] == close), "{rest:?} {log}");
 }
 
 #[test]
