@@ -14,6 +14,8 @@ mod liveness;
 mod media;
 mod membership;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod stage;
 #[cfg(test)]
 mod tests;
@@ -112,6 +114,9 @@ impl Room {
             Input::DoorGone { session } => self.close_door(at, &session, &mut out),
             Input::Media(event) => self.media_event(at, event, &mut out),
             Input::Stored { draft, verdict } => self.stored(at, *draft, verdict, &mut out),
+            Input::Welcome { participant, socket, room } => {
+                self.welcome_back(participant, socket, *room, &mut out);
+            }
             Input::Tick => self.tick(at, &mut out),
             Input::SetTopic { topic } => self.set_topic(topic, &mut out),
             Input::Close => self.close(&mut out),
@@ -154,7 +159,7 @@ impl Room {
         let from = self.sockets.get(&socket).copied();
         let Some(person) = from.and_then(|id| self.people.get_mut(&id)) else { return };
         if person.leaving.is_some() {
-            return out.refuse(socket, re, ErrorCode::Conflict, "you are leaving");
+            return;
         }
         let from = person.view.id;
         match message {

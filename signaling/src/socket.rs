@@ -276,21 +276,7 @@ fn code_of(error: axum::Error) -> u16 {
 }
 
 fn reason_of(code: u16) -> &'static str {
-    match code {
-        close::DONE => "",
-        close::PROTOCOL_ERROR => "not WebSocket",
-        close::NOT_TEXT => "not UTF-8",
-        close::TOO_LARGE => "frame too large",
-        close::RESTARTING => "the server restarts",
-        close::TRY_LATER => "try again later",
-        close::TOO_SLOW => "too slow",
-        close::REPLACED => "taken over by another socket",
-        close::ROOM_CLOSED => "the room is gone",
-        close::KICKED => "removed from the room",
-        close::FLOODING => "too many messages",
-        close::SILENT => "nothing heard",
-        _ => "",
-    }
+    close::ALL.iter().find(|(known, _)| *known == code).map_or("", |(_, reason)| reason)
 }
 
 /// What the WebSocket layer reads at most. More than a frame may have, so that a frame somewhat too large is

@@ -219,16 +219,19 @@ impl Stage {
             let mut verdicts = self.store(events.collect()).await.into_iter();
             let mut later = Vec::new();
             for effect in effects {
-                let Effect::Persist(draft) = effect else {
-                    self.run_effect(effect, &mut later);
-                    continue;
-                };
-                let verdict = verdicts.next().unwrap_or(Verdict::Failed);
-                for effect in self.apply(Input::Stored { draft, verdict }) {
-                    match effect {
-                        Effect::Persist(_) => later.push(effect),
-                        other => self.run_effect(other, &mut later),
+                let input = match effect {
+                    Effect::Persist(draft) => {
+                        let verdict = verdicts.next().unwrap_or(Verdict::Failed);
+                        Input::Stored { draft, verdict }
                     }
+                    Effect::Then(input) => *input,
+                    other => {
+                        self.run_effect(other, &mut later);
+                        continue;
+                    }
+                };
+                for effect in self.apply(input) {
+                    self.run_effect(effect, &mut later);
                 }
             }
             effects = later;
@@ -237,7 +240,8 @@ impl Stage {
 
     fn run_effect(&mut self, effect: Effect, later: &mut Vec<Effect>) {
         match effect {
-            Effect::Persist(_) => later.push(effect),
+            // Settled in the next round.
+            Effect::Persist(_) | Effect::Then(_) => later.push(effect),
             Effect::Send { socket, message } => {
                 let text = text_of(&message);
                 self.push(socket, text, later);

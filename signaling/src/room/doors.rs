@@ -136,6 +136,7 @@ impl Room {
         out.push(Effect::AnswerDoor { session, door: Door::Open(sdp) });
     }
 
+    /// Only a door that waits can be refused; one that is open stays as it is.
     pub(super) fn door_refused(
         &mut self,
         peer: PeerId,
@@ -143,6 +144,10 @@ impl Room {
         reason: String,
         out: &mut Effects,
     ) {
+        let is_waiting = |door: &OpenDoor| matches!(door.state, State::Asked { .. });
+        if !self.doors.get(&peer).is_some_and(is_waiting) {
+            return;
+        }
         let Some(door) = self.doors.remove(&peer) else { return };
         out.media(Command::Leave { room: self.id, participant: door.participant() });
         let door_answer = Door::Refused(Refusal { code, reason });

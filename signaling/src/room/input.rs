@@ -50,6 +50,15 @@ pub enum Input {
         /// What became of it.
         verdict: Verdict,
     },
+    /// A socket that took its participant over shall hear what everybody knows now.
+    Welcome {
+        /// Who.
+        participant: ParticipantId,
+        /// Over which socket.
+        socket: SocketId,
+        /// The room as this person may see it.
+        room: Box<RoomView>,
+    },
     /// Time passes. Wanted once a second.
     Tick,
     /// The topic is another now, as stored.
@@ -181,6 +190,9 @@ pub enum Verdict {
 pub enum Effect {
     /// Store this, then say so by [`Input::Stored`]. What follows in the list waits for it.
     Persist(Box<Draft>),
+    /// Apply this when everything before it is settled. What stands before may still be on its way to the
+    /// store, and a snapshot taken too early would show somebody whose leaving was told a moment ago.
+    Then(Box<Input>),
     /// Tell one socket.
     Send {
         /// Which.

@@ -234,7 +234,10 @@ impl Room {
             }
             Event::SlotsChanged { peer, slots, .. } => self.slots_changed(peer, slots, out),
             Event::SpeakersChanged { mut speakers, .. } => {
-                speakers.retain(|id| self.people.contains_key(id));
+                let is_here = |id: &ParticipantId| {
+                    self.people.get(id).is_some_and(|person| person.leaving.is_none())
+                };
+                speakers.retain(is_here);
                 if speakers != self.speakers {
                     self.speakers.clone_from(&speakers);
                     out.broadcast(ServerMessage::SpeakersChanged { speakers });

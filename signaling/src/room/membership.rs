@@ -1,6 +1,6 @@
 //! Coming and going: joins, takeovers, leaves, and the ends of sockets.
 
-use super::input::{Cause, Door, Draft, Effect, JoinRequest, Refusal, SocketId, Verdict};
+use super::input::{Cause, Door, Draft, Effect, Input, JoinRequest, Refusal, SocketId, Verdict};
 use super::{Effects, Moment, Room};
 use crate::bucket::{Bucket, Rate};
 use protocol::limits::{SIGNAL_BURST, SIGNAL_PER_SECOND};
@@ -176,8 +176,23 @@ impl Room {
         self.sockets.insert(join.socket, id);
         self.revive(id, out);
         self.forget_answers(id);
-        self.welcome(id, join.socket, join.room, true, out);
-        self.show_slots(id, join.socket, out);
+        let (socket, room) = (join.socket, Box::new(join.room));
+        let welcome = Input::Welcome { participant: id, socket, room };
+        out.push(Effect::Then(Box::new(welcome)));
+    }
+
+    pub(super) fn welcome_back(
+        &mut self,
+        id: ParticipantId,
+        socket: SocketId,
+        room: RoomView,
+        out: &mut Effects,
+    ) {
+        // By now they may have left, or yet another socket may have come.
+        if self.people.get(&id).is_some_and(|person| person.socket == Some(socket)) {
+            self.welcome(id, socket, room, true, out);
+            self.show_slots(id, socket, out);
+        }
     }
 
     /// The first three messages, and from then on everything that others hear.

@@ -5,7 +5,7 @@ use super::*;
 use protocol::room::{Role, Room as RoomView};
 use protocol::{ClientMessage, MessageId};
 use sfu::{Command, Event};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use store::{Fact, NewEvent, Stored};
 use uuid::Uuid;
@@ -28,6 +28,8 @@ pub struct Stage {
     pub log: Vec<NewEvent>,
     pub seen: Vec<Seen>,
     pub admitted: Vec<SocketId>,
+    /// Sockets that are over: what is still meant for them reaches nobody.
+    gone: BTreeSet<SocketId>,
     pub next_id: u128,
     pub resume: ResumeKey,
     wall_ms: i64,
@@ -47,6 +49,7 @@ impl Stage {
             log: Vec::new(),
             seen: Vec::new(),
             admitted: Vec::new(),
+            gone: BTreeSet::new(),
             next_id: 1_000,
             resume,
             wall_ms: 1_700_000_000_000,
@@ -68,6 +71,9 @@ impl Stage {
     pub fn apply_all(&mut self, inputs: Vec<Input>) {
         let mut queue = Vec::new();
         for input in inputs {
+            if let Input::SocketGone { socket, .. } = &input {
+                self.gone.insert(*socket);
+            }
             queue.extend(self.room.apply(self.now, self.wall_ms, input));
         }
         while !queue.is_empty() {
@@ -90,7 +96,15 @@ impl Stage {
                         let stored = Input::Stored { draft, verdict };
                         for effect in self.room.apply(self.now, self.wall_ms, stored) {
                             match effect {
-                                Effect::Persist(_) => later.push(effect),
+                                Effect::Persist(_) | Effect::Then(_) => later.push(effect),
+                                other => self.run(other),
+                            }
+                        }
+                    }
+                    Effect::Then(input) => {
+                        for effect in self.room.apply(self.now, self.wall_ms, *input) {
+                            match effect {
+                                Effect::Persist(_) | Effect::Then(_) => later.push(effect),
                                 other => self.run(other),
                             }
                         }
@@ -137,7 +151,12 @@ impl Stage {
 
     fn run(&mut self, effect: Effect) {
         self.seen.push(match effect {
-            Effect::Persist(_) => unreachable!("settled before"),
+            Effect::Persist(_) | Effect::Then(_) => unreachable!("settled before"),
+            Effect::Send { socket, .. } | Effect::Close { socket, .. }
+                if self.gone.contains(&socket) =>
+            {
+                return;
+            }
             Effect::Send { socket, message } => Seen::Sent(socket, *message),
             Effect::Broadcast { message, except } => Seen::Broadcast(except, *message),
             Effect::Admit { socket } => return self.admitted.push(socket),
