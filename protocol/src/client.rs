@@ -10,11 +10,22 @@ use utoipa::ToSchema;
 pub struct ClientRequest {
     /// The client's own id of the request: a string or a number, handed back unread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<RequestId>)]
     pub id: Option<Value>,
     /// What is asked.
     #[serde(flatten)]
     pub message: ClientMessage,
+}
+
+/// What may stand in `id` and `re`: text of at most 64 characters, or a number. The messages hold it as the
+/// JSON it came as: 7 must not come back as 7.0.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum RequestId {
+    /// Text.
+    Text(String),
+    /// A number.
+    Number(f64),
 }
 
 /// Everything a client may ask for. Who asks is known from the socket, never from the message.

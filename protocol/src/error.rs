@@ -1,12 +1,14 @@
 //! Errors with stable codes; the words beside them are for people and may change.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::schema::Type;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $text:literal, $status:literal;)*) => {
         /// A stable reason for a refusal. Clients decide by it; people read the message.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum ErrorCode {
             $($(#[$doc])* #[serde(rename = $text)] $name,)*
         }
@@ -70,6 +72,19 @@ codes! {
     /// Not now: storing failed, starting or stopping.
     Unavailable = "unavailable", 503;
 }
+
+// By hand: utoipa does not read a serde name that a macro has filled in.
+impl PartialSchema for ErrorCode {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("A stable reason for a refusal."))
+            .enum_values(Some(ErrorCode::ALL.iter().map(|code| code.as_str())))
+            .into()
+    }
+}
+
+impl ToSchema for ErrorCode {}
 
 /// Body of every error answer over HTTP.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

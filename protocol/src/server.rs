@@ -1,5 +1,6 @@
 //! What the server says on the room's socket.
 
+use crate::client::RequestId;
 use crate::error::ErrorCode;
 use crate::id::{ParticipantId, UserId};
 use crate::media::{SlotBinding, Track};
@@ -116,7 +117,7 @@ pub enum ServerMessage {
         message: ChatMessage,
         /// For the sender: the request it answers.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        #[schema(value_type = Option<String>)]
+        #[schema(value_type = Option<RequestId>)]
         re: Option<Value>,
     },
     /// Somebody is writing, or stopped.
@@ -136,7 +137,7 @@ pub enum ServerMessage {
         sdp: String,
         /// The request it answers.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        #[schema(value_type = Option<String>)]
+        #[schema(value_type = Option<RequestId>)]
         re: Option<Value>,
     },
     /// SDP offer of the subscribe transport.
@@ -148,7 +149,7 @@ pub enum ServerMessage {
         sdp: String,
         /// The request it answers.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        #[schema(value_type = Option<String>)]
+        #[schema(value_type = Option<RequestId>)]
         re: Option<Value>,
     },
     /// A transport of yours is over: make a new one.
@@ -178,7 +179,7 @@ pub enum ServerMessage {
     Pong {
         /// The request it answers.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        #[schema(value_type = Option<String>)]
+        #[schema(value_type = Option<RequestId>)]
         re: Option<Value>,
     },
     /// Something you asked for did not happen. The socket lives.
@@ -190,35 +191,46 @@ pub enum ServerMessage {
         reason: String,
         /// The request it answers.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        #[schema(value_type = Option<String>)]
+        #[schema(value_type = Option<RequestId>)]
         re: Option<Value>,
     },
 }
 
-/// Close codes of the socket (RFC 6455 §7.4.2, private range).
+/// Close codes of the socket (RFC 6455 §7.4, and its private range).
 pub mod close {
-    /// You left.
-    pub const DONE: u16 = 1000;
-    /// What came is not WebSocket.
-    pub const PROTOCOL_ERROR: u16 = 1002;
-    /// The frame is not text in UTF-8.
-    pub const NOT_TEXT: u16 = 1007;
-    /// The frame is too large.
-    pub const TOO_LARGE: u16 = 1009;
-    /// Not now: the `error` before says why.
-    pub const TRY_LATER: u16 = 1013;
-    /// Too slow: the outbox is full. Come back and resume.
-    pub const TOO_SLOW: u16 = 4001;
-    /// Another socket took this participant over.
-    pub const REPLACED: u16 = 4002;
-    /// The room is gone.
-    pub const ROOM_CLOSED: u16 = 4003;
-    /// Removed by a moderator.
-    pub const KICKED: u16 = 4004;
-    /// Too many messages, again and again.
-    pub const FLOODING: u16 = 4005;
-    /// Nothing was heard for 10 s, not even a pong.
-    pub const SILENT: u16 = 4006;
-    /// The server stops. Come back with some jitter.
-    pub const RESTARTING: u16 = 1012;
+    macro_rules! codes {
+        ($($(#[$doc:meta])* $name:ident = $code:literal, $reason:literal;)*) => {
+            $($(#[$doc])* pub const $name: u16 = $code;)*
+
+            /// Every code with the words that go with it in the close frame.
+            pub const ALL: &[(u16, &str)] = &[$(($code, $reason),)*];
+        };
+    }
+
+    codes! {
+        /// You left.
+        DONE = 1000, "done";
+        /// What came is not WebSocket.
+        PROTOCOL_ERROR = 1002, "not WebSocket";
+        /// The frame is not text in UTF-8.
+        NOT_TEXT = 1007, "not UTF-8";
+        /// The frame is too large.
+        TOO_LARGE = 1009, "frame too large";
+        /// The server stops. Come back with some jitter.
+        RESTARTING = 1012, "the server restarts";
+        /// Not now: the `error` before says why.
+        TRY_LATER = 1013, "try again later";
+        /// Too slow: the outbox is full. Come back and resume.
+        TOO_SLOW = 4001, "too slow";
+        /// Another socket took this participant over.
+        REPLACED = 4002, "taken over by another socket";
+        /// The room is gone.
+        ROOM_CLOSED = 4003, "the room is gone";
+        /// Removed by a moderator.
+        KICKED = 4004, "removed from the room";
+        /// Too many messages, again and again.
+        FLOODING = 4005, "too many messages";
+        /// Nothing was heard for 10 s, not even a pong.
+        SILENT = 4006, "nothing heard";
+    }
 }
