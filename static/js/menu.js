@@ -17,10 +17,13 @@ import { t } from './i18n.js';
  */
 export function toggleMenu(anchor, label, items) {
   if (anchor.popoverTargetElement) return;
-  const menu = h('div', { class: 'menu', role: 'menu', popover: 'auto', 'aria-label': label });
-  for (const item of items()) {
+  const entries = items();
+  // A menu may hold menu items only; with a slider in it, it is a small dialog.
+  const isMenu = !entries.some((item) => 'element' in item);
+  const menu = h('div', { class: 'menu', role: isMenu ? 'menu' : 'dialog', popover: 'auto', 'aria-label': label });
+  for (const item of entries) {
     if ('heading' in item) {
-      menu.append(h('h3', { role: 'presentation' }, item.heading));
+      menu.append(h('h3', { role: isMenu ? 'presentation' : undefined }, item.heading));
     } else if ('element' in item) {
       menu.append(item.element);
     } else {
@@ -31,7 +34,7 @@ export function toggleMenu(anchor, label, items) {
           {
             type: 'button',
             class: 'menu-item',
-            role: isChoice ? 'menuitemradio' : 'menuitem',
+            role: isMenu ? (isChoice ? 'menuitemradio' : 'menuitem') : undefined,
             'aria-checked': isChoice ? Boolean(item.checked) : undefined,
             data: { action: item.action },
             onclick: () => {
@@ -56,7 +59,7 @@ export function toggleMenu(anchor, label, items) {
       menu.remove();
     }, 0);
   });
-  (anchor.closest('dialog') ?? document.body).append(menu);
+  (anchor.closest('dialog, main, header, footer, aside') ?? document.body).append(menu);
   menu.showPopover();
   // From the next click on the browser itself closes it. Without this tie the press would dismiss
   // the menu, and the click that follows would open it again.
@@ -118,7 +121,7 @@ function walk(event) {
   /** @type {Record<string, number>} */
   const steps = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: items.length - 1 };
   const to = steps[event.key];
-  if (event.key === 'Tab') menu.hidePopover();
+  if (event.key === 'Tab' && menu.role === 'menu') menu.hidePopover();
   if (to === undefined || items.length === 0 || event.target instanceof HTMLInputElement) return;
   event.preventDefault();
   const next = items[(to + items.length) % items.length];

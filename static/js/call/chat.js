@@ -18,7 +18,7 @@ const COUNT_FROM = 200;
 
 export class ChatPanel {
   #meeting;
-  #log = h('ol', { class: 'log', role: 'log', 'aria-live': 'polite', 'aria-relevant': 'additions', 'aria-label': t('chat.title'), tabindex: '0' });
+  #log = h('div', { class: 'log', role: 'log', 'aria-live': 'polite', 'aria-relevant': 'additions', 'aria-label': t('chat.title'), tabindex: '0' });
   #empty = h('p', { class: 'quiet centre chat-empty' }, t('chat.empty'));
   #older = h('button', { type: 'button', class: 'button slim older', data: { action: 'older' } }, t('chat.older'));
   #scroll = h('div', { class: 'log-scroll' });
@@ -126,15 +126,15 @@ export class ChatPanel {
 
   /** @param {ChatItem} item */
   #create(item) {
-    if (item.kind === 'day') return h('li', { class: 'day-line' }, h('span', null, dayName(item.ms, Date.now())));
-    if (item.kind === 'unread') return h('li', { class: 'unread-line' }, h('span', null, t('chat.unread')));
+    if (item.kind === 'day') return h('div', { class: 'day-line' }, h('span', null, dayName(item.ms, Date.now())));
+    if (item.kind === 'unread') return h('div', { class: 'unread-line' }, h('span', null, t('chat.unread')));
     const { line, mine } = item;
     const text = h('p', { class: 'bubble-text' });
     for (const piece of piecesOf(line.text)) {
       text.append(piece.href ? h('a', { href: piece.href, target: '_blank', rel: 'noopener noreferrer' }, piece.text) : piece.text);
     }
     return h(
-      'li',
+      'div',
       { class: mine ? 'line mine' : 'line', data: { author: item.user_id } },
       mine ? null : h('span', { class: 'line-avatar' }, avatar(item.author, item.user_id)),
       h(

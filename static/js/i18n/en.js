@@ -108,11 +108,11 @@ export const en = {
   'problem.denied.both': 'The browser does not let this page use your microphone and camera.',
   'problem.denied.mic': 'The browser does not let this page use your microphone.',
   'problem.denied.camera': 'The browser does not let this page use your camera.',
-  'problem.denied.do': 'Click the icon beside the address, allow it, and try again. You can also join as you are.',
+  'problem.denied.do': 'Click the icon beside the address, allow it, and try again.',
   'problem.missing.both': 'No microphone and no camera found.',
   'problem.missing.mic': 'No microphone found.',
   'problem.missing.camera': 'No camera found.',
-  'problem.missing.do': 'Plug one in and try again. You can also join without.',
+  'problem.missing.do': 'Plug one in and try again.',
   'problem.busy.both': 'Your microphone and camera are in use by another program.',
   'problem.busy.mic': 'Your microphone is in use by another program.',
   'problem.busy.camera': 'Your camera is in use by another program.',
@@ -129,6 +129,8 @@ export const en = {
   'problem.failed.mic': 'Your microphone could not be started.',
   'problem.failed.camera': 'Your camera could not be started.',
   'problem.failed.do': 'Try again, or choose another device.',
+
+  'problem.anyway': 'You can also join without.',
 
   'mic.mute': 'Mute microphone (M)',
   'mic.unmute': 'Unmute microphone (M)',

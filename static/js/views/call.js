@@ -57,12 +57,14 @@ export function callView(app, meeting) {
   const bar = callBar(app, meeting);
   const panel = sidePanel(meeting, chat, people);
   const title = h('h1', { class: 'hush' });
-  const element = h('div', { class: 'call' }, title, h('main', { class: 'call-main' }, notes, stage.element), panel.element, bar.element);
+  const element = h('div', { class: 'call' }, h('main', { class: 'call-main' }, title, notes, stage.element), panel.element, bar.element);
 
   /** @type {MediaStreamTrack | null} */
   let measured = null;
   let stopMeasuring = () => {};
   let drawnNotes = '';
+  /** The trouble with devices that was put away. */
+  let dismissed = '';
   /** @type {number | undefined} */
   let patience;
   let isSlow = false;
@@ -103,7 +105,7 @@ export function callView(app, meeting) {
       }, PATIENCE_MS);
     }
     const isAlone = state.phase === 'joined' && others(state).length === 0;
-    const now = JSON.stringify([state.phase, state.restarting, state.flow, isSlow, state.silent, isAlone, local.screen !== null, local.microphone.problem, local.camera.problem]);
+    const now = JSON.stringify([state.phase, state.restarting, state.flow, isSlow, state.silent, isAlone, local.screen !== null, local.microphone.problem, local.camera.problem, dismissed]);
     if (now === drawnNotes) return;
     drawnNotes = now;
     /** @type {HTMLElement[]} */
@@ -117,7 +119,15 @@ export function callView(app, meeting) {
     }
     if (state.silent) shown.push(note('care', 'volume', t('note.silent'), { action: 'hear', label: t('note.silent.do'), act: () => void meeting.hear() }));
     if (local.screen) shown.push(note('', 'screen', t('note.sharing'), { action: 'stop-screen', label: t('note.sharing.stop'), act: () => local.stopScreen() }));
-    shown.push(...problemNotes(local));
+    const problems = JSON.stringify([local.microphone.problem, local.camera.problem]);
+    if (problems !== dismissed) {
+      shown.push(
+        ...problemNotes(local, () => {
+          dismissed = problems;
+          drawNotes();
+        }),
+      );
+    }
     if (isAlone && state.room) {
       const { room } = state;
       shown.push(note('', 'people', t('note.alone'), { action: 'copy-link', label: t('copy_link'), act: () => void copyLink(linkTo(location.origin, room)) }));

@@ -57,10 +57,12 @@ export function prejoinView(app, visit) {
     if (visit.key === '') return key.complain(t('prejoin.key.missing'));
     void busy(button, wrong, async () => {
       setText(step, t('prejoin.step.room'));
+      document.body.dataset.connection = 'connecting';
       try {
         await visit.join(who, (now) => setText(step, t(`prejoin.step.${now}`)));
       } catch (error) {
         setText(step, '');
+        delete document.body.dataset.connection;
         if (!(error instanceof ApiError) || error.code !== 'wrong_invite_key') throw error;
         const wasAsked = !key.element.hidden;
         visit.needsKey = true;
@@ -155,7 +157,7 @@ function previewOf(local) {
     const now = JSON.stringify([microphone.problem, camera.problem]);
     if (now !== said) {
       said = now;
-      problems.replaceChildren(...problemNotes(local));
+      problems.replaceChildren(...problemNotes(local, null));
     }
   };
   local.addEventListener('change', draw);
@@ -198,9 +200,10 @@ function previewOf(local) {
 /**
  * What is wrong with a device, what to do, and the button that tries again.
  * @param {LocalMedia} local
+ * @param {(() => void) | null} dismiss in a call the note can be put away; at the door one may go in all the same
  * @returns {HTMLElement[]}
  */
-export function problemNotes(local) {
+export function problemNotes(local, dismiss) {
   const { microphone, camera } = local;
   /** @type {[import('../media.js').Problem, boolean, boolean][]} */
   const found = [];
@@ -219,8 +222,9 @@ export function problemNotes(local) {
       'div',
       { class: 'note care', data: { problem } },
       icon('warn'),
-      h('span', null, h('strong', null, t(`problem.${problem}.${which}`)), ' ', t(`problem.${problem}.do`)),
+      h('span', null, h('strong', null, t(`problem.${problem}.${which}`)), ' ', t(`problem.${problem}.do`), dismiss ? null : ` ${t('problem.anyway')}`),
       problem === 'insecure' ? null : again,
+      dismiss ? h('button', { type: 'button', class: 'icon-button', 'aria-label': t('close'), data: { action: 'dismiss' }, onclick: dismiss }, icon('close', 'small')) : null,
     );
   });
 }
