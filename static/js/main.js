@@ -53,7 +53,13 @@ export class App {
     // The page stands at once; on a slow line what the deployment allows is filled in when it is known.
     const isKnown = await Promise.race([config.then(() => true, () => true), new Promise((resolve) => setTimeout(() => resolve(false), PATIENCE_MS))]);
     this.show();
-    this.api.onSession(() => this.#view?.isEntrance && this.visit === null && this.show());
+    let account = this.api.account?.id;
+    this.api.onSession(() => {
+      // A guest's identity changes nothing on the page; an account does.
+      if (this.api.account?.id === account) return;
+      account = this.api.account?.id;
+      if (this.visit === null) this.show();
+    });
     if (!isKnown && (await config.catch(() => false))) this.#refreshUntouched();
   }
 

@@ -23,7 +23,7 @@ export function toggleMenu(anchor, label, items) {
   const menu = h('div', { class: 'menu', role: isMenu ? 'menu' : 'dialog', popover: 'auto', 'aria-label': label });
   for (const item of entries) {
     if ('heading' in item) {
-      menu.append(h('h3', { role: isMenu ? 'presentation' : undefined }, item.heading));
+      menu.append(h('p', { class: 'menu-heading', role: isMenu ? 'presentation' : undefined }, item.heading));
     } else if ('element' in item) {
       menu.append(item.element);
     } else {

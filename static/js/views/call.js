@@ -77,7 +77,9 @@ export function callView(app, meeting) {
     names = new Map(state.participants.map((p) => [p.id, p.display_name]));
     document.body.dataset.connection = state.phase === 'reconnecting' ? 'reconnecting' : 'connected';
     document.body.dataset.media = state.flow;
-    setText(title, state.room?.name ?? '');
+    const name = state.room?.name ?? '';
+    setText(title, name);
+    app.present({ screen: 'call', title: state.unread > 0 ? `(${state.unread}) ${name}` : name, isEntrance: false });
     bar.draw();
     panel.draw();
     drawNotes();
@@ -138,14 +140,17 @@ export function callView(app, meeting) {
   const heard = (/** @type {Event} */ event) => told(meeting, /** @type {CustomEvent<import('../types.js').ServerMessage>} */ (event).detail, names);
   const refused = (/** @type {Event} */ event) => toast(errorText(String(/** @type {CustomEvent} */ (event).detail)));
   const pressed = (/** @type {KeyboardEvent} */ event) => keyPressed(event, meeting, bar);
-  const released = (/** @type {KeyboardEvent} */ event) => keyReleased(event, meeting);
+  const released = (/** @type {KeyboardEvent} */ event) => event.code === 'Space' && endTalk(meeting);
+  const blurred = () => endTalk(meeting);
   meeting.addEventListener('message', heard);
   meeting.addEventListener('refused', refused);
   meeting.addEventListener('local', draw);
   local.addEventListener('change', draw);
   addEventListener('keydown', pressed);
   addEventListener('keyup', released);
+  addEventListener('blur', blurred);
   const stop = meeting.store.subscribe(draw);
+  const letSleep = keepAwake();
   Object.assign(window, { veche: { meeting } });
   draw();
   queueMicrotask(() => stage.draw());
@@ -166,6 +171,8 @@ export function callView(app, meeting) {
       local.removeEventListener('change', draw);
       removeEventListener('keydown', pressed);
       removeEventListener('keyup', released);
+      removeEventListener('blur', blurred);
+      letSleep();
       delete document.body.dataset.connection;
       delete document.body.dataset.media;
     },
@@ -462,12 +469,35 @@ function keyPressed(event, meeting, bar) {
 }
 
 /**
- * @param {KeyboardEvent} event
+ * The key that is held to talk was let go, or the window lost it.
  * @param {Meeting} meeting
  */
-function keyReleased(event, meeting) {
-  if (event.code !== 'Space' || !isHeldToTalk) return;
-  event.preventDefault();
+function endTalk(meeting) {
+  if (!isHeldToTalk) return;
   isHeldToTalk = false;
   void meeting.local.setMicrophone(false);
+}
+
+/**
+ * A phone does not go dark in the middle of a call.
+ * @returns {() => void} lets it
+ */
+function keepAwake() {
+  /** @type {WakeLockSentinel | null} */
+  let lock = null;
+  let isOver = false;
+  const take = async () => {
+    if (document.visibilityState !== 'visible' || isOver || !('wakeLock' in navigator)) return;
+    // Refused on an empty battery: then the phone knows better.
+    lock = await navigator.wakeLock.request('screen').catch(() => null);
+    if (isOver) void lock?.release();
+  };
+  // The browser takes the lock back whenever the page is hidden.
+  document.addEventListener('visibilitychange', take);
+  void take();
+  return () => {
+    isOver = true;
+    document.removeEventListener('visibilitychange', take);
+    void lock?.release();
+  };
 }
