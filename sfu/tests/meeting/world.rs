@@ -138,7 +138,7 @@ impl World {
 
     pub fn is_connected(&self, peer: u64) -> bool {
         self.clients[&PeerId(peer)].transport.is_connected()
-            && self.events.iter().any(|e| *e == Event::Connected { peer: PeerId(peer) })
+            && self.events.contains(&Event::Connected { peer: PeerId(peer) })
     }
 
     /// What a subscriber was last told of its slots.
