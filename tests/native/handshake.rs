@@ -10,7 +10,7 @@ use testkit::{Person, Publication};
 
 /// The same SDP with the fingerprint of another certificate.
 fn with_other_fingerprint(sdp: &str) -> String {
-    let other = Identity::generate().unwrap();
+    let other = Identity::generate().expect("a certificate");
     let lines = sdp.lines().map(|line| match line.strip_prefix("a=fingerprint:") {
         Some(_) => format!("a=fingerprint:{}", other.fingerprint()),
         None => line.to_owned(),

@@ -13,7 +13,7 @@ fn a_packet_lost_by_the_publisher_is_asked_for_and_reaches_everybody() {
     let mut publisher = anna.publish(Publication::default()).unwrap();
     let mut subscriber = boris.subscribe(1, 1).unwrap();
     let before = flow(&mut publisher, &mut subscriber, "media", both_kinds(20)).unwrap();
-    let highest = before.iter().filter(|p| p.slot == 1).next_back().unwrap().sequence;
+    let highest = before.iter().rfind(|p| p.slot == 1).unwrap().sequence;
 
     publisher.lose_next_frame(3, 600).unwrap();
     let is_after = |seq: u16| (1..100).contains(&seq.wrapping_sub(highest));

@@ -53,10 +53,10 @@ fn begin_with(bytes: &mut [u8], head: &[u8]) {
 fn settle(publisher: &mut Publisher) {
     let before = publisher.link.answers();
     let end = Instant::now() + Duration::from_secs(20);
-    publisher.link.check(true).unwrap();
+    publisher.link.check(true).expect("a check");
     while publisher.link.answers() == before {
         assert!(Instant::now() < end, "the server does not answer its own clients any more");
-        publisher.drive_for(Duration::from_millis(2)).unwrap();
+        publisher.drive_for(Duration::from_millis(2)).expect("a working socket");
     }
 }
 
@@ -70,8 +70,8 @@ fn assert_unanswered(stranger: &UdpSocket) {
 }
 
 fn stranger() -> UdpSocket {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_nonblocking(true).unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    socket.set_nonblocking(true).expect("a socket that does not block");
     socket
 }
 
