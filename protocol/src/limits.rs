@@ -42,6 +42,10 @@ pub const SOCKET_PER_SECOND: u32 = 20;
 pub const CHAT_BURST: u32 = 10;
 /// Chat messages a participant may send per second, lasting.
 pub const CHAT_PER_SECOND: u32 = 2;
+/// Times a person may enter one room in a burst, coming back included: each is told to everybody.
+pub const JOIN_BURST: u32 = 60;
+/// Times a person may enter one room per second, lasting.
+pub const JOIN_PER_SECOND: u32 = 1;
 /// Changes of mutes and typing a participant may show to everybody in a burst.
 pub const SIGNAL_BURST: u32 = 20;
 /// Changes of mutes and typing a participant may show to everybody per second, lasting.

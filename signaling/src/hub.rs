@@ -234,7 +234,8 @@ impl Hub {
     }
 
     fn find(&self, room: RoomId) -> Option<RoomHandle> {
-        self.lock().by_id.get(&room).cloned()
+        let handle = self.lock().by_id.get(&room).cloned();
+        handle.filter(|handle| !handle.notes.is_closed())
     }
 
     /// The task of a room, started where there is none; `None` while the process stops.

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use sfu::Command;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use store::testing::TestDatabase;
 use tokio::net::{TcpSocket, TcpStream};
@@ -28,6 +29,7 @@ pub(crate) struct Live {
     pub address: SocketAddr,
     router: Router,
     commands: Mutex<mpsc::UnboundedReceiver<Command>>,
+    is_trap: Arc<AtomicBool>,
 }
 
 /// What came back over HTTP.
@@ -49,11 +51,16 @@ pub(crate) struct Client {
     pub socket: WebSocketStream<TcpStream>,
 }
 
-struct Recorder(mpsc::UnboundedSender<Command>);
+struct Recorder {
+    sender: mpsc::UnboundedSender<Command>,
+    /// Stands for a bug in a room's task: the next command breaks it.
+    is_trap: Arc<AtomicBool>,
+}
 
 impl MediaPlane for Recorder {
     fn send(&self, command: Command) -> Result<(), MediaBusy> {
-        self.0.send(command).map_err(|_| MediaBusy)
+        assert!(!self.is_trap.swap(false, Ordering::Relaxed), "the trap");
+        self.sender.send(command).map_err(|_| MediaBusy)
     }
 }
 
@@ -69,14 +76,15 @@ impl Live {
     /// On a store that was there before.
     pub(crate) async fn on(database: TestDatabase, settings: Settings) -> Self {
         let (sender, commands) = mpsc::unbounded_channel();
-        let signaling =
-            Signaling::new(settings, database.store.clone(), Arc::new(Recorder(sender)));
+        let is_trap = Arc::new(AtomicBool::new(false));
+        let media = Arc::new(Recorder { sender, is_trap: Arc::clone(&is_trap) });
+        let signaling = Signaling::new(settings, database.store.clone(), media);
         let router = signaling.router();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let service = router.clone().into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, service).await });
-        Self { signaling, database, address, router, commands: Mutex::new(commands) }
+        Self { signaling, database, address, router, commands: Mutex::new(commands), is_trap }
     }
 
     /// One HTTP request, its body as it is.
@@ -159,6 +167,11 @@ impl Live {
             Err(tungstenite::Error::Http(response)) => Err(response.status().as_u16()),
             Err(other) => panic!("{other}"),
         }
+    }
+
+    /// The next command to the media plane breaks the task that sends it.
+    pub(crate) fn set_trap(&self) {
+        self.is_trap.store(true, Ordering::Relaxed);
     }
 
     /// What the media plane is told next.

@@ -59,6 +59,7 @@ pub struct Room {
     next_peer: u64,
     speakers: Vec<ParticipantId>,
     chat_buckets: HashMap<UserId, Bucket>,
+    join_buckets: HashMap<UserId, Bucket>,
     is_closed: bool,
     is_suspended: bool,
 }
@@ -88,6 +89,7 @@ impl Room {
             next_peer: u64::from(index) << PEER_BITS,
             speakers: Vec::new(),
             chat_buckets: HashMap::new(),
+            join_buckets: HashMap::new(),
             is_closed: false,
             is_suspended: false,
         }
@@ -219,6 +221,7 @@ impl Room {
         self.give_up_waiting(at.now, out);
         self.give_up_doors(at, out);
         self.chat_buckets.retain(|_, bucket| !bucket.is_full(at.now));
+        self.join_buckets.retain(|_, bucket| !bucket.is_full(at.now));
     }
 
     fn new_peer(&mut self) -> PeerId {

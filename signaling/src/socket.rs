@@ -155,6 +155,7 @@ async fn serve(socket: WebSocket, hub: Hub, room: RoomId, mut join: JoinRequest)
     }
     metrics::gauge!("veche_sockets").decrement(1.0);
     let code = outbox.close_code().unwrap_or(close::DONE);
+    tracing::debug!(%room, socket = id.0, code, "a socket is over");
     metrics::counter!("veche_sockets_closed_total", "code" => code.to_string()).increment(1);
 }
 

@@ -55,6 +55,7 @@ pub(crate) fn routes() -> OpenApiRouter<Signaling> {
     (status = 413, description = "`too_large`", body = ErrorBody),
     (status = 415, description = "`unsupported_media`: the body is not application/sdp", body = ErrorBody),
     (status = 422, description = "`bad_sdp`", body = ErrorBody),
+    (status = 429, description = "`rate_limited`", body = ErrorBody),
     (status = 503, description = "`unavailable`", body = ErrorBody)))]
 async fn publish(
     State(signaling): State<Signaling>,
@@ -86,6 +87,7 @@ struct Watched {
     (status = 413, description = "`too_large`", body = ErrorBody),
     (status = 415, description = "`unsupported_media`: the body is not application/sdp", body = ErrorBody),
     (status = 422, description = "`bad_sdp`", body = ErrorBody),
+    (status = 429, description = "`rate_limited`", body = ErrorBody),
     (status = 503, description = "`unavailable`", body = ErrorBody)))]
 async fn watch(
     State(signaling): State<Signaling>,

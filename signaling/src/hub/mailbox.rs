@@ -4,7 +4,7 @@
 
 use protocol::ParticipantId;
 use sfu::{Event, PeerId};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
@@ -17,16 +17,16 @@ pub(super) struct Mailbox {
 
 #[derive(Default)]
 struct Waiting {
-    order: VecDeque<Key>,
-    events: HashMap<Key, Event>,
+    /// By number of arrival.
+    events: BTreeMap<u64, Event>,
+    /// Where the event stands that a newer one would replace.
+    replaceable: HashMap<Key, u64>,
     next: u64,
 }
 
 /// What an event replaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Key {
-    /// Nothing: each of these counts.
-    Once(u64),
     Slots(PeerId),
     Tracks(ParticipantId),
     Alive(ParticipantId),
@@ -37,22 +37,24 @@ impl Mailbox {
     pub(super) fn put(&self, event: Event) {
         let mut waiting = self.lock();
         let key = match &event {
-            Event::SlotsChanged { peer, .. } => Key::Slots(*peer),
-            Event::TracksChanged { participant, .. } => Key::Tracks(*participant),
-            Event::Alive { participant, .. } => Key::Alive(*participant),
-            Event::SpeakersChanged { .. } => Key::Speakers,
+            Event::SlotsChanged { peer, .. } => Some(Key::Slots(*peer)),
+            Event::TracksChanged { participant, .. } => Some(Key::Tracks(*participant)),
+            Event::Alive { participant, .. } => Some(Key::Alive(*participant)),
+            Event::SpeakersChanged { .. } => Some(Key::Speakers),
             Event::Answered { .. }
             | Event::Offered { .. }
             | Event::Refused { .. }
             | Event::Connected { .. }
-            | Event::Closed { .. } => {
-                waiting.next += 1;
-                Key::Once(waiting.next)
-            }
+            | Event::Closed { .. } => None,
         };
-        if waiting.events.insert(key, event).is_none() {
-            waiting.order.push_back(key);
+        waiting.next += 1;
+        let number = waiting.next;
+        if let Some(key) = key
+            && let Some(older) = waiting.replaceable.insert(key, number)
+        {
+            waiting.events.remove(&older);
         }
+        waiting.events.insert(number, event);
         drop(waiting);
         self.arrived.notify_one();
     }
@@ -60,12 +62,12 @@ impl Mailbox {
     /// Takes everything, oldest first.
     pub(super) fn take(&self) -> Vec<Event> {
         let mut waiting = self.lock();
-        let Waiting { order, events, .. } = &mut *waiting;
-        order.drain(..).filter_map(|key| events.remove(&key)).collect()
+        waiting.replaceable.clear();
+        std::mem::take(&mut waiting.events).into_values().collect()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.lock().order.is_empty()
+        self.lock().events.is_empty()
     }
 
     /// Returns when something may have come since the last time.
@@ -94,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_replaces_something_waits_once_and_the_rest_all() {
+    fn what_replaces_something_waits_once_where_it_came_last_and_the_rest_all() {
         let mailbox = Mailbox::default();
         let alive =
             |n, alive| Event::Alive { room: RoomId(Uuid::nil()), participant: person(n), alive };
@@ -105,12 +107,13 @@ mod tests {
         }
         mailbox.put(Event::Connected { peer: PeerId(1) });
         mailbox.put(Event::Connected { peer: PeerId(1) });
+        mailbox.put(alive(1, true));
         let expected = [
             speakers(999),
-            alive(1, false),
             alive(2, true),
             Event::Connected { peer: PeerId(1) },
             Event::Connected { peer: PeerId(1) },
+            alive(1, true),
         ];
         assert_eq!(mailbox.take(), expected);
         assert!(mailbox.is_empty());

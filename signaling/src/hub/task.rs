@@ -56,6 +56,7 @@ impl RoomTask {
             seats: HashMap::new(),
             knocks: HashMap::new(),
             closing: Vec::new(),
+            gauges: Gauges::new(),
         };
         stage.run(&self.hub, &self.handle, inbox).await;
     }
@@ -95,6 +96,32 @@ struct Stage {
     knocks: HashMap<String, oneshot::Sender<Door>>,
     /// Who waits for the room to be closed.
     closing: Vec<oneshot::Sender<()>>,
+    gauges: Gauges,
+}
+
+/// What this room adds to the gauges, taken back however its task ends.
+struct Gauges {
+    people: usize,
+}
+
+impl Gauges {
+    fn new() -> Self {
+        metrics::gauge!("veche_rooms").increment(1.0);
+        Self { people: 0 }
+    }
+
+    fn set_people(&mut self, people: usize) {
+        #[expect(clippy::cast_precision_loss, reason = "a room has no 2^52 people")]
+        metrics::gauge!("veche_participants").increment(people as f64 - self.people as f64);
+        self.people = people;
+    }
+}
+
+impl Drop for Gauges {
+    fn drop(&mut self) {
+        self.set_people(0);
+        metrics::gauge!("veche_rooms").decrement(1.0);
+    }
 }
 
 /// A socket in the room. However the task ends, its socket is told.
@@ -112,7 +139,6 @@ impl Drop for Seat {
 
 impl Stage {
     async fn run(mut self, hub: &Hub, handle: &RoomHandle, mut inbox: mpsc::Receiver<Note>) {
-        metrics::gauge!("veche_rooms").increment(1.0);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -166,7 +192,6 @@ impl Stage {
                 break;
             }
         }
-        metrics::gauge!("veche_rooms").decrement(1.0);
     }
 
     fn take(&mut self, note: Note, effects: &mut Vec<Effect>) {
@@ -322,9 +347,8 @@ impl Stage {
 
     fn count(&mut self, handle: &RoomHandle) {
         let now = self.room.count();
-        let before = handle.count.swap(now, Ordering::Relaxed);
-        #[expect(clippy::cast_precision_loss, reason = "a room has no 2^52 people")]
-        metrics::gauge!("veche_participants").increment(now as f64 - before as f64);
+        handle.count.store(now, Ordering::Relaxed);
+        self.gauges.set_people(now);
     }
 
     /// A media plane that is busy gets a moment for the commands that end the room.
@@ -382,3 +406,46 @@ const LAST_ATTEMPTS: usize = 100;
 const BATCH: usize = 256;
 /// How long single events of a failed batch are tried again.
 const RETRY_BUDGET: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::live::Live;
+    use crate::resume::ResumeKey;
+    use protocol::UserId;
+    use store::NewMessage;
+
+    fn line(id: u128, text: &str) -> NewEvent {
+        let message = NewMessage {
+            id: MessageId(Uuid::from_u128(id)),
+            user_id: UserId(Uuid::nil()),
+            display_name: "Anna".into(),
+            text: text.into(),
+            client_id: None,
+        };
+        NewEvent { at_ms: 0, fact: Fact::Chat(message) }
+    }
+
+    #[tokio::test]
+    async fn an_event_that_the_store_cannot_take_does_not_take_the_others_along() {
+        let live = Live::new().await;
+        let anna = live.guest("Anna").await;
+        let room = live.room(&anna, "stand-up").await;
+        let id: RoomId = room["id"].as_str().unwrap().parse().unwrap();
+        let hub = &live.signaling.inner.hub;
+        let stage = Stage {
+            room: Room::new(id, 1, ResumeKey::new(b"key"), 1, Vec::new()),
+            id,
+            store: live.database.store.clone(),
+            media: MediaLine::new(hub.inner.media.clone()),
+            seats: HashMap::new(),
+            knocks: HashMap::new(),
+            closing: Vec::new(),
+            gauges: Gauges::new(),
+        };
+        let events = vec![line(1, "a"), line(1, "the same id"), line(2, "b")];
+        let verdicts = stage.store(events).await;
+        let new = |seq| Verdict::Stored(store::Stored::New { seq });
+        assert_eq!(verdicts, [new(1), Verdict::Failed, new(2)]);
+    }
+}

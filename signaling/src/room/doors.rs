@@ -47,7 +47,7 @@ impl Room {
     }
 
     pub(super) fn open_door(&mut self, at: Moment, request: DoorRequest, out: &mut Effects) {
-        if let Err(refusal) = self.may_open(&request) {
+        if let Err(refusal) = self.may_open(at, &request) {
             let door = Door::Refused(refusal);
             return out.push(Effect::AnswerDoor { session: request.session, door });
         }
@@ -80,12 +80,15 @@ impl Room {
         self.doors.insert(peer, door);
     }
 
-    fn may_open(&self, request: &DoorRequest) -> Result<(), Refusal> {
+    fn may_open(&mut self, at: Moment, request: &DoorRequest) -> Result<(), Refusal> {
         let refuse = |code, reason: &str| Err(Refusal { code, reason: reason.to_owned() });
         if self.is_closed {
             return refuse(ErrorCode::NotFound, "the room is gone");
         }
         match request.kind {
+            DoorKind::Publish if !self.may_join(at, request.user_id) => {
+                refuse(ErrorCode::RateLimited, "you come and go too often; wait a moment")
+            }
             DoorKind::Publish if !self.has_place() => {
                 refuse(ErrorCode::RoomFull, "the room is full")
             }

@@ -3,10 +3,10 @@
 use super::input::{Cause, Door, Draft, Effect, Input, JoinRequest, Refusal, SocketId, Verdict};
 use super::{Effects, Moment, Room};
 use crate::bucket::{Bucket, Rate};
-use protocol::limits::{SIGNAL_BURST, SIGNAL_PER_SECOND};
+use protocol::limits::{JOIN_BURST, JOIN_PER_SECOND, SIGNAL_BURST, SIGNAL_PER_SECOND};
 use protocol::room::{MediaState, Participant, Presence, Room as RoomView};
 use protocol::server::{LeaveReason, close};
-use protocol::{ErrorCode, ParticipantId, ServerMessage};
+use protocol::{ErrorCode, ParticipantId, ServerMessage, UserId};
 use sfu::{Command, PeerId};
 use std::time::Instant;
 use store::{Fact, NewEvent, Stored};
@@ -59,6 +59,11 @@ impl Room {
             return out.close(join.socket, close::ROOM_CLOSED);
         }
         self.set_topic(join.topic.clone(), out);
+        if !self.may_join(at, join.user_id) {
+            let reason = "you come and go too often; wait a moment";
+            out.refuse(join.socket, None, ErrorCode::RateLimited, reason);
+            return out.close(join.socket, close::TRY_LATER);
+        }
         let taken_over = join.resume.filter(|id| {
             self.people
                 .get(id)
@@ -84,6 +89,13 @@ impl Room {
         self.sockets.insert(join.socket, view.id);
         let via = Via::Socket { socket: join.socket, room: Box::new(join.room) };
         self.store_joining(at, view, via, out);
+    }
+
+    /// Whether this person may come once more: what they pay with little, everybody hears of.
+    pub(super) fn may_join(&mut self, at: Moment, user: UserId) -> bool {
+        let rate = Rate { burst: JOIN_BURST, per_second: JOIN_PER_SECOND };
+        let bucket = self.join_buckets.entry(user);
+        bucket.or_insert_with(|| Bucket::new(rate, at.now)).take(at.now)
     }
 
     /// Whether one more may come.

@@ -324,6 +324,27 @@ async fn a_store_that_fails_refuses_the_line_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_room_that_breaks_ends_its_sockets_and_can_be_entered_again() {
+    let (live, anna, boris) = stage().await;
+    live.room(&anna, "other").await;
+    let (mut elsewhere, _) = live.enter(&boris, "other").await;
+    let (mut client, joined) = live.enter(&anna, SLUG).await;
+    let (mut idle, _) = live.enter(&boris, SLUG).await;
+    live.set_trap();
+    client.send(json!({ "type": "view.set", "silenced": [] })).await;
+    assert_eq!(client.closed().await, close::TRY_LATER);
+    assert_eq!(idle.closed().await, close::TRY_LATER);
+    elsewhere.settle().await;
+    assert_eq!(live.signaling.inner.hub.count(room_id(&joined)), 0);
+    let (mut client, joined) = live.enter(&anna, SLUG).await;
+    client.settle().await;
+    assert_eq!(joined["snapshot"]["participants"].as_array().unwrap().len(), 1);
+    assert!(matches!(live.command().await, Command::CloseRoom { .. }), "its media ended");
+    let log = live.database.store.room_log(room_id(&joined), 1).await.unwrap();
+    assert_eq!(log.next_seq, 6, "two joins, two late leaves, a join");
+}
+
+#[tokio::test]
 async fn a_stop_closes_every_socket_and_lets_nobody_in() {
     let (live, anna, boris) = stage().await;
     let (mut client, _) = live.enter(&anna, SLUG).await;

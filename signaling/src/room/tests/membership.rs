@@ -274,3 +274,39 @@ fn a_new_topic_is_told_once_and_stands_in_the_snapshot() {
         "{heard:?}"
     );
 }
+
+#[test]
+fn who_comes_and_goes_without_end_has_to_wait() {
+    let mut stage = Stage::new();
+    for socket in 0..60 {
+        stage.join(socket, 1);
+        stage.ask(socket, ClientMessage::Leave);
+    }
+    assert_eq!(stage.log.len(), 120);
+    stage.look();
+    stage.join(60, 1);
+    let seen = stage.look();
+    assert!(
+        matches!(
+            &seen[..],
+            [
+                Seen::Sent(_, ServerMessage::Error { code: ErrorCode::RateLimited, .. }),
+                Seen::Closed(SocketId(60), close::TRY_LATER)
+            ]
+        ),
+        "{seen:?}"
+    );
+    let request = stage.door_request("s", 1, DoorKind::Publish);
+    stage.apply(Input::Door(Box::new(request)));
+    let seen = stage.look();
+    assert!(
+        matches!(&seen[..], [Seen::Door(_, Door::Refused(refusal))]
+        if refusal.code == ErrorCode::RateLimited),
+        "{seen:?}"
+    );
+    stage.join(61, 2);
+    assert_eq!(stage.room.count(), 1, "others may come");
+    stage.pass(1);
+    stage.join(62, 1);
+    assert_eq!(stage.room.count(), 2);
+}
