@@ -13,6 +13,8 @@ import { LIMITS } from './types.js';
 /** @typedef {import('./state.js').EndReason} EndReason */
 /** @typedef {import('./state.js').LocalEvent} LocalEvent */
 
+/** Going in takes no longer than this, or it is said that it did not work. */
+const JOIN_MS = 20_000;
 /** A view is told this long after it last changed: less floods while a window is dragged, more delays a picture. */
 const VIEW_MS = 150;
 /** Without sound and picture for this long people are told that their network is in the way. */
@@ -40,6 +42,11 @@ export class Meeting extends EventTarget {
   #subscriber = null;
   /** @type {string | null} */
   #resume = null;
+  /** Whether the room has let this socket in. */
+  #isInside = false;
+  /** Why it did not.
+   * @type {RequestError | null} */
+  #refusal = null;
   #flows = { publish: 'connecting', subscribe: 'connecting' };
   /** @type {number | undefined} */
   #blocked;
@@ -110,17 +117,29 @@ export class Meeting extends EventTarget {
     }
     this.store.dispatch({ type: 'local.step', step: 'socket' });
     await new Promise((resolve, reject) => {
+      const giveUp = (/** @type {RequestError} */ error) => {
+        if (this.state.phase !== 'connecting') return;
+        this.#dispose();
+        reject(error);
+      };
+      setTimeout(() => giveUp(new RequestError('timeout', 'the room did not answer')), JOIN_MS);
       this.#socket = new RoomSocket({
         address: async () => {
           const address = first ?? (await this.#address());
           first = null;
+          this.#isInside = false;
+          this.#refusal = null;
           return address;
         },
         message: (message) => {
           this.#heard(message);
           if (message.type === 'state.snapshot') resolve(undefined);
         },
-        dropped: ({ restarting }) => this.store.dispatch({ type: 'local.dropped', restarting }),
+        dropped: ({ restarting }) => {
+          if (this.#refusal?.code === 'room_full' && this.state.phase !== 'connecting') this.#end('full');
+          else if (this.#refusal) giveUp(this.#refusal);
+          this.store.dispatch({ type: 'local.dropped', restarting });
+        },
         ended: (why) => {
           this.#end('code' in why ? reasonOf(why.code) : 'refused');
           reject('error' in why ? why.error : new RequestError(reasonOf(why.code), 'the socket was closed'));
@@ -232,14 +251,9 @@ export class Meeting extends EventTarget {
 
   async #address() {
     const { slug, key } = this.invitation;
-    const request = key ? { invite_key: key } : {};
     const resume = this.#resume;
-    const { ticket } = await this.api.ticket(slug, resume ? { ...request, resume } : request).catch((error) => {
-      if (!resume || !isRefusal(error)) throw error;
-      // Too late to take the participant over, or a guest's identity was renewed: enter as somebody new.
-      this.#resume = null;
-      return this.api.ticket(slug, request);
-    });
+    // Too late to take the participant over, or as a guest renewed meanwhile, one enters as somebody new.
+    const { ticket } = await this.api.ticket(slug, { ...(key ? { invite_key: key } : {}), ...(resume ? { resume } : {}) });
     const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
     return `${scheme}//${location.host}/ws/rooms/${encodeURIComponent(slug)}?ticket=${encodeURIComponent(ticket)}`;
   }
@@ -248,7 +262,13 @@ export class Meeting extends EventTarget {
   #heard(message) {
     this.store.dispatch(message);
     switch (message.type) {
+      case 'error':
+        // An error that answers nothing, before the room let us in, says why it did not.
+        if (!message.re && !this.#isInside) this.#refusal = new RequestError(message.code, message.reason);
+        break;
       case 'joined':
+        this.#isInside = true;
+        this.#refusal = null;
         this.#resume = message.resume;
         void this.#entered(message.resumed);
         break;

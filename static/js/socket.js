@@ -170,6 +170,7 @@ export class RoomSocket {
     }
     const restarting = code === CLOSE.restarting;
     this.#events.dropped({ restarting });
+    if (this.#isOver) return;
     this.#again(restarting ? waitAfterRestart(Math.random()) : waitBefore(this.#attempt++, Math.random()));
   }
 

@@ -51,6 +51,7 @@
  * What the server says on the socket.
  * @typedef {{type: 'joined', participant_id: string, user_id: string, role: Role, room: Room, resume: string, resumed: boolean}
  *   | {type: 'state.snapshot', state: RoomState, participants: Participant[], messages: ChatMessage[], speakers: string[]}
+ *   | {type: 'state.changed', state: RoomState}
  *   | {type: 'sync.info', next_seq: number}
  *   | {type: 'member.joined', participant: Participant, seq: number}
  *   | {type: 'member.left', participant_id: string, reason: 'left' | 'timed_out' | 'room_closed' | 'kicked', seq: number}
@@ -93,5 +94,7 @@ export const LIMITS = {
   roomName: 120,
   inviteKey: 128,
   chat: 4000,
+  /** Messages that the first snapshot brings; fewer means that there are no older ones. */
+  history: 50,
   page: 50,
 };

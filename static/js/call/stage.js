@@ -235,7 +235,7 @@ export class Stage {
    * @returns {Box}
    */
   #floatingBox(width, height) {
-    const isUpright = height > width;
+    const isUpright = width < 480 && height > width;
     const tileWidth = Math.round(isUpright ? Math.max(84, width * 0.26) : Math.min(260, Math.max(132, width * 0.2)));
     const tileHeight = Math.round(isUpright ? tileWidth * (4 / 3) : tileWidth * (9 / 16));
     const margin = 12;

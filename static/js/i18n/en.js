@@ -232,6 +232,8 @@ export const en = {
   'ended.replaced.text': 'This visit to “{name}” was taken over by another window or device.',
   'ended.flooding.title': 'The connection was closed',
   'ended.flooding.text': 'This page sent too much in too short a time. You can come back.',
+  'ended.full.title': 'The room is full',
+  'ended.full.text': 'Your place in “{name}” was taken while you were away. Try again when somebody has left.',
   'ended.refused.title': 'You are no longer in the meeting',
   'ended.refused.text': '“{name}” did not let you back in. Try to join again.',
   'ended.rejoin': 'Join again',

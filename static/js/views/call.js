@@ -309,8 +309,9 @@ function callBar(app, meeting) {
       leave.draw(t('bar.leave'), t('bar.leave'), 'leave', null);
       badge.hidden = state.unread === 0;
       setText(badge, state.unread > 99 ? '99+' : String(state.unread));
-      setText(name, state.room?.name ?? '');
-      name.title = state.room?.name ?? '';
+      const about = [state.room?.name ?? '', state.state.topic].filter(Boolean).join(' · ');
+      setText(name, about);
+      name.title = about;
       for (const button of [chat.button, people.button]) button.setAttribute('aria-expanded', button.getAttribute('aria-pressed') ?? 'false');
     },
   };

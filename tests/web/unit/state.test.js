@@ -139,9 +139,14 @@ test('the first words of a chat, missed while the line was down, are unread too'
 
 test('a snapshot that does not reach back leaves no gap: older messages are fetched again', () => {
   const held = inside([said(1, 'u-anna')]);
-  const meeting = after(held, { type: 'local.dropped', restarting: false }, joined, snapshot([person('me')], [said(70, 'u-anna'), said(71, 'u-anna')]));
-  assert.deepEqual(meeting.messages.map((m) => m.seq), [70, 71]);
+  const meeting = after(held, { type: 'local.dropped', restarting: false }, joined, snapshot([person('me')], Array.from({ length: 50 }, (_, index) => said(70 + index, 'u-anna'))));
+  assert.deepEqual([meeting.messages.length, meeting.messages[0]?.seq], [50, 70]);
   assert.equal(meeting.hasOlder, true);
+});
+
+test('a chat that fits into the snapshot has nothing older', () => {
+  assert.equal(inside([said(1, 'u-anna')]).hasOlder, false);
+  assert.equal(inside(Array.from({ length: 50 }, (_, index) => said(index + 1, 'u-anna'))).hasOlder, true);
 });
 
 test('what was sent while the line was down is not sent again when the snapshot has it', () => {

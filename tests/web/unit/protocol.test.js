@@ -1,0 +1,66 @@
+// What the client copies from the protocol is what the protocol says.
+
+import assert from 'node:assert/strict';
+import { readFileSync, readdirSync } from 'node:fs';
+import test from 'node:test';
+import { CLOSE } from '../../../static/js/socket.js';
+import { newMeeting, reduce } from '../../../static/js/state.js';
+import { LIMITS } from '../../../static/js/types.js';
+
+const FIXTURES = new URL('../../../protocol/fixtures/', import.meta.url);
+const rust = (/** @type {string} */ name) => readFileSync(new URL(`../../../protocol/src/${name}.rs`, import.meta.url), 'utf8');
+
+test('limits that forms show are those that the server keeps', () => {
+  const text = rust('limits');
+  const limit = (/** @type {string} */ name) => Number(new RegExp(`const ${name}: \\w+ = ([0-9_]+);`).exec(text)?.[1]?.replaceAll('_', ''));
+  assert.equal(LIMITS.displayName, limit('MAX_DISPLAY_NAME_CHARS'));
+  assert.equal(LIMITS.roomName, limit('MAX_ROOM_NAME_CHARS'));
+  assert.equal(LIMITS.inviteKey, limit('MAX_INVITE_KEY_CHARS'));
+  assert.equal(LIMITS.chat, limit('MAX_CHAT_CHARS'));
+  assert.equal(LIMITS.history, limit('MAX_CHAT_HISTORY'));
+  assert.ok(LIMITS.page <= limit('MAX_PAGE'));
+});
+
+test('close codes mean here what they mean there', () => {
+  const text = rust('server');
+  const code = (/** @type {string} */ name) => Number(new RegExp(`\\b${name}(?:: u16)? = (\\d{4})`).exec(text)?.[1]);
+  assert.deepEqual(CLOSE, {
+    tooSlow: code('TOO_SLOW'),
+    replaced: code('REPLACED'),
+    roomClosed: code('ROOM_CLOSED'),
+    kicked: code('KICKED'),
+    flooding: code('FLOODING'),
+    restarting: code('RESTARTING'),
+  });
+});
+
+/** @param {string} side */
+const fixtures = (side) =>
+  readdirSync(FIXTURES)
+    .filter((name) => name.startsWith(`${side}.`))
+    .map((name) => JSON.parse(readFileSync(new URL(name, FIXTURES), 'utf8')));
+
+test('every message of the server is understood', () => {
+  const messages = fixtures('server');
+  assert.ok(messages.length >= 18);
+  const order = ['joined', 'state.snapshot'];
+  messages.sort((a, b) => (order.indexOf(b.type) + 1 ? 1 : 0) - (order.indexOf(a.type) + 1 ? 1 : 0) || order.indexOf(a.type) - order.indexOf(b.type));
+  let meeting = newMeeting({});
+  /** Messages that carry no news for the state: they answer requests or belong to the connections. */
+  const silent = new Set(['sync.info', 'media.published', 'media.offer', 'media.closed', 'slots.changed', 'pong', 'error']);
+  for (const message of messages) {
+    const next = reduce(meeting, message, 0);
+    if (message.type === 'chat.message') assert.ok(next.messages.some((m) => m.id === message.id));
+    else if (silent.has(message.type)) assert.equal(next, meeting, message.type);
+    else assert.notEqual(next, meeting, message.type);
+    meeting = next;
+  }
+  assert.equal(meeting.phase, 'joined');
+});
+
+test('a message of a newer server changes nothing', () => {
+  const meeting = newMeeting({});
+  /** @type {any} */
+  const message = { type: 'weather.changed', sky: 'clear' };
+  assert.equal(reduce(meeting, message, 0), meeting);
+});
