@@ -47,6 +47,7 @@ export const en = {
   'register.title': 'Create an account',
   'register.setup': 'Set up this server',
   'register.setup.text': 'This account will run the server. The link works once.',
+  'register.setup.used': 'This link was used already, or it is of another server. Sign in, or look for a newer link where the server was started.',
   'register.username': 'Username',
   'register.username.hint': '3 to 32 Latin letters, digits, dots, dashes or underscores.',
   'register.email': 'E-mail',

@@ -9,8 +9,10 @@
 //                           [data-speaking] true | false, [data-mine] true | false; one <video> inside
 //   .sounds audio           [data-mid] slot, [data-participant] and [data-source] of whoever is heard in it now
 //   [data-action]           new-meeting open-invitation join mic camera screen chat people more leave send rejoin home
-//                           copy-link create-room submit-sign-in submit-register sign-in sign-out retry-device
-//                           tile-menu pin volume page-back page-on older resend hear stop-screen
+//                           copy-link create-room delete-room confirm-delete submit-sign-in submit-register
+//                           sign-in sign-out account rooms language theme retry-device dismiss mic-menu camera-menu
+//                           tile-menu pin move-self fullscreen volume page-back page-on close-panel settings keys
+//                           older newest resend hear stop-screen test-sound
 //   input, textarea [name]  display_name invitation invite_key message volume username email password
 //                           registration_secret name slug; select[name]: microphone camera speaker
 //   .line                   a chat line: [data-author] user id, .mine for own, [data-state] sent | sending | failed;

@@ -56,6 +56,7 @@ export function registerView(app, setupToken) {
         });
       } catch (error) {
         if (error instanceof ApiError && error.code === 'wrong_secret' && asksSecret) return secret.complain(t('error.wrong_secret'));
+        if (error instanceof ApiError && error.code === 'wrong_secret' && setupToken) return wrong.say(t('register.setup.used'));
         if (error instanceof ApiError && error.code === 'taken') return username.complain(t('register.taken'));
         throw error;
       }
