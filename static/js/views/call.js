@@ -20,20 +20,17 @@
 //   .person                 a row of the people list: [data-participant], [data-name], [data-mic]
 //   window.veche            {meeting}: the running Meeting, for `connections` (getStats) and `state`
 
+import { callBar } from '../call/bar.js';
 import { ChatPanel } from '../call/chat.js';
-import { openSettings, openShortcuts } from '../call/more.js';
+import { endTalk, keyPressed } from '../call/keys.js';
 import { PeoplePanel } from '../call/people.js';
 import { Stage } from '../call/stage.js';
-import { h, icon, setIcon, setText } from '../dom.js';
+import { h, icon, setText } from '../dom.js';
 import { errorText, t } from '../i18n.js';
-import { LocalMedia } from '../media.js';
-import { toggleMenu } from '../menu.js';
 import { measure } from '../meter.js';
 import { announce, clearToasts, toast } from '../notices.js';
-import { preferences } from '../preferences.js';
 import { linkTo } from '../route.js';
-import { others, self } from '../state.js';
-import { deviceMenu } from './devices.js';
+import { others } from '../state.js';
 import { problemNotes } from './prejoin.js';
 import { copyLink } from './rooms.js';
 
@@ -198,175 +195,7 @@ function note(mood, sign, text, button = null) {
   );
 }
 
-// ---- The bar ----
-
-/**
- * @param {import('../main.js').App} app
- * @param {Meeting} meeting
- */
-function callBar(app, meeting) {
-  const { local } = meeting;
-  const mic = barButton('mic', 'mic');
-  const camera = barButton('camera', 'cam');
-  const screen = barButton('screen', 'screen');
-  const chat = barButton('chat', 'chat');
-  const people = barButton('people', 'people');
-  const more = barButton('more', 'more');
-  const leave = barButton('leave', 'leave');
-  leave.button.classList.add('leave');
-  const badge = h('span', { class: 'badge', hidden: true });
-  chat.button.append(badge);
-  const micMenu = chevron('mic-menu', t('devices.microphone'));
-  const camMenu = chevron('camera-menu', t('devices.camera'));
-  const name = h('div', { class: 'bar-name' });
-
-  const acts = {
-    mic: () => void meeting.setMicrophone(!isOn('microphone')),
-    camera: () => void meeting.setCamera(!isOn('camera')),
-    screen: () => void share(),
-    chat: () => openPanel(meeting, 'chat'),
-    people: () => openPanel(meeting, 'people'),
-    leave: () => meeting.leave(),
-  };
-  mic.button.addEventListener('click', acts.mic);
-  camera.button.addEventListener('click', acts.camera);
-  screen.button.addEventListener('click', acts.screen);
-  chat.button.addEventListener('click', acts.chat);
-  people.button.addEventListener('click', acts.people);
-  leave.button.addEventListener('click', acts.leave);
-  micMenu.addEventListener('click', () => deviceMenu(micMenu, local, 'microphone', meeting));
-  camMenu.addEventListener('click', () => deviceMenu(camMenu, local, 'camera', meeting));
-  more.button.setAttribute('aria-haspopup', 'menu');
-  more.button.addEventListener('click', () =>
-    toggleMenu(more.button, t('bar.more'), () => [
-      { label: t('more.settings'), icon: 'settings', action: 'settings', pick: () => openSettings(app, meeting) },
-      {
-        label: t('copy_link'),
-        icon: 'link',
-        action: 'copy-link',
-        pick: () => meeting.state.room && void copyLink(linkTo(location.origin, meeting.state.room)),
-      },
-      { label: t(document.fullscreenElement ? 'more.fullscreen.end' : 'more.fullscreen'), icon: 'expand', action: 'fullscreen', pick: () => void toggleFullscreen() },
-      { label: t('more.keys'), icon: 'keyboard', action: 'keys', pick: () => openShortcuts() },
-    ]),
-  );
-
-  const element = h(
-    'footer',
-    { class: 'bar' },
-    name,
-    h(
-      'div',
-      { class: 'bar-middle', role: 'toolbar', 'aria-label': t('bar.label') },
-      h('div', { class: 'pair' }, mic.button, micMenu),
-      h('div', { class: 'pair' }, camera.button, camMenu),
-      LocalMedia.canShareScreen ? screen.button : null,
-      h('span', { class: 'bar-gap' }),
-      chat.button,
-      people.button,
-      more.button,
-      h('span', { class: 'bar-gap' }),
-      leave.button,
-    ),
-    h('div', { class: 'bar-end' }),
-  );
-
-  /** @param {import('../media.js').Input} input */
-  function isOn(input) {
-    return local[input].on && local[input].track !== null;
-  }
-
-  async function share() {
-    if (local.screen) {
-      local.stopScreen();
-      return;
-    }
-    try {
-      await local.startScreen();
-    } catch (error) {
-      console.error(error);
-      toast(t('screen.failed'));
-    }
-  }
-
-  return {
-    element,
-    acts,
-    draw() {
-      const { state } = meeting;
-      const media = self(state)?.media;
-      const micOn = isOn('microphone');
-      const camOn = isOn('camera');
-      const isForced = media?.mic_forced ?? false;
-      mic.draw(isForced ? t('mic.forced') : t(micOn ? 'mic.mute' : 'mic.unmute'), t('bar.mic'), micOn ? 'mic' : 'mic-off', !micOn);
-      mic.button.dataset.state = isForced ? 'forced' : micOn ? 'on' : 'off';
-      mic.button.setAttribute('aria-busy', String(local.microphone.opening));
-      camera.draw(t(camOn ? 'camera.stop' : 'camera.start'), t('bar.camera'), camOn ? 'cam' : 'cam-off', !camOn);
-      camera.button.dataset.state = media?.cam_forced ? 'forced' : camOn ? 'on' : 'off';
-      camera.button.setAttribute('aria-busy', String(local.camera.opening));
-      screen.draw(t(local.screen ? 'screen.stop' : 'screen.start'), t('bar.screen'), local.screen ? 'screen-off' : 'screen', local.screen !== null);
-      chat.draw(state.unread > 0 ? t('chat.open.unread', { n: state.unread }) : t('chat.title'), t('chat.title'), 'chat', state.panel === 'chat');
-      people.draw(t('people.count', { n: state.participants.length }), t('people.title'), 'people', state.panel === 'people');
-      more.draw(t('bar.more'), t('bar.more'), 'more', null);
-      leave.draw(t('bar.leave'), t('bar.leave'), 'leave', null);
-      badge.hidden = state.unread === 0;
-      setText(badge, state.unread > 99 ? '99+' : String(state.unread));
-      const about = [state.room?.name ?? '', state.state.topic].filter(Boolean).join(' · ');
-      setText(name, about);
-      name.title = about;
-      for (const button of [chat.button, people.button]) button.setAttribute('aria-expanded', button.getAttribute('aria-pressed') ?? 'false');
-    },
-  };
-}
-
-/**
- * @param {string} action
- * @param {string} sign
- */
-function barButton(action, sign) {
-  const picture = icon(sign);
-  const words = h('span', { class: 'bar-words', 'aria-hidden': 'true' });
-  const button = h('button', { type: 'button', class: 'bar-button', data: { action } }, picture, words);
-  return {
-    button,
-    /**
-     * @param {string} label what a press does, for the tooltip and screen readers
-     * @param {string} short the word under the icon
-     * @param {string} name of the icon
-     * @param {boolean | null} pressed
-     */
-    draw(label, short, name, pressed) {
-      button.setAttribute('aria-label', label);
-      button.title = label;
-      if (pressed === null) button.removeAttribute('aria-pressed');
-      else button.setAttribute('aria-pressed', String(pressed));
-      setIcon(picture, name);
-      setText(words, short);
-    },
-  };
-}
-
-/**
- * @param {string} action
- * @param {string} label
- */
-function chevron(action, label) {
-  return h('button', { type: 'button', class: 'chevron', 'aria-label': label, title: label, 'aria-haspopup': 'menu', 'aria-expanded': 'false', data: { action } }, icon('chevron-up', 'small'));
-}
-
-async function toggleFullscreen() {
-  await (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen()).catch(() => {});
-}
-
 // ---- The panel ----
-
-/**
- * @param {Meeting} meeting
- * @param {Panel} panel
- */
-function openPanel(meeting, panel) {
-  meeting.store.dispatch({ type: 'local.panel', panel: meeting.state.panel === panel ? null : panel });
-}
 
 /**
  * @param {Meeting} meeting
@@ -431,54 +260,6 @@ function told(meeting, message, names) {
   } else if (message.type === 'chat.message' && message.user_id !== state.userId && state.panel !== 'chat') {
     toast(`${message.display_name}: ${message.text}`, { label: t('chat.open'), act: () => meeting.store.dispatch({ type: 'local.panel', panel: 'chat' }) });
   }
-}
-
-// ---- Keys ----
-
-let isHeldToTalk = false;
-
-/**
- * Physical keys, so that they work on a Russian layout too.
- * @param {KeyboardEvent} event
- * @param {Meeting} meeting
- * @param {ReturnType<typeof callBar>} bar
- */
-function keyPressed(event, meeting, bar) {
-  if (!preferences().shortcuts || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-  const target = event.target instanceof Element ? event.target : null;
-  if (target?.closest('input, textarea, select, [contenteditable], dialog, .menu')) return;
-  if (event.key === '?') {
-    event.preventDefault();
-    openShortcuts();
-    return;
-  }
-  if (event.shiftKey) return;
-  if (event.key === 'Escape' && meeting.state.panel) {
-    meeting.store.dispatch({ type: 'local.panel', panel: null });
-    return;
-  }
-  if (event.code === 'Space' && !target?.closest('button, a, summary') && !meeting.local.microphone.on) {
-    event.preventDefault();
-    isHeldToTalk = true;
-    void meeting.local.setMicrophone(true);
-    return;
-  }
-  /** @type {Record<string, keyof typeof bar.acts>} */
-  const keys = { KeyM: 'mic', KeyV: 'camera', KeyS: 'screen', KeyC: 'chat', KeyP: 'people' };
-  const act = keys[event.code];
-  if (!act) return;
-  event.preventDefault();
-  bar.acts[act]();
-}
-
-/**
- * The key that is held to talk was let go, or the window lost it.
- * @param {Meeting} meeting
- */
-function endTalk(meeting) {
-  if (!isHeldToTalk) return;
-  isHeldToTalk = false;
-  void meeting.local.setMicrophone(false);
 }
 
 /**

@@ -1,0 +1,52 @@
+// Single keys that control the call.
+
+import { preferences } from '../preferences.js';
+import { openShortcuts } from './more.js';
+
+/** @typedef {import('../meeting.js').Meeting} Meeting */
+
+let isHeldToTalk = false;
+
+/**
+ * Physical keys, so that they work on a Russian layout too.
+ * @param {KeyboardEvent} event
+ * @param {Meeting} meeting
+ * @param {ReturnType<typeof import('./bar.js').callBar>} bar
+ */
+export function keyPressed(event, meeting, bar) {
+  if (!preferences().shortcuts || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  const target = event.target instanceof Element ? event.target : null;
+  if (target?.closest('input, textarea, select, [contenteditable], dialog, .menu')) return;
+  if (event.key === '?') {
+    event.preventDefault();
+    openShortcuts();
+    return;
+  }
+  if (event.shiftKey) return;
+  if (event.key === 'Escape' && meeting.state.panel) {
+    meeting.store.dispatch({ type: 'local.panel', panel: null });
+    return;
+  }
+  if (event.code === 'Space' && !target?.closest('button, a, summary') && !meeting.local.microphone.on) {
+    event.preventDefault();
+    isHeldToTalk = true;
+    void meeting.local.setMicrophone(true);
+    return;
+  }
+  /** @type {Record<string, keyof typeof bar.acts>} */
+  const keys = { KeyM: 'mic', KeyV: 'camera', KeyS: 'screen', KeyC: 'chat', KeyP: 'people' };
+  const act = keys[event.code];
+  if (!act) return;
+  event.preventDefault();
+  bar.acts[act]();
+}
+
+/**
+ * The key that is held to talk was let go, or the window lost it.
+ * @param {Meeting} meeting
+ */
+export function endTalk(meeting) {
+  if (!isHeldToTalk) return;
+  isHeldToTalk = false;
+  void meeting.local.setMicrophone(false);
+}
