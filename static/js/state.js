@@ -391,7 +391,10 @@ export class Store {
     this.#told = false;
     queueMicrotask(() => {
       this.#told = true;
-      for (const listener of [...this.#listeners]) listener(this.state);
+      for (const listener of [...this.#listeners]) {
+        // One listener may end another: a view that has gone draws no more.
+        if (this.#listeners.has(listener)) listener(this.state);
+      }
     });
   }
 

@@ -204,6 +204,20 @@ test('a volume belongs to the person and is full where nobody changed it', () =>
   assert.deepEqual([volumeOf(meeting, 'u-anna'), volumeOf(meeting, 'u-boris'), volumeOf(meeting, 'u-else')], [0.4, 0, 1]);
 });
 
+test('a listener that another one ends in the same round hears nothing more', async () => {
+  const store = new Store(0, (/** @type {number} */ state, /** @type {number} */ event) => state + event);
+  /** @type {string[]} */
+  const heard = [];
+  store.subscribe(() => {
+    heard.push('first');
+    stopSecond();
+  });
+  const stopSecond = store.subscribe(() => heard.push('second'));
+  store.dispatch(1);
+  await Promise.resolve();
+  assert.deepEqual(heard, ['first']);
+});
+
 test('a store tells once per turn, with the last state, and stops when asked', async () => {
   const store = new Store(0, (/** @type {number} */ state, /** @type {number} */ event) => state + event);
   /** @type {number[]} */
