@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use rust_embed::RustEmbed;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::Write;
 use std::sync::Arc;
@@ -20,9 +21,17 @@ use std::sync::Arc;
 #[exclude = "records/*"]
 struct Embedded;
 
-/// The files of a release build, compressed once. Empty in a debug build.
+/// The files of a release build, compressed once, with a name for all of them together. A debug build has none.
+///
+/// The page of a release build names its files under that name (`/static/v-…/js/main.js`), and modules find each
+/// other from there, so that a browser keeps them without asking until another build has another name.
 #[derive(Clone)]
-pub struct Files(Arc<HashMap<String, Arc<File>>>);
+pub struct Files(Option<Arc<Build>>);
+
+struct Build {
+    version: String,
+    files: HashMap<String, Arc<File>>,
+}
 
 struct File {
     content_type: HeaderValue,
@@ -35,20 +44,44 @@ struct File {
 impl Files {
     /// Compresses what is built in.
     pub fn load() -> Self {
-        let names = Embedded::iter().filter(|_| !cfg!(debug_assertions));
-        Self(Arc::new(
-            names.filter_map(|name| Some((name.to_string(), Arc::new(read(&name)?)))).collect(),
-        ))
-    }
-
-    fn find(&self, name: &str) -> Option<Arc<File>> {
-        if cfg!(debug_assertions) { read(name).map(Arc::new) } else { self.0.get(name).cloned() }
+        if cfg!(debug_assertions) {
+            return Self(None);
+        }
+        let read = |name: Cow<'static, str>| Some((name.to_string(), read(&name)?));
+        Self(Some(Arc::new(Build::new(Embedded::iter().filter_map(read).collect()))))
     }
 
     fn serve(&self, name: &str, headers: &HeaderMap) -> Response {
-        match self.find(name) {
-            Some(file) => file.answer(headers),
-            None => not_found(),
+        let found = match &self.0 {
+            Some(build) => build.files.get(name).cloned(),
+            None => read(name).map(Arc::new),
+        };
+        found.map_or_else(not_found, |file| file.answer(headers))
+    }
+
+    /// The name without the build's, and whether that was there.
+    fn without_version<'a>(&self, name: &'a str) -> (&'a str, bool) {
+        let version = self.0.as_ref().map(|build| build.version.as_str());
+        let bare = version.and_then(|version| name.strip_prefix(version)?.strip_prefix('/'));
+        (bare.unwrap_or(name), bare.is_some())
+    }
+}
+
+impl Build {
+    fn new(mut files: HashMap<String, File>) -> Self {
+        let mut tags: Vec<&str> = files.values().map(|file| file.tag.as_str()).collect();
+        tags.sort_unstable();
+        let version = format!("v-{}", tag_of(tags.concat().as_bytes()));
+        if let Some(page) = files.get_mut("index.html") {
+            let text = String::from_utf8_lossy(&page.plain);
+            let text = text.replace("=\"/static/", &format!("=\"/static/{version}/"));
+            page.tag = tag_of(text.as_bytes());
+            page.gzip = compress(text.as_bytes());
+            page.plain = Bytes::from(text);
+        }
+        Self {
+            version,
+            files: files.into_iter().map(|(name, file)| (name, Arc::new(file))).collect(),
         }
     }
 }
@@ -59,7 +92,13 @@ pub async fn serve_static(
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    files.serve(&name, &headers)
+    let (name, is_versioned) = files.without_version(&name);
+    let mut response = files.serve(name, &headers);
+    if is_versioned && response.status() != StatusCode::NOT_FOUND {
+        let forever = HeaderValue::from_static("public, max-age=31536000, immutable");
+        response.headers_mut().insert(header::CACHE_CONTROL, forever);
+    }
+    response
 }
 
 /// Every address that nothing else answers: files that browsers look for at the root, and the pages of the
@@ -110,7 +149,7 @@ impl File {
             Body::from(gzip.unwrap_or(&self.plain).clone()).into_response()
         };
         let headers = response.headers_mut();
-        // Names do not change with their content, so browsers ask each time and mostly hear "not modified".
+        // A name without the build's stays when its content changes: browsers ask, and mostly hear "not modified".
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         if let Ok(tag) = HeaderValue::from_str(&tag) {
             headers.insert(header::ETAG, tag);
@@ -146,10 +185,16 @@ fn read(name: &str) -> Option<File> {
     let plain = Bytes::from(found.data.into_owned());
     Some(File {
         content_type: HeaderValue::from_str(&shown).ok()?,
-        tag: URL_SAFE_NO_PAD.encode(&found.metadata.sha256_hash()[..TAG_BYTES]),
+        tag: tag_of(&plain),
         gzip: if is_text { compress(&plain) } else { None },
         plain,
     })
+}
+
+/// What stands for the content: the beginning of its SHA-256.
+fn tag_of(content: &[u8]) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, content);
+    URL_SAFE_NO_PAD.encode(&digest.as_ref()[..TAG_BYTES])
 }
 
 /// `None` where it would save nothing.
@@ -231,6 +276,30 @@ mod tests {
             assert_eq!(answer.headers()[header::ETAG], tag, "{given}");
             assert_eq!(answer.headers()[header::VARY], "accept-encoding");
         }
+    }
+
+    #[test]
+    fn a_build_names_its_files_so_that_browsers_keep_them() {
+        let page = |script: &'static str| {
+            let plain = Bytes::from_static(b"<link href=\"/static/a.css\"><a href=\"/r/static/\">");
+            let page = File { plain, gzip: None, ..file() };
+            let script = File { tag: script.into(), ..file() };
+            Build::new(HashMap::from([("index.html".into(), page), ("a.js".into(), script)]))
+        };
+        let (old, new) = (page("1"), page("2"));
+        assert_ne!(old.version, new.version);
+        let text = String::from_utf8(new.files["index.html"].plain.to_vec()).unwrap();
+        let expected =
+            format!("<link href=\"/static/{}/a.css\"><a href=\"/r/static/\">", new.version);
+        assert_eq!(text, expected);
+        assert_ne!(old.files["index.html"].tag, new.files["index.html"].tag);
+
+        let files = Files(Some(Arc::new(new)));
+        let named = format!("{}/a.js", files.0.as_ref().unwrap().version);
+        assert_eq!(files.without_version(&named), ("a.js", true));
+        assert_eq!(files.without_version("a.js"), ("a.js", false));
+        let other = format!("{}/a.js", old.version);
+        assert_eq!(files.without_version(&other), (other.as_str(), false));
     }
 
     #[test]
