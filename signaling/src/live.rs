@@ -16,7 +16,7 @@ use std::time::Duration;
 use store::testing::TestDatabase;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{Mutex, mpsc};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
@@ -256,8 +256,10 @@ impl Client {
 
     /// The next message, or the close code (1006 where the connection just ended).
     pub(crate) async fn next_or_close(&mut self) -> Result<Value, u16> {
+        // One limit for all of it: pings alone must not keep a test waiting for ever.
+        let end = Instant::now() + PATIENCE;
         loop {
-            let frame = timeout(PATIENCE, self.socket.next()).await.expect("a frame in time");
+            let frame = timeout_at(end, self.socket.next()).await.expect("a message in time");
             match frame {
                 Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).unwrap()),
                 Some(Ok(Message::Close(Some(frame)))) => return Err(frame.code.into()),

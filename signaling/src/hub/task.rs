@@ -170,8 +170,13 @@ impl Stage {
             if is_tick {
                 effects.extend(self.apply(Input::Tick));
             }
+            let is_busy = effects.len() > MANY_EFFECTS;
             self.settle(effects).await;
             self.count(handle);
+            if is_busy {
+                // The sockets get a turn to write before more is put into their outboxes.
+                tokio::task::yield_now().await;
+            }
             if self.room.is_over() {
                 hub.drop_room(handle);
                 for reply in self.closing.drain(..) {
@@ -404,6 +409,8 @@ const MEDIA_RETRY: Duration = Duration::from_millis(20);
 const LAST_ATTEMPTS: usize = 100;
 /// Notes settled together. More makes the first of them wait for the last; fewer makes more transactions.
 const BATCH: usize = 256;
+/// Effects after which sockets get a turn. Fewer yields for nothing; more lets outboxes fill up.
+const MANY_EFFECTS: usize = 32;
 /// How long single events of a failed batch are tried again.
 const RETRY_BUDGET: Duration = Duration::from_secs(1);
 
