@@ -5,7 +5,14 @@ usage: gstreamer_whip.py URL TOKEN SECONDS [vp8|h264]
 
 Shows a plain picture of blue with a moving ball and plays a tone; deletes its resource at the end.
 Must run with Debian's own Python, which has the bindings.
+
+GStreamer makes RSA certificates by itself; the server's DTLS takes ECDSA ones only, as browsers have them.
+So one is made with openssl, given to the transport, and named in the offer.
 """
+import base64
+import hashlib
+import re
+import subprocess
 import sys
 import urllib.parse
 import urllib.request
@@ -28,6 +35,18 @@ ENCODERS = {
 }
 
 
+def certificate():
+    """A self-signed certificate on P-256 with its key, as PEM."""
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=test"
+    made = subprocess.run(f"{command} -keyout - -out -".split(), check=True, capture_output=True)
+    return made.stdout.decode()
+
+
+def fingerprint(pem):
+    body = re.search("-BEGIN CERTIFICATE-----(.*)-----END CERTIFICATE-", pem, re.DOTALL).group(1)
+    return "sha-256 " + hashlib.sha256(base64.b64decode(body)).digest().hex(":").upper()
+
+
 class Publisher:
     def __init__(self, url, token, codec):
         self.url, self.token, self.location = url, token, None
@@ -44,6 +63,7 @@ class Publisher:
         for index in range(2):
             transceiver = self.peer.emit("get-transceiver", index)
             transceiver.set_property("direction", GstWebRTC.WebRTCRTPTransceiverDirection.SENDONLY)
+        self.pem = certificate()
         self.peer.connect("on-negotiation-needed", self.offer)
         self.peer.connect("notify::ice-gathering-state", self.gathered)
         self.peer.connect("notify::connection-state", self.connection_changed)
@@ -55,6 +75,14 @@ class Publisher:
     def offered(self, promise, _):
         promise.wait()
         reply = promise.get_reply()  # owns the offer: it must outlive the next call
+        transport = self.peer.emit("get-transceiver", 0).get_property("sender").get_property("transport")
+        transport.set_property("certificate", self.pem)
+        # GStreamer 1.22 listens to the connection that it makes of it only from the start of its decoder on.
+        elements = self.peer.iterate_recurse()
+        while (found := elements.next())[0] == Gst.IteratorResult.OK:
+            if found[1].get_name().startswith("dtlsdec"):
+                found[1].set_state(Gst.State.NULL)
+                found[1].sync_state_with_parent()
         self.peer.emit("set-local-description", reply.get_value("offer"), Gst.Promise.new())
 
     def gathered(self, peer, _):
@@ -62,6 +90,7 @@ class Publisher:
         if self.location or peer.get_property("ice-gathering-state") != complete:
             return
         offer = peer.get_property("local-description").sdp.as_text()
+        offer = re.sub("a=fingerprint:.*", f"a=fingerprint:{fingerprint(self.pem)}", offer)
         answer = self.request("POST", self.url, offer.encode())
         self.location = answer.headers["Location"]
         _, message = GstSdp.SDPMessage.new_from_text(answer.read().decode())
@@ -81,11 +110,11 @@ class Publisher:
         self.pipeline.set_state(Gst.State.PLAYING)
         GLib.timeout_add_seconds(seconds, self.loop.quit)
         self.loop.run()
-        self.pipeline.set_state(Gst.State.NULL)
         if not self.location:
             sys.exit("the server was never asked")
         self.request("DELETE", urllib.parse.urljoin(self.url, self.location))
         print("deleted", flush=True)
+        self.pipeline.set_state(Gst.State.NULL)
 
 
 if __name__ == "__main__":

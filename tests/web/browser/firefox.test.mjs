@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 import { Chromium, Firefox } from './harness/browsers.mjs';
 import { PALETTE, enter, guardFaces, shows, wrongFaces } from './harness/call.mjs';
 import { flows } from './harness/media.mjs';
-import { Server } from './harness/server.mjs';
+import { Server, closeAll } from './harness/server.mjs';
 
 /** @type {Server} */
 let server;
@@ -25,11 +25,7 @@ before(async () => {
   const room = await server.room('Two browsers');
   url = `${server.url}/r/${room.slug}`;
 });
-after(async () => {
-  await chromium?.close();
-  await firefox?.close();
-  await server?.stop();
-});
+after(() => closeAll(chromium, firefox, server));
 
 test('they see and hear each other', async () => {
   anna = await chromium.tab({ instruments: { colour: PALETTE.red, tone: 440 } });

@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 import { Chromium } from './harness/browsers.mjs';
 import { PALETTE, connected, enter, knock, shows, tiles } from './harness/call.mjs';
 import { flows, totals } from './harness/media.mjs';
-import { Server } from './harness/server.mjs';
+import { Server, closeAll } from './harness/server.mjs';
 
 /** @type {Server} */
 let server;
@@ -21,10 +21,7 @@ before(async () => {
   server = await Server.start();
   browser = await Chromium.launch();
 });
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+after(() => closeAll(browser, server));
 
 test('a meeting is started from the home page, and its link lets a second person in', async () => {
   anna = await browser.tab({ instruments: { colour: PALETTE.red, tone: 440, screen: PALETTE.yellow } });

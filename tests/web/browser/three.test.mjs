@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 import { Chromium } from './harness/browsers.mjs';
 import { PALETTE, enter, guardFaces, shows, wrongFaces } from './harness/call.mjs';
 import { flows } from './harness/media.mjs';
-import { Server } from './harness/server.mjs';
+import { Server, closeAll } from './harness/server.mjs';
 
 /** @typedef {import('./harness/browsers.mjs').Tab} Tab */
 
@@ -36,10 +36,7 @@ before(async () => {
   const room = await server.room('Colours');
   url = `${server.url}/r/${room.slug}${room.invite_code ? `#code=${room.invite_code}` : ''}`;
 });
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+after(() => closeAll(browser, server));
 
 test('three see and hear each other', async () => {
   await come('Anna', 'red');
@@ -101,6 +98,6 @@ test('at no moment stood a picture under a wrong name', async () => {
   for (const name of ['Anna', 'Boris']) {
     const { wrong, looks } = await wrongFaces(people[name]);
     assert.deepEqual(wrong, [], name);
-    assert.ok(looks > 20, `${looks} looks`);
+    assert.ok(looks > 5, `${name} looked ${looks} times`);
   }
 });

@@ -203,6 +203,7 @@ export class Firefox {
 
   async close() {
     await this.browser.close();
-    rmSync(this.folder, { recursive: true, force: true });
+    // Its processes write a little longer than it lives.
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 200 });
   }
 }

@@ -8,6 +8,7 @@
  * @property {[number, number, number]} [screen] colour of the shared screen
  * @property {number} [tone] of the microphone in Hz
  * @property {number} [mediaPort] replaces the port of every remote candidate, so that a proxy can stand between
+ * @property {boolean} [flashes] Chromium only: camera and microphone flash and beep together, each full second
  * @property {boolean} [real] leave the browser's own (fake) devices as they are
  */
 
@@ -40,13 +41,15 @@ export function install(wish) {
           && style.display !== 'none' && Number(style.opacity) > 0.05;
         /** @type {string | null} */
         let colour = null;
-        if (video && video.videoWidth > 0) {
+        if (video && video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA && video.videoWidth > 0) {
+          // A video without a frame draws nothing: what the one before left must not count as its picture.
+          paint.clearRect(0, 0, 8, 8);
           paint.drawImage(video, 0, 0, 8, 8);
-          const [r = 0, g = 0, b = 0] = paint.getImageData(4, 3, 1, 1).data;
+          const [r = 0, g = 0, b = 0, alpha = 0] = paint.getImageData(4, 3, 1, 1).data;
           const nearest = Object.entries(palette)
             .map(([name, [x = 0, y = 0, z = 0]]) => ({ name, off: Math.hypot(r - x, g - y, b - z) }))
             .sort((one, other) => one.off - other.off)[0];
-          if (nearest && nearest.off < 60) colour = nearest.name;
+          if (nearest && nearest.off < 60 && alpha === 255) colour = nearest.name;
         }
         const { name = '', source = '', state = '', mine, mic = '' } = tile.dataset;
         return { name, source, state, mine: mine === 'true', mic, colour, isVisible };
@@ -90,10 +93,15 @@ export function install(wish) {
     stream.getVideoTracks()[0]?.addEventListener('ended', () => clearInterval(timer));
     return stream;
   };
+  const devices = navigator.mediaDevices;
+  const native = devices.getUserMedia.bind(devices);
   /** @type {AudioContext | undefined} */
   let context;
-  const sound = () => {
+  const sound = async () => {
     context ??= new AudioContext();
+    await Promise.race([context.resume(), new Promise((done) => setTimeout(done, 300))]);
+    // Without a sound device Firefox never starts a context; its own fake microphone is a tone as well.
+    if (context.state !== 'running') return native({ audio: true });
     const tone = context.createOscillator();
     const gain = context.createGain();
     const out = context.createMediaStreamDestination();
@@ -104,9 +112,44 @@ export function install(wish) {
     return out.stream;
   };
 
-  const devices = navigator.mediaDevices;
-  devices.getUserMedia = async (constraints = {}) => new MediaStream([
-    ...(constraints.audio ? sound().getAudioTracks() : []),
+  /** Script-written tracks are locked to one clock; a canvas and an oscillator drift apart. */
+  const flashing = () => {
+    const [video, audio] = ['video', 'audio'].map((kind) => new w.MediaStreamTrackGenerator({ kind }));
+    const [pictures, sounds] = [video.writable.getWriter(), audio.writable.getWriter()];
+    const screen = new OffscreenCanvas(640, 360);
+    const paint = /** @type {OffscreenCanvasRenderingContext2D} */ (screen.getContext('2d'));
+    const [rate, samples, frames] = [48_000, 480, 30];
+    const start = performance.now();
+    let [sound, frame] = [0, 0];
+    setInterval(() => {
+      const elapsed = (performance.now() - start) / 1000;
+      for (; (sound * samples) / rate <= elapsed; sound++) {
+        const data = new Float32Array(samples);
+        for (let i = 0; i < samples; i++) {
+          const at = (sound * samples + i) / rate;
+          if (at > 1 && at % 1 < 0.1) data[i] = 0.5 * Math.sin(2 * Math.PI * 1000 * at);
+        }
+        const timestamp = Math.round(start * 1000 + (sound * samples / rate) * 1e6);
+        void sounds.write(new AudioData({ format: 'f32', sampleRate: rate, numberOfChannels: 1, numberOfFrames: samples, timestamp, data }));
+      }
+      for (; frame / frames <= elapsed; frame++) {
+        const at = frame / frames;
+        paint.fillStyle = at >= 1 && at % 1 < 0.0999 ? '#fff' : '#000';
+        paint.fillRect(0, 0, 640, 360);
+        paint.fillStyle = '#888';
+        paint.fillRect((frame * 8) % 640, 350, 8, 8);
+        void pictures.write(new VideoFrame(screen, { timestamp: Math.round(start * 1000 + at * 1e6) }));
+      }
+    }, 5);
+    return { video, audio };
+  };
+  let /** @type {{video: MediaStreamTrack, audio: MediaStreamTrack} | undefined} */ pair;
+
+  devices.getUserMedia = async (constraints = {}) => wish.flashes ? new MediaStream([
+    ...(constraints.audio ? [(pair ??= flashing()).audio] : []),
+    ...(constraints.video ? [(pair ??= flashing()).video] : []),
+  ]) : new MediaStream([
+    ...(constraints.audio ? (await sound()).getAudioTracks() : []),
     ...(constraints.video ? picture(() => kit.colour, 640, 360).getVideoTracks() : []),
   ]);
   devices.getDisplayMedia = async () => picture(() => wish.screen ?? [255, 255, 255], 1280, 720);

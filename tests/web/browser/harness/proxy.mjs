@@ -74,15 +74,21 @@ export class Proxy {
     this.timers.add(timer);
   }
 
-  /** Every path gets a new source port towards the server; the old one falls silent. */
-  rebind() {
-    for (const path of this.paths.values()) {
+  /**
+   * Paths get a new source port towards the server; the old one falls silent.
+   * @param {(path: Path) => boolean} [which]
+   * @returns how many did
+   */
+  rebind(which = () => true) {
+    const chosen = [...this.paths.values()].filter(which);
+    for (const path of chosen) {
       const old = path.up;
       path.up = this.open();
       this.listen(path);
       old.removeAllListeners('message');
       old.close();
     }
+    return chosen.length;
   }
 
   close() {

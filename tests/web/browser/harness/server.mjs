@@ -65,6 +65,10 @@ export class Server {
     this.url = `http://127.0.0.1:${this.port}`;
   }
 
+  close() {
+    return this.stop();
+  }
+
   /** Stops it, without a word if it went well. */
   async stop() {
     if (this.child.exitCode === null && this.child.signalCode === null) {
@@ -112,4 +116,13 @@ export class Server {
     const room = await this.call('POST', 'rooms', { name }, token);
     return { ...room, token };
   }
+}
+
+/**
+ * Closes everything, whatever fails on the way; the first failure is told.
+ * @param {...({close: () => Promise<void>} | undefined)} all
+ */
+export async function closeAll(...all) {
+  const ends = await Promise.allSettled(all.map((one) => one?.close()));
+  for (const end of ends) if (end.status === 'rejected') throw end.reason;
 }

@@ -1,0 +1,97 @@
+// Every page, in light and dark, on a desk and on a phone, in both languages: axe finds nothing, and a
+// screenshot is kept to be looked at.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { AxeBuilder } from '@axe-core/playwright';
+import { Chromium } from './harness/browsers.mjs';
+import { PALETTE, enter, shows } from './harness/call.mjs';
+import { Server, closeAll } from './harness/server.mjs';
+
+/** @typedef {import('./harness/browsers.mjs').Tab} Tab */
+
+const LOOKS = /** @type {const} */ ([
+  { name: 'light', options: { theme: 'light', locale: 'en-US' } },
+  { name: 'dark', options: { theme: 'dark', locale: 'ru-RU' } },
+  { name: 'phone', options: { theme: 'light', locale: 'ru-RU', viewport: { width: 360, height: 740 }, touch: true } },
+]);
+
+/** @type {Server} */
+let server;
+/** @type {Chromium} */
+let browser;
+/** @type {Tab} */
+let friend;
+let url = '';
+
+before(async () => {
+  server = await Server.start();
+  browser = await Chromium.launch();
+  const room = await server.room('Weekly');
+  url = `${server.url}/r/${room.slug}`;
+  friend = await browser.tab({ instruments: { colour: PALETTE.green, screen: PALETTE.yellow } });
+  await enter(friend, url, 'Boris');
+});
+after(() => closeAll(browser, server));
+
+/** @param {Tab} tab @param {string} name */
+async function inspect(tab, name) {
+  await tab.screenshot(`screen-${name}.png`);
+  const { violations } = await new AxeBuilder({ page: tab.page }).withTags(['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa']).analyze();
+  const found = violations.map((v) => `${v.id}: ${v.nodes.map((node) => node.target.join(' ')).join('; ')}`);
+  assert.deepEqual(found, [], name);
+  const wide = await tab.run(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  assert.ok(wide <= 0, `${name} is ${wide} px wider than its window`);
+}
+
+for (const { name: look, options } of LOOKS) {
+  test(`every page, ${look}`, async () => {
+    const tab = await browser.tab({ ...options, instruments: { colour: PALETTE.red } });
+    const screen = (/** @type {string} */ name) => tab.until(name, (/** @type {string} */ s) => document.body.dataset.screen === s, name);
+    for (const [path, name] of [['/', 'home'], ['/signin', 'signin'], ['/register', 'register'], ['/nothing/here', 'lost']]) {
+      await tab.open(`${server.url}${path}`);
+      await screen(name ?? '');
+      await inspect(tab, `${look}-${name}`);
+    }
+    await tab.open(`${server.url}/register`);
+    const user = `anna-${look}`;
+    for (const [field, text] of [['email', `${user}@example.org`], ['username', user], ['password', 'correct horse battery']]) {
+      await tab.fill(`[name=${field}]`, text ?? '');
+    }
+    await tab.click('[data-action=submit-register]');
+    await tab.until('the account', () => document.body.dataset.screen !== 'register');
+    await tab.open(`${server.url}/rooms`);
+    await screen('rooms');
+    await inspect(tab, `${look}-rooms`);
+
+    await tab.open(url);
+    await screen('prejoin');
+    await tab.visible('[data-action=join]');
+    await inspect(tab, `${look}-prejoin`);
+    await tab.click('[data-action=join]');
+    await screen('call');
+    await shows(tab, { Boris: 'green' });
+    await inspect(tab, `${look}-call`);
+    await tab.click('[data-action=chat]');
+    await tab.fill('textarea[name=message]', 'Hello from the test: https://example.org');
+    await tab.click('[data-action=send]');
+    await tab.visible('.line.mine');
+    await inspect(tab, `${look}-chat`);
+    await tab.press('Escape');
+    await tab.click('[data-action=chat]').catch(() => {});
+    if (look === 'light') {
+      await tab.click('[data-action=people]');
+      await tab.visible('.person');
+      await inspect(tab, `${look}-people`);
+      await tab.click('[data-action=people]');
+    }
+    await friend.click('[data-action=screen]');
+    await tab.visible('veche-tile[data-source=screen]');
+    await inspect(tab, `${look}-screen`);
+    await friend.click('[data-action=screen]');
+    await tab.click('[data-action=leave]');
+    await screen('left');
+    await inspect(tab, `${look}-left`);
+    await tab.close();
+  });
+}
