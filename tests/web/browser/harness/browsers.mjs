@@ -146,7 +146,9 @@ export class Tab {
     await this.page.screenshot({ path: join(OUT, name) });
   }
 
+  /** Goes away as a person does who closes a tab: the page hears of it. */
   async close() {
+    await this.page.goto('about:blank').catch(() => {});
     await this.closePage();
   }
 }
