@@ -1,5 +1,6 @@
 //! The settings in force, read once at start and checked here, so that nothing behind this module meets a bad one.
 
+mod check;
 mod layers;
 
 use anyhow::Context;
@@ -7,10 +8,8 @@ use layers::{Layers, SettingError};
 use signaling::Secret;
 use std::fmt;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
-
-pub use layers::chosen_file;
 
 /// Everything that can be set, checked.
 #[derive(Clone, Debug)]
@@ -140,18 +139,18 @@ pub struct Options {
 impl Config {
     /// Reads file, environment and command line.
     pub fn load(options: &Options) -> anyhow::Result<Self> {
-        Ok(Self::check(&read_layers(options)?)?)
+        Ok(Self::checked(&read_layers(options)?)?)
     }
 
     /// What is in force, as TOML with sources and without secrets. Fails where [`Config::load`] does.
     pub fn describe(options: &Options) -> anyhow::Result<String> {
         let layers = read_layers(options)?;
-        Self::check(&layers)?;
+        Self::checked(&layers)?;
         Ok(layers.describe())
     }
 
-    fn check(layers: &Layers) -> Result<Self, SettingError> {
-        let app_env = app_env(layers)?;
+    fn checked(layers: &Layers) -> Result<Self, SettingError> {
+        let app_env = check::app_env(layers)?;
         let data_dir = PathBuf::from(layers.required("data_dir")?);
         let algorithm = layers.required("jwt_algorithm")?;
         if algorithm != "HS256" {
@@ -161,33 +160,35 @@ impl Config {
             layers.wrong("media_threads", "must be 1: rooms cannot span media threads yet")
         })?;
         let config = Self {
-            app_name: app_name(layers)?,
+            app_name: check::app_name(layers)?,
             app_env,
-            public_url: public_url(layers)?,
-            host: host(layers)?,
+            public_url: check::public_url(layers)?,
+            host: check::host(layers)?,
             port: layers.number("port", 0..=u16::MAX)?,
             max_connections: layers.number("max_connections", 16..=1_000_000)?,
-            trust_forwarded_for: flag(layers, "trust_forwarded_for")?,
-            cors_origins: cors_origins(layers, app_env)?,
-            database_url: database_url(layers, &data_dir)?,
+            trust_forwarded_for: check::flag(layers, "trust_forwarded_for")?,
+            cors_origins: check::cors_origins(layers, app_env)?,
+            database_url: check::database_url(layers, &data_dir)?,
             data_dir,
             records_dir: PathBuf::from(layers.required("records_dir")?),
             media_port: layers.number("media_port", 0..=u16::MAX)?,
-            media_addresses: media_addresses(layers)?,
-            stun_servers: urls(layers, "stun_servers", &["stun:", "stuns:"])?,
-            turn_urls: urls(layers, "turn_urls", &["turn:", "turns:"])?,
+            media_addresses: check::media_addresses(layers)?,
+            stun_servers: check::urls(layers, "stun_servers", &["stun:", "stuns:"])?,
+            turn_urls: check::urls(layers, "turn_urls", &["turn:", "turns:"])?,
             turn_secret: layers.text("turn_secret")?.map(Secret::new),
             turn_username: layers.text("turn_username")?,
             turn_password: layers.text("turn_password")?.map(Secret::new),
-            jwt_secret: jwt_secret(layers, app_env)?,
-            access_token_ttl: minutes(layers.number("access_token_expire_minutes", 1..=43_200)?),
-            refresh_token_ttl: minutes(
+            jwt_secret: check::jwt_secret(layers, app_env)?,
+            access_token_ttl: check::minutes(
+                layers.number("access_token_expire_minutes", 1..=43_200)?,
+            ),
+            refresh_token_ttl: check::minutes(
                 24 * 60 * layers.number::<u64>("refresh_token_expire_days", 1..=3_650)?,
             ),
             registration_secret: layers.text("registration_secret")?.map(Secret::new),
-            guests_may_create_rooms: guests_may_create_rooms(layers, app_env)?,
-            log_level: log_level(layers)?,
-            log_format: log_format(layers, app_env)?,
+            guests_may_create_rooms: check::guests_may_create_rooms(layers, app_env)?,
+            log_level: check::log_level(layers)?,
+            log_format: check::log_format(layers, app_env)?,
             metrics_token: layers.text("metrics_token")?.map(Secret::new),
         };
         config.check_turn(layers)?;
@@ -219,7 +220,7 @@ impl Config {
 }
 
 fn read_layers(options: &Options) -> anyhow::Result<Layers> {
-    let file = chosen_file(options.file.clone());
+    let file = layers::chosen_file(options.file.clone());
     let mut given = Vec::new();
     if let Some(host) = &options.host {
         given.push(("host", host.clone()));
@@ -234,191 +235,6 @@ fn read_layers(options: &Options) -> anyhow::Result<Layers> {
     Layers::read(file.as_deref(), |name| std::env::var(name).ok(), &given)
 }
 
-fn app_env(layers: &Layers) -> Result<AppEnv, SettingError> {
-    match layers.required("app_env")?.to_ascii_lowercase().as_str() {
-        "development" | "dev" | "local" | "test" => Ok(AppEnv::Development),
-        "production" | "prod" | "staging" => Ok(AppEnv::Production),
-        other => Err(layers
-            .wrong("app_env", format!("must be `development` or `production`, not {other:?}"))),
-    }
-}
-
-fn app_name(layers: &Layers) -> Result<String, SettingError> {
-    let name = layers.required("app_name")?;
-    if name.chars().count() > MAX_APP_NAME_CHARS || name.chars().any(char::is_control) {
-        let problem = format!("must be one line of at most {MAX_APP_NAME_CHARS} characters");
-        return Err(layers.wrong("app_name", problem));
-    }
-    Ok(name)
-}
-
-fn flag(layers: &Layers, key: &str) -> Result<bool, SettingError> {
-    layers.flag(key).ok_or_else(|| layers.wrong(key, "must be `true` or `false`"))
-}
-
-fn public_url(layers: &Layers) -> Result<Option<String>, SettingError> {
-    let Some(url) = layers.text("public_url")? else { return Ok(None) };
-    let url = url.trim_end_matches('/');
-    if !is_origin(url) {
-        let problem = format!("must be like `https://meet.example.org`, not {url:?}");
-        return Err(layers.wrong("public_url", problem));
-    }
-    Ok(Some(url.to_owned()))
-}
-
-fn host(layers: &Layers) -> Result<Host, SettingError> {
-    let text = layers.required("host")?;
-    if text.eq_ignore_ascii_case("localhost") {
-        return Ok(Host::Localhost);
-    }
-    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&text);
-    bare.parse().map(Host::Address).map_err(|_| {
-        layers.wrong("host", format!("must be `localhost` or an IP address, not {text:?}"))
-    })
-}
-
-fn cors_origins(layers: &Layers, app_env: AppEnv) -> Result<Vec<String>, SettingError> {
-    let mut origins = layers.list("cors_origins")?;
-    for origin in &mut origins {
-        if origin == "*" && app_env == AppEnv::Production {
-            return Err(layers.wrong("cors_origins", "must not be `*` in production"));
-        }
-        origin.truncate(origin.trim_end_matches('/').len());
-        if origin != "*" && !is_origin(origin) {
-            let problem =
-                format!("must hold origins like `https://app.example.org`, not {origin:?}");
-            return Err(layers.wrong("cors_origins", problem));
-        }
-    }
-    Ok(origins)
-}
-
-/// Scheme, host and perhaps a port, as a browser writes an `Origin`.
-fn is_origin(text: &str) -> bool {
-    let Some((scheme, authority)) = text.split_once("://") else { return false };
-    let authority = authority.parse::<axum::http::uri::Authority>();
-    matches!(scheme, "http" | "https")
-        && authority.is_ok_and(|authority| !authority.as_str().contains('@'))
-}
-
-/// The store reads every spelling; here only what is no database of ours is refused, before anything is made.
-fn database_url(layers: &Layers, data_dir: &Path) -> Result<DatabaseUrl, SettingError> {
-    let Some(url) = layers.text("database_url")? else {
-        let path = data_dir.join("veche.db").display().to_string();
-        let path = path.replace('%', "%25").replace('?', "%3F");
-        return Ok(DatabaseUrl(format!("sqlite://{path}")));
-    };
-    let scheme = url.split(':').next().unwrap_or_default().to_ascii_lowercase();
-    match scheme.split('+').next() {
-        Some("sqlite" | "postgres" | "postgresql") if scheme.len() < url.len() => {
-            Ok(DatabaseUrl(url))
-        }
-        _ => Err(layers.wrong("database_url", "must begin with sqlite:// or postgresql://")),
-    }
-}
-
-fn media_addresses(layers: &Layers) -> Result<Vec<IpAddr>, SettingError> {
-    let parse = |text: &String| match text.parse::<IpAddr>() {
-        Ok(address) if !address.is_unspecified() && !address.is_multicast() => Ok(address),
-        _ => Err(layers.wrong(
-            "media_addresses",
-            format!("must hold IP addresses that browsers can reach, not {text:?}"),
-        )),
-    };
-    layers.list("media_addresses")?.iter().map(parse).collect()
-}
-
-fn urls(layers: &Layers, key: &str, schemes: &[&str]) -> Result<Vec<String>, SettingError> {
-    let urls = layers.list(key)?;
-    let is_fine = |url: &String| {
-        schemes.iter().any(|scheme| url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
-    };
-    match urls.iter().find(|url| !is_fine(url)) {
-        Some(url) => {
-            Err(layers.wrong(key, format!("must begin with {}, not {url:?}", schemes.join(" or "))))
-        }
-        None => Ok(urls),
-    }
-}
-
-/// A key that anybody could guess lets anybody be anybody.
-fn jwt_secret(layers: &Layers, app_env: AppEnv) -> Result<Option<Secret>, SettingError> {
-    let Some(secret) = layers.text("jwt_secret")? else { return Ok(None) };
-    if app_env == AppEnv::Production {
-        if secret.len() < MIN_JWT_SECRET_BYTES {
-            let problem =
-                format!("must have at least {MIN_JWT_SECRET_BYTES} characters in production");
-            return Err(layers.wrong("jwt_secret", problem));
-        }
-        let kinds = secret.bytes().collect::<std::collections::BTreeSet<_>>().len();
-        let lower = secret.to_ascii_lowercase();
-        if kinds < MIN_JWT_SECRET_KINDS || EXAMPLES.iter().any(|word| lower.contains(word)) {
-            return Err(layers.wrong(
-                "jwt_secret",
-                "is easy to guess; leave it empty to have one made, or use `openssl rand -hex 32`",
-            ));
-        }
-    }
-    Ok(Some(Secret::new(secret)))
-}
-
-fn guests_may_create_rooms(layers: &Layers, app_env: AppEnv) -> Result<bool, SettingError> {
-    const KEY: &str = "guests_may_create_rooms";
-    match layers.flag(KEY) {
-        Some(flag) => Ok(flag),
-        None if layers.text(KEY)?.as_deref() == Some("auto") => Ok(app_env == AppEnv::Development),
-        None => Err(layers.wrong(KEY, "must be `true`, `false` or `auto`")),
-    }
-}
-
-/// One word for all of our own lines; more would let a library print what it reads from the wire.
-fn log_level(layers: &Layers) -> Result<tracing::Level, SettingError> {
-    let text = layers.required("log_level")?.to_ascii_lowercase();
-    let level = match text.as_str() {
-        "error" | "critical" => tracing::Level::ERROR,
-        "warn" | "warning" => tracing::Level::WARN,
-        "info" => tracing::Level::INFO,
-        "debug" => tracing::Level::DEBUG,
-        "trace" => tracing::Level::TRACE,
-        _ => {
-            let problem = format!("must be error, warn, info, debug or trace, not {text:?}");
-            return Err(layers.wrong("log_level", problem));
-        }
-    };
-    Ok(if flag(layers, "app_debug")? { level.max(tracing::Level::DEBUG) } else { level })
-}
-
-fn log_format(layers: &Layers, app_env: AppEnv) -> Result<LogFormat, SettingError> {
-    match (layers.required("log_format")?.to_ascii_lowercase().as_str(), app_env) {
-        ("pretty", _) | ("auto", AppEnv::Development) => Ok(LogFormat::Pretty),
-        ("json", _) | ("auto", AppEnv::Production) => Ok(LogFormat::Json),
-        (other, _) => Err(layers
-            .wrong("log_format", format!("must be `pretty`, `json` or `auto`, not {other:?}"))),
-    }
-}
-
-fn minutes(count: u64) -> Duration {
-    Duration::from_secs(60 * count)
-}
-
-/// More breaks titles, fewer cuts real names.
-const MAX_APP_NAME_CHARS: usize = 64;
-/// As long as the hash of HS256 (RFC 7518, 3.2); fewer can be searched.
-const MIN_JWT_SECRET_BYTES: usize = 32;
-/// Different bytes in a key; a random hex text of 32 has about 14. More refuses good keys, fewer passes `aaaa…`.
-const MIN_JWT_SECRET_KINDS: usize = 8;
-/// What example files write where a key belongs.
-const EXAMPLES: &[&str] = &[
-    "change-me",
-    "changeme",
-    "change_me",
-    "change-this",
-    "your-secret",
-    "your_secret",
-    "secret-key",
-    "example",
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -427,7 +243,7 @@ mod tests {
     fn with(pairs: &[(&str, &str)]) -> Result<Config, SettingError> {
         let variables: BTreeMap<&str, &str> = pairs.iter().copied().collect();
         let environment = |name: &str| variables.get(name).map(|value| (*value).to_owned());
-        Config::check(&Layers::read(None, environment, &[]).unwrap())
+        Config::checked(&Layers::read(None, environment, &[]).unwrap())
     }
 
     fn problem(pairs: &[(&str, &str)]) -> String {
