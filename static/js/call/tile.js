@@ -35,6 +35,10 @@ export class Tile extends HTMLElement {
   #picture = new Picture(this.#video, () => this.#drawState());
   #drawnFace = '';
   #wantsPicture = false;
+  /** The track of this device that is shown, and whether its first frame is here.
+   * @type {MediaStreamTrack | null} */
+  #own = null;
+  #isOwnShown = false;
 
   constructor() {
     super();
@@ -54,10 +58,8 @@ export class Tile extends HTMLElement {
     this.#picture.attach(null, 0);
     this.#video.srcObject = null;
     this.#own = null;
+    this.#isOwnShown = false;
   }
-
-  /** @type {MediaStreamTrack | null} */
-  #own = null;
 
   /**
    * @param {TileSpec} spec
@@ -122,8 +124,16 @@ export class Tile extends HTMLElement {
     this.#wantsPicture = track !== null;
     if (track !== this.#own) {
       this.#own = track;
+      this.#isOwnShown = false;
       this.#video.srcObject = track ? new MediaStream([track]) : null;
-      if (track) this.#video.play().catch(() => {});
+      if (track) {
+        this.#video.play().catch(() => {});
+        this.#video.requestVideoFrameCallback(() => {
+          if (track !== this.#own) return;
+          this.#isOwnShown = true;
+          this.#drawState();
+        });
+      }
     }
     this.#drawState();
   }
@@ -144,7 +154,7 @@ export class Tile extends HTMLElement {
   }
 
   #drawState() {
-    const isShown = this.spec?.mine ? this.#own !== null : this.#picture.isShown;
+    const isShown = this.spec?.mine ? this.#isOwnShown : this.#picture.isShown;
     this.dataset.state = isShown ? 'picture' : this.#wantsPicture ? 'loading' : 'avatar';
   }
 }
