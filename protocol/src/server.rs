@@ -207,6 +207,9 @@ pub mod close {
         };
     }
 
+    /// What browsers send when a page is closed or left: taken as `leave`. Never sent by the server.
+    pub const GOING_AWAY: u16 = 1001;
+
     codes! {
         /// You left.
         DONE = 1000, "done";

@@ -27,7 +27,7 @@ use futures_util::{SinkExt, StreamExt};
 use outbox::{Next, Outbox};
 use protocol::limits::{MAX_FRAME_BYTES, PING_EVERY, SOCKET_SILENT_AFTER};
 use protocol::server::close;
-use protocol::{ErrorCode, ParticipantId, RoomId, ServerMessage};
+use protocol::{ClientMessage, ErrorCode, ParticipantId, RoomId, ServerMessage};
 use serde::Deserialize;
 use serde_json::Value;
 use std::pin::pin;
@@ -200,6 +200,12 @@ async fn read(
             Message::Binary(_) => {
                 let reason = "frames must be text".to_owned();
                 complain(outbox, ErrorCode::BadRequest, reason, None);
+            }
+            // A page that was closed or left. Firefox drops what a page says while it goes, its `leave` too.
+            Message::Close(Some(frame)) if frame.code == close::GOING_AWAY => {
+                if handle.request(id, ClientMessage::Leave, None).await.is_err() {
+                    break close::TRY_LATER;
+                }
             }
             // Pings are answered below us; the next read after a close ends the stream.
             Message::Ping(_) | Message::Pong(_) | Message::Close(_) => {}

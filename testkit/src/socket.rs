@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
+use tungstenite::protocol::CloseFrame;
 use tungstenite::{Message, WebSocket};
 
 /// Longer than any answer of a healthy server takes on a busy machine.
@@ -81,6 +82,13 @@ impl RoomSocket {
             Err(error) => Err(error),
             Ok(_) => Err(Error::Timeout("the server's close")),
         }
+    }
+
+    /// Closes the socket with that code.
+    pub fn close(&mut self, code: u16) -> Result<(), Error> {
+        let frame = CloseFrame { code: code.into(), reason: "".into() };
+        self.socket.close(Some(frame)).map_err(broken)?;
+        self.socket.flush().map_err(broken)
     }
 
     /// Raw text to the server, for what no well-behaved client sends.

@@ -3,7 +3,7 @@
 use crate::{both_kinds, flow, server};
 use protocol::{Kind, ServerMessage, SlotReason, Source};
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use testkit::{Person, Publication, Received};
 
 fn in_slot(received: &[Received], slot: usize) -> Vec<&Received> {
@@ -142,7 +142,7 @@ fn sender_reports_put_sound_and_pictures_on_one_clock() {
     let mut publisher = anna.publish(Publication::default()).unwrap();
     let mut subscriber = boris.subscribe(1, 1).unwrap();
     let ssrcs: Vec<u32> = subscriber.slots.iter().map(|slot| slot.ssrc).collect();
-    let end = std::time::Instant::now() + testkit::socket::PATIENCE;
+    let end = Instant::now() + testkit::socket::PATIENCE;
     loop {
         publisher.send_reports().unwrap();
         flow(&mut publisher, &mut subscriber, "media", both_kinds(25)).unwrap();
@@ -150,7 +150,7 @@ fn sender_reports_put_sound_and_pictures_on_one_clock() {
         if ssrcs.iter().all(|ssrc| reports.iter().filter(|r| r.ssrc == *ssrc).count() >= 3) {
             break;
         }
-        assert!(std::time::Instant::now() < end, "no sender reports: {reports:?}");
+        assert!(Instant::now() < end, "no sender reports: {reports:?}");
     }
     for (ssrc, rate) in [(ssrcs[0], 48_000.0), (ssrcs[1], 90_000.0)] {
         let reports: Vec<_> = subscriber.reports().iter().filter(|r| r.ssrc == ssrc).collect();
@@ -182,4 +182,22 @@ fn a_whip_publisher_is_seen_until_its_resource_is_deleted() {
     anna.wait_for_slots(|slots| slots.iter().all(|s| s.participant_id.is_none())).unwrap();
     publisher.drive_for(Duration::from_millis(50)).unwrap();
     assert!(publisher.link.closed().is_some(), "the encoder is told");
+}
+
+#[test]
+fn who_closes_the_page_leaves_at_once_and_who_loses_the_line_does_not() {
+    let server = server();
+    let (mut anna, room) = Person::host(server.api, "Anna").unwrap();
+    let mut closed = Person::guest(server.api, "Boris", &room).unwrap();
+    let lost = Person::guest(server.api, "Clara", &room).unwrap();
+    let (closed_id, lost_id) = (closed.id, lost.id);
+    drop(lost);
+    closed.socket.close(protocol::server::close::GOING_AWAY).unwrap();
+    let start = Instant::now();
+    let left = anna.socket.wait_for(|m| matches!(m, ServerMessage::MemberLeft { .. })).unwrap();
+    let ServerMessage::MemberLeft { participant_id, .. } = left else { unreachable!() };
+    assert_eq!(participant_id, closed_id);
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    let is_left = |m: &ServerMessage| matches!(m, ServerMessage::MemberLeft { participant_id, .. } if *participant_id == lost_id);
+    assert!(anna.socket.take(is_left).unwrap().is_none(), "a lost line may come back");
 }
