@@ -273,6 +273,25 @@ fn sender_reports_keep_sound_and_picture_of_a_publisher_on_one_clock() {
 }
 
 #[test]
+fn a_call_of_two_minutes_goes_on_as_it_began() {
+    let mut world = anna_and_boris(17);
+    for second in 0..120u32 {
+        let before = world.client(2).rtp.len();
+        for i in 0..20u32 {
+            let n = second * 20 + i;
+            let voice = world.client(1).send(MIC, n * 2400, &Media::voice(20));
+            // One keyframe at the beginning, and none is needed after it.
+            let picture = world.client(1).send(CAMERA, n * 4500, &Media::vp8(n == 0, n as u16));
+            world.send(1, voice);
+            world.send(1, picture);
+            world.run(Duration::from_millis(50));
+        }
+        let heard = world.client(2).rtp.len() - before;
+        assert!(heard >= 36, "{heard} of 40 packets in second {second}");
+    }
+}
+
+#[test]
 fn an_unusable_offer_is_refused_and_the_transport_goes_on() {
     let mut world = anna_and_boris(12);
     world.command(Command::Publish {
