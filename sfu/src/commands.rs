@@ -312,7 +312,7 @@ impl Sfu {
                 key
             }
             None => {
-                let side = Side::Subscribe(Box::new(Subscriber::new(Vec::new(), None, false)));
+                let side = Side::Subscribe(Box::new(Subscriber::new(Vec::new(), None)));
                 self.add_peer(now, peer, room_key, participant, &setup, None, side)
             }
         };
@@ -368,7 +368,7 @@ impl Sfu {
             return Err(Refusal::NothingToWatch);
         }
         let slots = answer.slots.iter().map(|spec| self.make_slot(now, spec)).collect();
-        let mut subscriber = Subscriber::new(slots, follow, true);
+        let mut subscriber = Subscriber::new(slots, follow);
         subscriber.settle(&answer.sections);
         let side = Side::Subscribe(Box::new(subscriber));
         let remote = Some(&answer.remote);

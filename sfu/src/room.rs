@@ -100,6 +100,13 @@ impl Room {
         self.tracks.get_mut(usize::from(key))?.as_mut()
     }
 
+    /// Somebody needs a keyframe of a track, if it is still there.
+    pub fn want_keyframe(&mut self, key: TrackKey) {
+        if let Some(encoding) = self.track_mut(key).and_then(|track| track.encodings.first_mut()) {
+            encoding.want_keyframe();
+        }
+    }
+
     /// Adds a track; nothing when the room is full of them.
     pub fn add_track(&mut self, mut track: Track) -> Option<TrackKey> {
         let key = match self.tracks.iter().position(Option::is_none) {

@@ -222,9 +222,7 @@ impl Sfu {
         let Some(room) = self.rooms.get_mut(peer.room) else { return };
         for track in requests.keyframes {
             self.stats.keyframes_asked += 1;
-            if let Some(encoding) = room.track_mut(track).and_then(|t| t.encodings.first_mut()) {
-                encoding.want_keyframe();
-            }
+            room.want_keyframe(track);
         }
         let (Side::Subscribe(subscriber), Some(to)) =
             (&mut peer.side, peer.transport.remote_addr())
@@ -374,9 +372,7 @@ impl Sfu {
             }
         }
         for track in keyframes {
-            if let Some(encoding) = room.track_mut(track).and_then(|t| t.encodings.first_mut()) {
-                encoding.want_keyframe();
-            }
+            room.want_keyframe(track);
         }
     }
 
@@ -436,11 +432,7 @@ impl Sfu {
                 let awaited: Vec<TrackKey> = subscriber.awaited(now).collect();
                 peer.send_rtcp(&mut self.transmits, start);
                 for track in awaited {
-                    if let Some(encoding) =
-                        room.track_mut(track).and_then(|t| t.encodings.first_mut())
-                    {
-                        encoding.want_keyframe();
-                    }
+                    room.want_keyframe(track);
                 }
             }
         }

@@ -23,8 +23,6 @@ pub struct Subscriber {
     pub slots: Vec<Slot>,
     /// Only this participant, or the active speaker, without tiles of its own (WHEP).
     pub follow: Option<ParticipantId>,
-    /// Whether the transport belongs to a viewer that nobody sees (WHEP).
-    pub is_viewer: bool,
     /// Slots were accepted that no `SlotsChanged` has told of.
     pub is_unannounced: bool,
     by_track: Vec<u8>,
@@ -43,8 +41,8 @@ pub struct Requests {
 
 impl Subscriber {
     /// Slots that carry nothing yet.
-    pub fn new(slots: Vec<Slot>, follow: Option<ParticipantId>, is_viewer: bool) -> Self {
-        Self { slots, follow, is_viewer, is_unannounced: false, by_track: Vec::new() }
+    pub fn new(slots: Vec<Slot>, follow: Option<ParticipantId>) -> Self {
+        Self { slots, follow, is_unannounced: false, by_track: Vec::new() }
     }
 
     /// How the slots stand in an SDP.
