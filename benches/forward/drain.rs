@@ -43,7 +43,7 @@ impl Drain {
     pub fn read(
         &mut self,
         longest: Duration,
-        mut each: impl FnMut(usize, &[u8]),
+        mut each: impl FnMut(usize, &mut [u8]),
     ) -> io::Result<()> {
         let mut ready = [libc::epoll_event { events: 0, u64: 0 }; 256];
         // SAFETY: room for as many events as are told.
@@ -66,7 +66,11 @@ impl Drain {
         Ok(())
     }
 
-    fn read_one(&mut self, index: usize, each: &mut impl FnMut(usize, &[u8])) -> io::Result<usize> {
+    fn read_one(
+        &mut self,
+        index: usize,
+        each: &mut impl FnMut(usize, &mut [u8]),
+    ) -> io::Result<usize> {
         // SAFETY: zeroes are valid for both; the pointers set below live until the call is over.
         let mut parts: [libc::iovec; BATCH] = unsafe { std::mem::zeroed() };
         // SAFETY: as above.
@@ -95,7 +99,7 @@ impl Drain {
             };
         }
         for (slot, head) in heads[..received as usize].iter().enumerate() {
-            each(index, &self.buffers[slot * SLOT..][..head.msg_len as usize]);
+            each(index, &mut self.buffers[slot * SLOT..][..head.msg_len as usize]);
         }
         Ok(received as usize)
     }

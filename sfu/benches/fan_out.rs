@@ -45,7 +45,9 @@ fn main() {
             for packet in &mut round {
                 world.sfu.receive(now, from, packet);
             }
-            world.sfu.flush(now);
+            while world.sfu.flush(now) {
+                world.sfu.transmits().clear();
+            }
             world.sfu.transmits().clear();
         }
         let took = cpu_time() - start;

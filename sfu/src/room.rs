@@ -68,6 +68,8 @@ pub struct Room {
     pub speaking: Vec<u32>,
     /// Packets of this batch.
     pub pending: Vec<Pending>,
+    /// Subscribers that have them already.
+    pub served: usize,
     /// Last generation given to a track.
     pub last_generation: u32,
     /// Something changed that decides who is in which slot.
@@ -85,6 +87,7 @@ impl Room {
             speakers: Speakers::new(),
             speaking: Vec::new(),
             pending: Vec::new(),
+            served: 0,
             last_generation: 0,
             is_stale: false,
         }

@@ -30,6 +30,9 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+/// Bytes of sealed datagrams that are held before they must be sent. Larger falls out of the processor's
+/// cache between sealing and sending, smaller makes more system calls.
+const MAX_SLAB: usize = 256 * 1024;
 /// Transports of one media plane. Each costs some 20 kB; more are refused with a reason.
 pub const MAX_PEERS: usize = 20_000;
 /// How often feedback, reports and liveness are looked at. Shorter costs idle CPU, longer delays NACKs.
@@ -305,21 +308,29 @@ impl Sfu {
         self.next_tick = Instant::min(self.next_tick, self.next_liveness);
     }
 
-    /// Fans the batch's packets out and settles who is in which slot. Call once per receive batch and
-    /// after commands.
-    pub fn flush(&mut self, now: Instant) {
-        let rooms = std::mem::take(&mut self.with_pending);
-        for &key in &rooms {
+    /// Fans the batch's packets out and settles who is in which slot. Call it after each receive batch
+    /// and after commands, and again as long as it returns true: there is more then, and what
+    /// [`Sfu::transmits`] holds is to be sent first. So a burst into a large room never fills more
+    /// memory, or more of the processor's cache, than [`MAX_SLAB`].
+    #[must_use = "true: send what there is, then call again"]
+    pub fn flush(&mut self, now: Instant) -> bool {
+        while let Some(&key) = self.with_pending.last() {
             self.reallocate(now, key);
-            self.fan_out(now, key);
+            if !self.fan_out(now, key) {
+                return true;
+            }
+            self.with_pending.pop();
         }
-        self.with_pending = rooms;
-        self.with_pending.clear();
+        false
     }
 
-    fn fan_out(&mut self, now: Instant, key: RoomKey) {
-        let Some(room) = self.rooms.get_mut(key) else { return };
+    /// Hands a room's pending packets to its subscribers, from where the last call stopped. False when
+    /// the slab is full before all have them.
+    fn fan_out(&mut self, now: Instant, key: RoomKey) -> bool {
+        let Some(room) = self.rooms.get_mut(key) else { return true };
         let subscribers = std::mem::take(&mut room.subscribers);
+        let begins = room.served == 0;
+        let mut served = room.served;
         let mut faulty = Vec::new();
         let ntp = self.config.wall.ntp(now);
         {
@@ -329,8 +340,13 @@ impl Sfu {
                 .iter()
                 .filter_map(|p| Some((p.track, subscriber::forwarded(room, p, ntp)?)))
                 .collect();
-            handover::queue(room, &batch, &mut self.relayed, &mut self.stats);
-            for &subscriber in &subscribers {
+            if begins {
+                handover::queue(room, &batch, &mut self.relayed, &mut self.stats);
+            }
+            while let Some(&subscriber) = subscribers.get(served)
+                && self.transmits.mark() < MAX_SLAB
+            {
+                served += 1;
                 let Some(peer) = self.peers.get_mut(subscriber) else { continue };
                 let (transmits, stats) = (&mut self.transmits, &mut self.stats);
                 let work = AssertUnwindSafe(|| forward(now, peer, &batch, transmits, stats));
@@ -339,12 +355,18 @@ impl Sfu {
                 }
             }
         }
-        room.pending.clear();
+        let is_complete = served == subscribers.len();
+        // The faulty leave the list below, and all of them stand before the mark.
+        room.served = if is_complete { 0 } else { served - faulty.len() };
+        if is_complete {
+            room.pending.clear();
+        }
         room.subscribers = subscribers;
         for peer in faulty {
             self.stats.faults += 1;
             self.remove_peer(peer, CloseReason::Fault);
         }
+        is_complete
     }
 
     /// Brings slots in line with what the room and its subscribers want now.

@@ -102,8 +102,7 @@ impl MediaThread {
             let sfu = &mut self.sfu;
             let now = Instant::now();
             let is_full = self.socket.receive(|from, datagram| sfu.receive(now, from, datagram));
-            self.sfu.flush(now);
-            self.send();
+            self.flush(now);
             if !is_full {
                 break;
             }
@@ -111,8 +110,7 @@ impl MediaThread {
         }
         let now = Instant::now();
         self.sfu.handle_timeout(now);
-        self.sfu.flush(now);
-        self.send();
+        self.flush(now);
         self.tell();
         if now >= self.next_metrics {
             self.next_metrics = now + METRICS_INTERVAL;
@@ -126,6 +124,14 @@ impl MediaThread {
         let wait = self.sfu.poll_timeout().map_or(METRICS_INTERVAL, |at| at.duration_since(now));
         // A control plane that is behind gets another try soon.
         if self.backlog.is_empty() { wait } else { wait.min(Duration::from_millis(5)) }
+    }
+
+    /// Fans out what has come and sends it, a slab at a time.
+    fn flush(&mut self, now: Instant) {
+        while self.sfu.flush(now) {
+            self.send();
+        }
+        self.send();
     }
 
     fn send(&mut self) {

@@ -112,22 +112,33 @@ impl Link {
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => continue,
                 Err(error) => return Err(error.into()),
             };
-            let now = Instant::now();
-            let datagram = &mut self.buffer[..length];
-            if is_stun(datagram) {
-                if self.checks.answer(datagram).is_some() {
-                    self.answers += 1;
-                    self.transport.accept(now, from);
-                }
-                continue;
-            }
-            match self.transport.receive(now, from, datagram) {
-                Arrival::Rtp(packet) => each(Packet::Rtp(packet)),
-                Arrival::Rtcp(packet) => each(Packet::Rtcp(packet)),
-                Arrival::Nothing => {}
-            }
+            let mut buffer = std::mem::take(&mut self.buffer);
+            self.take(Instant::now(), from, &mut buffer[..length], each);
+            self.buffer = buffer;
         }
         self.tick(Instant::now())
+    }
+
+    /// Takes a datagram that somebody else has read from its socket; it is decrypted in place.
+    pub fn take(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        datagram: &mut [u8],
+        each: &mut dyn FnMut(Packet<'_>),
+    ) {
+        if is_stun(datagram) {
+            if self.checks.answer(datagram).is_some() {
+                self.answers += 1;
+                self.transport.accept(now, from);
+            }
+            return;
+        }
+        match self.transport.receive(now, from, datagram) {
+            Arrival::Rtp(packet) => each(Packet::Rtp(packet)),
+            Arrival::Rtcp(packet) => each(Packet::Rtcp(packet)),
+            Arrival::Nothing => {}
+        }
     }
 
     /// Does what is due without reading.

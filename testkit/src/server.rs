@@ -139,7 +139,9 @@ impl Drop for Server {
 pub struct Cost {
     /// Time on a core, of all threads.
     pub total: Duration,
-    /// The part of it in the kernel, in share of `total` as the kernel samples it.
+    /// Outside the kernel, in ticks of the system: for shares of many of them, not for times.
+    pub user: Duration,
+    /// In the kernel, likewise.
     pub kernel: Duration,
     /// Resident memory in KiB.
     pub resident_kib: u64,
@@ -162,13 +164,20 @@ impl Cost {
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let resident_kib =
             resident.and_then(|r| r.split_whitespace().next()?.parse().ok()).unwrap_or(0);
-        Ok(Self { total: on_core(pid).unwrap_or(user + kernel), kernel, resident_kib })
+        Ok(Self { total: on_core(pid).unwrap_or(user + kernel), user, kernel, resident_kib })
+    }
+
+    /// Share of the time outside the kernel; 0 where there was none.
+    pub fn userland(&self) -> f64 {
+        let all = (self.user + self.kernel).as_secs_f64();
+        if all > 0.0 { self.user.as_secs_f64() / all } else { 0.0 }
     }
 
     /// What came since.
     pub fn since(&self, before: &Self) -> Self {
         Self {
             total: self.total.saturating_sub(before.total),
+            user: self.user.saturating_sub(before.user),
             kernel: self.kernel.saturating_sub(before.kernel),
             resident_kib: self.resident_kib.saturating_sub(before.resident_kib),
         }

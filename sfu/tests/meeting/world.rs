@@ -202,7 +202,9 @@ impl World {
                 client.receive(self.now, &flight.bytes);
             }
         }
-        self.sfu.flush(self.now);
+        while self.sfu.flush(self.now) {
+            self.collect();
+        }
         self.sfu.handle_timeout(self.now);
         self.collect();
         let mut sent = Vec::new();
