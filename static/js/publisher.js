@@ -1,14 +1,10 @@
 // Sends what this person says and shows: one RTCPeerConnection on which the client offers.
 
 import { waitBefore } from './backoff.js';
+import { Encodings, addLine } from './encodings.js';
 import { newPeerName, watch } from './link.js';
 
 /** @typedef {import('./types.js').Source} Source */
-
-/** 720p30 of a face looks good from 1.5 Mbit/s; more would starve small uplinks. */
-const CAMERA_BITRATE = 1_700_000;
-/** Text at full size needs more than a face, but only when it moves. */
-const SCREEN_BITRATE = 2_500_000;
 
 /**
  * @typedef {object} PublisherWorld
@@ -24,6 +20,8 @@ export class Publisher {
   #name = '';
   /** @type {Map<Source, RTCRtpTransceiver>} */
   #lines = new Map();
+  /** @type {Map<Source, Encodings>} */
+  #encodings = new Map();
   /** @type {Map<Source, MediaStreamTrack>} */
   #tracks = new Map();
   #world;
@@ -101,6 +99,17 @@ export class Publisher {
     if (name === this.#name && this.#pc) this.#again();
   }
 
+  /**
+   * The server says which layers of a line anybody takes.
+   * @param {{pc: string, mid: string, rids: string[]}} message
+   */
+  layersWanted({ pc, mid, rids }) {
+    if (pc !== this.#name) return;
+    for (const [source, line] of this.#lines) {
+      if (line.mid === mid) void this.#encodings.get(source)?.want(rids);
+    }
+  }
+
   close() {
     this.#isClosed = true;
     clearTimeout(this.#retry);
@@ -112,19 +121,9 @@ export class Publisher {
    * @param {Source} source
    */
   #addLine(pc, source) {
-    const kind = source === 'camera' || source === 'screen' ? 'video' : 'audio';
-    const bitrate = source === 'camera' ? CAMERA_BITRATE : source === 'screen' ? SCREEN_BITRATE : null;
-    const track = this.#tracks.get(source);
-    const line = pc.addTransceiver(track ?? kind, {
-      direction: 'sendonly',
-      ...(bitrate ? { sendEncodings: [{ maxBitrate: bitrate }] } : {}),
-    });
+    const line = addLine(pc, source, this.#tracks.get(source));
     this.#lines.set(source, line);
-    if (source === 'screen') {
-      const parameters = line.sender.getParameters();
-      parameters.degradationPreference = 'maintain-resolution';
-      line.sender.setParameters(parameters).catch(() => {});
-    }
+    this.#encodings.set(source, new Encodings(line.sender, source));
   }
 
   #negotiate() {
@@ -149,6 +148,7 @@ export class Publisher {
         const answer = await this.#world.request({ type: 'media.publish', pc: this.#name, sdp, tracks });
         if (pc !== this.#pc) continue;
         await pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
+        for (const encodings of this.#encodings.values()) void encodings.settled();
       } catch (error) {
         if (pc !== this.#pc) continue;
         console.warn('publishing failed', error);
@@ -170,5 +170,6 @@ export class Publisher {
     this.#pc?.close();
     this.#pc = null;
     this.#lines.clear();
+    this.#encodings.clear();
   }
 }

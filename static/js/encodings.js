@@ -1,0 +1,119 @@
+// What a source is sent as: in how many layers, how large, and which of them anybody takes.
+
+/** @typedef {import('./types.js').Source} Source */
+
+/** Two frame rates in each layer: who cannot take 30 frames a second gets 15 without a layer of their own. */
+const TEMPORAL = 'L1T2';
+
+/**
+ * A camera at 720p, smallest layer first. More bits for a layer starve small uplinks, which then lose the best
+ * layer first; fewer show.
+ * @type {RTCRtpEncodingParameters[]}
+ */
+const CAMERA = [
+  { rid: 'q', scaleResolutionDownBy: 4, maxBitrate: 150_000 },
+  { rid: 'h', scaleResolutionDownBy: 2, maxBitrate: 500_000 },
+  { rid: 'f', scaleResolutionDownBy: 1, maxBitrate: 1_700_000 },
+];
+
+/**
+ * Text must stay readable, so a screen has one size; it needs more bits than a face, but only when it moves.
+ * @type {RTCRtpEncodingParameters[]}
+ */
+const SCREEN = [{ maxBitrate: 2_500_000, maxFramerate: 30 }];
+
+/**
+ * A line that sends a source, or waits for its track.
+ * @param {RTCPeerConnection} pc
+ * @param {Source} source
+ * @param {MediaStreamTrack | undefined} track
+ */
+export function addLine(pc, source, track) {
+  const kind = source === 'camera' || source === 'screen' ? 'video' : 'audio';
+  const encodings = encodingsOf(source);
+  try {
+    return pc.addTransceiver(track ?? kind, { direction: 'sendonly', sendEncodings: encodings.map((e) => ({ ...e, scalabilityMode: TEMPORAL })) });
+  } catch {
+    // A browser whose encoder has no temporal layers refuses the whole line.
+    return pc.addTransceiver(track ?? kind, { direction: 'sendonly', sendEncodings: encodings });
+  }
+}
+
+/**
+ * @param {Source} source
+ * @returns {RTCRtpEncodingParameters[]}
+ */
+function encodingsOf(source) {
+  if (source === 'camera') return CAMERA.map((encoding) => ({ ...encoding }));
+  return source === 'screen' ? SCREEN.map((encoding) => ({ ...encoding })) : [];
+}
+
+/** The encodings of one sender, changed one after the other: browsers refuse a change that overlaps another. */
+export class Encodings {
+  /** Layers that somebody takes; null before the server has said.
+   * @type {ReadonlySet<string> | null} */
+  #wanted = null;
+  #turn = Promise.resolve();
+  #sender;
+  #source;
+
+  /**
+   * @param {Pick<RTCRtpSender, 'getParameters' | 'setParameters'>} sender
+   * @param {Source} source
+   */
+  constructor(sender, source) {
+    this.#sender = sender;
+    this.#source = source;
+    if (source === 'screen') void this.#change((parameters) => void (parameters.degradationPreference = 'maintain-resolution'));
+  }
+
+  /** An answer was applied: it may have left one encoding of several. */
+  settled() {
+    return this.#change((parameters) => this.#fit(parameters.encodings));
+  }
+
+  /**
+   * Sends these layers and pauses the others.
+   * @param {readonly string[]} rids
+   */
+  want(rids) {
+    this.#wanted = new Set(rids);
+    return this.#change((parameters) => this.#fit(parameters.encodings));
+  }
+
+  /** @param {RTCRtpEncodingParameters[]} encodings */
+  #fit(encodings) {
+    const only = encodings[0];
+    if (encodings.length === 1 && only) {
+      // Browsers keep the first, smallest layer when the other side takes one only; it has to be the whole picture then.
+      const best = encodingsOf(this.#source).at(-1);
+      if (best?.scaleResolutionDownBy) Object.assign(only, { scaleResolutionDownBy: best.scaleResolutionDownBy, maxBitrate: best.maxBitrate, active: true });
+      return;
+    }
+    for (const encoding of encodings) {
+      if (encoding.rid && this.#wanted) encoding.active = this.#wanted.has(encoding.rid);
+    }
+  }
+
+  /** @param {(parameters: RTCRtpSendParameters) => void} edit */
+  #change(edit) {
+    this.#turn = this.#turn.then(async () => {
+      // A negotiation in between makes what was read stale; read anew it is good.
+      for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+        const parameters = this.#sender.getParameters();
+        const before = JSON.stringify(parameters);
+        edit(parameters);
+        if (JSON.stringify(parameters) === before) return;
+        try {
+          await this.#sender.setParameters(parameters);
+          return;
+        } catch (error) {
+          if (attempt === ATTEMPTS - 1) console.warn('an encoding could not be changed', error);
+        }
+      }
+    });
+    return this.#turn;
+  }
+}
+
+const ATTEMPTS = 2;

@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { Encodings, addLine } from '../../../static/js/encodings.js';
+
+/** A sender as browsers have it: parameters are good once, and only until the next change. */
+class FakeSender {
+  /** @param {any[]} encodings */
+  constructor(encodings) {
+    this.parameters = { encodings: encodings.map((e) => ({ active: true, ...e })), transactionId: 0 };
+    this.changes = 0;
+    this.underWay = 0;
+    this.failures = 0;
+  }
+
+  getParameters() {
+    return structuredClone({ ...this.parameters });
+  }
+
+  /** @param {any} next */
+  async setParameters(next) {
+    this.underWay += 1;
+    assert.equal(this.underWay, 1, 'one change at a time');
+    await Promise.resolve();
+    this.underWay -= 1;
+    this.changes += 1;
+    if (this.failures-- > 0) throw new DOMException('stale', 'InvalidModificationError');
+    assert.equal(next.transactionId, this.parameters.transactionId);
+    this.parameters = { ...next, transactionId: next.transactionId + 1 };
+  }
+
+  get active() {
+    return this.parameters.encodings.filter((e) => e.active).map((e) => e.rid);
+  }
+}
+
+const LAYERS = [
+  { rid: 'q', scaleResolutionDownBy: 4, maxBitrate: 150_000 },
+  { rid: 'h', scaleResolutionDownBy: 2, maxBitrate: 500_000 },
+  { rid: 'f', scaleResolutionDownBy: 1, maxBitrate: 1_700_000 },
+];
+
+/** @param {FakeSender} sender @param {import('../../../static/js/types.js').Source} source */
+const encodingsOf = (sender, source) => new Encodings(/** @type {any} */ (sender), source);
+
+test('layers that nobody takes are paused, and sent again when somebody does', async () => {
+  const sender = new FakeSender(LAYERS);
+  const encodings = encodingsOf(sender, 'camera');
+  await encodings.want(['q', 'h']);
+  assert.deepEqual(sender.active, ['q', 'h']);
+  await encodings.want([]);
+  assert.deepEqual(sender.active, []);
+  await encodings.want(['q', 'h', 'f']);
+  assert.deepEqual(sender.active, ['q', 'h', 'f']);
+});
+
+test('changes come one after the other, and the last one counts', async () => {
+  const sender = new FakeSender(LAYERS);
+  const encodings = encodingsOf(sender, 'camera');
+  await Promise.all([encodings.want(['q']), encodings.want(['f']), encodings.settled(), encodings.want(['h'])]);
+  assert.deepEqual(sender.active, ['h']);
+});
+
+test('what does not change anything is not said to the browser', async () => {
+  const sender = new FakeSender(LAYERS);
+  const encodings = encodingsOf(sender, 'camera');
+  await encodings.settled();
+  await encodings.want(['q', 'h', 'f']);
+  assert.equal(sender.changes, 0);
+});
+
+test('a change that a negotiation made stale is made again, and one that never works harms nothing', async () => {
+  const sender = new FakeSender(LAYERS);
+  const encodings = encodingsOf(sender, 'camera');
+  sender.failures = 1;
+  await encodings.want(['q']);
+  assert.deepEqual(sender.active, ['q']);
+  sender.failures = 9;
+  await encodings.want(['h']);
+  assert.deepEqual(sender.active, ['q']);
+  sender.failures = 0;
+  await encodings.want(['f']);
+  assert.deepEqual(sender.active, ['f']);
+});
+
+test('a server that takes one layer gets the whole picture, not the smallest one', async () => {
+  const sender = new FakeSender([{ rid: 'q', scaleResolutionDownBy: 4, maxBitrate: 150_000 }]);
+  const encodings = encodingsOf(sender, 'camera');
+  await encodings.settled();
+  assert.deepEqual(sender.parameters.encodings, [{ active: true, rid: 'q', scaleResolutionDownBy: 1, maxBitrate: 1_700_000 }]);
+});
+
+test('a shared screen loses frames before pixels', async () => {
+  const sender = new FakeSender([{ maxBitrate: 2_500_000 }]);
+  await encodingsOf(sender, 'screen').settled();
+  assert.equal(/** @type {any} */ (sender.parameters).degradationPreference, 'maintain-resolution');
+  assert.equal(sender.parameters.encodings[0].maxBitrate, 2_500_000);
+});
+
+test('a camera is three layers, the smallest first; a browser without temporal layers sends them too', () => {
+  /** @type {any[]} */
+  const asked = [];
+  let refuses = false;
+  /** @type {any} */
+  const pc = {
+    addTransceiver: (/** @type {any} */ kind, /** @type {any} */ init) => {
+      asked.push({ kind, ...init });
+      if (refuses && init.sendEncodings.some((/** @type {any} */ e) => e.scalabilityMode)) throw new DOMException('no', 'OperationError');
+      return 'line';
+    },
+  };
+  assert.equal(addLine(pc, 'camera', undefined), 'line');
+  refuses = true;
+  assert.equal(addLine(pc, 'camera', undefined), 'line');
+  assert.equal(asked.length, 3);
+  for (const { kind, direction, sendEncodings } of asked) {
+    assert.equal(kind, 'video');
+    assert.equal(direction, 'sendonly');
+    assert.deepEqual(sendEncodings.map((/** @type {any} */ e) => [e.rid, e.scaleResolutionDownBy]), [['q', 4], ['h', 2], ['f', 1]]);
+  }
+  assert.equal(asked[0].sendEncodings[0].scalabilityMode, 'L1T2');
+  assert.equal(asked[2].sendEncodings[0].scalabilityMode, undefined);
+  refuses = false;
+  addLine(pc, 'screen', undefined);
+  assert.equal(asked[3].sendEncodings.length, 1);
+});
