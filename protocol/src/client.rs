@@ -1,5 +1,6 @@
 //! What a client may say on the room's socket.
 
+use crate::id::ParticipantId;
 use crate::media::{TrackOffer, View};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -61,6 +62,23 @@ pub enum ClientMessage {
         /// Whether.
         is_typing: bool,
     },
+    /// A feeling that everybody sees for a moment.
+    #[serde(rename = "reaction")]
+    Reaction {
+        /// One emoji.
+        emoji: String,
+    },
+    /// A small message between programs; never stored.
+    #[serde(rename = "signal.message")]
+    SignalMessage {
+        /// For whom; for all others when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<ParticipantId>,
+        /// What it is about.
+        topic: String,
+        /// Anything.
+        data: Value,
+    },
     /// SDP offer of the publish transport; the same `pc` negotiates again, another replaces it.
     /// Answered by `media.published`.
     #[serde(rename = "media.publish")]
@@ -106,6 +124,8 @@ impl ClientMessage {
         "media.self",
         "chat.message",
         "chat.typing",
+        "reaction",
+        "signal.message",
         "media.publish",
         "media.subscribe",
         "media.answer",

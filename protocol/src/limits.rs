@@ -50,6 +50,20 @@ pub const JOIN_PER_SECOND: u32 = 1;
 pub const SIGNAL_BURST: u32 = 20;
 /// Changes of mutes and typing a participant may show to everybody per second, lasting.
 pub const SIGNAL_PER_SECOND: u32 = 5;
+/// Reactions and messages to everybody a participant may send in a burst.
+pub const REACTION_BURST: u32 = 10;
+/// Reactions and messages to everybody a participant may send per second, lasting.
+pub const REACTION_PER_SECOND: u32 = 5;
+/// Messages to one other participant that somebody may send in a burst.
+pub const MESSAGE_BURST: u32 = 40;
+/// Messages to one other participant that somebody may send per second, lasting.
+pub const MESSAGE_PER_SECOND: u32 = 20;
+/// Bytes of a reaction; the longest emoji in use has 28.
+pub const MAX_EMOJI_BYTES: usize = 32;
+/// Characters of `topic` in a message between participants.
+pub const MAX_MESSAGE_TOPIC_CHARS: usize = 32;
+/// Bytes of `data` in a message between participants, as JSON.
+pub const MAX_MESSAGE_BYTES: usize = 4 * 1024;
 /// Newest chat messages in `state.snapshot`; older ones come over REST.
 pub const MAX_CHAT_HISTORY: usize = 50;
 /// Characters of a client's own name of an RTCPeerConnection.

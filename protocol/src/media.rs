@@ -76,6 +76,26 @@ pub enum SlotReason {
     Publisher,
 }
 
+/// The part of a track's picture that a slot carries. What is not known, or of no meaning, is absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Layer {
+    /// `a=rid` of the simulcast layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rid: Option<String>,
+    /// Spatial layer of an SVC stream, 0 the smallest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spatial: Option<u8>,
+    /// Highest temporal layer forwarded, 0 the slowest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temporal: Option<u8>,
+    /// Width of its picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<u16>,
+    /// Height of its picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u16>,
+}
+
 /// What a receive slot carries now. A slot is one m-line of the subscribe transport.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SlotBinding {
@@ -89,6 +109,9 @@ pub struct SlotBinding {
     /// Which track of theirs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub track: Option<Track>,
+    /// Which layer of it, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer: Option<Layer>,
     /// Why.
     pub reason: SlotReason,
 }

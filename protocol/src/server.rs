@@ -128,6 +128,24 @@ pub enum ServerMessage {
         /// Whether.
         is_typing: bool,
     },
+    /// Somebody shows a feeling for a moment.
+    #[serde(rename = "reaction")]
+    Reaction {
+        /// Who.
+        participant_id: ParticipantId,
+        /// One emoji.
+        emoji: String,
+    },
+    /// A small message of another participant's program.
+    #[serde(rename = "signal.message")]
+    SignalMessage {
+        /// Who sent it, as the server knows.
+        from: ParticipantId,
+        /// What it is about.
+        topic: String,
+        /// Anything.
+        data: Value,
+    },
     /// SDP answer to `media.publish`.
     #[serde(rename = "media.published")]
     MediaPublished {
@@ -167,6 +185,16 @@ pub enum ServerMessage {
         pc: String,
         /// In order of m-lines.
         slots: Vec<SlotBinding>,
+    },
+    /// Layers of one of your tracks that somebody takes: pause the others.
+    #[serde(rename = "media.layers")]
+    MediaLayers {
+        /// Which RTCPeerConnection.
+        pc: String,
+        /// `a=mid` of the track's m-line.
+        mid: String,
+        /// `a=rid` of the layers taken; empty when nobody takes any.
+        rids: Vec<String>,
     },
     /// Who speaks now, loudest first; empty when nobody does.
     #[serde(rename = "speakers.changed")]

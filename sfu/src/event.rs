@@ -90,6 +90,19 @@ pub enum Event {
         /// All slots in order of m-lines.
         slots: Vec<SlotBinding>,
     },
+    /// Layers of a published track that any slot takes; the others need not be sent.
+    LayersWanted {
+        /// Transport.
+        peer: PeerId,
+        /// Who publishes.
+        participant: ParticipantId,
+        /// Room.
+        room: RoomId,
+        /// `a=mid` of the track's m-line.
+        mid: String,
+        /// `a=rid` of the layers taken.
+        rids: Vec<String>,
+    },
     /// Others speak now.
     SpeakersChanged {
         /// Room.

@@ -203,6 +203,7 @@ impl Subscriber {
                     kind: slot.kind,
                     participant_id: bound.map(|(_, track)| track.participant),
                     track: bound.map(|(_, track)| track.public()),
+                    layer: None,
                     reason,
                 }
             })

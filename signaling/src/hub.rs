@@ -190,6 +190,7 @@ impl Hub {
             | Event::Closed { peer, .. } => rooms.by_index.get(&Room::index_of(*peer)),
             Event::TracksChanged { room, .. }
             | Event::SlotsChanged { room, .. }
+            | Event::LayersWanted { room, .. }
             | Event::SpeakersChanged { room, .. }
             | Event::Alive { room, .. } => rooms.by_id.get(room),
         };

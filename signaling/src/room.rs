@@ -15,6 +15,7 @@ mod media;
 mod membership;
 #[cfg(test)]
 mod properties;
+mod signals;
 #[cfg(test)]
 mod stage;
 #[cfg(test)]
@@ -177,6 +178,10 @@ impl Room {
             }
             ClientMessage::ChatTyping { is_typing } => {
                 self.typing(at, from, socket, is_typing, re, out);
+            }
+            ClientMessage::Reaction { emoji } => self.react(at, from, socket, emoji, re, out),
+            ClientMessage::SignalMessage { to, topic, data } => {
+                self.pass_on(at, from, socket, signals::Note { to, topic, data, re }, out);
             }
             ClientMessage::MediaPublish { pc, sdp, tracks } => {
                 self.publish(at, from, socket, media::Offer { pc, sdp, tracks, re }, out);

@@ -185,6 +185,11 @@ export class Meeting extends EventTarget {
     void this.#post(clientId, message.text);
   }
 
+  /** @param {string} emoji */
+  react(emoji) {
+    this.#socket?.send({ type: 'reaction', emoji });
+  }
+
   /** @param {boolean} isTyping */
   setTyping(isTyping) {
     const now = Date.now();
@@ -285,6 +290,9 @@ export class Meeting extends EventTarget {
         break;
       case 'slots.changed':
         this.#subscriber?.announced(message);
+        break;
+      case 'media.layers':
+        this.#publisher?.layersWanted(message);
         break;
       case 'tracks.changed':
       case 'member.joined':

@@ -149,6 +149,9 @@ export function reduce(meeting, event, now) {
     case 'media.offer':
     case 'media.closed':
     case 'slots.changed':
+    case 'media.layers':
+    case 'reaction':
+    case 'signal.message':
     case 'pong':
     case 'error':
       return meeting;

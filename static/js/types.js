@@ -44,7 +44,9 @@
  * @property {string} [client_id]
  */
 
-/** @typedef {{mid: string, kind: Kind, participant_id?: string, track?: Track, reason: string}} SlotBinding */
+/** @typedef {{rid?: string, spatial?: number, temporal?: number, width?: number, height?: number}} Layer */
+/** @typedef {'best' | 'empty' | 'muted' | 'forced' | 'codec' | 'viewport' | 'bandwidth' | 'publisher'} SlotReason */
+/** @typedef {{mid: string, kind: Kind, participant_id?: string, track?: Track, layer?: Layer, reason: SlotReason}} SlotBinding */
 /** @typedef {{participant_id: string, source: Source, width: number, height: number, pinned: boolean}} ViewTile */
 
 /**
@@ -60,10 +62,13 @@
  *   | {type: 'tracks.changed', participant_id: string, tracks: Track[]}
  *   | ({type: 'chat.message', re?: string} & ChatMessage)
  *   | {type: 'chat.typing', participant_id: string, is_typing: boolean}
+ *   | {type: 'reaction', participant_id: string, emoji: string}
+ *   | {type: 'signal.message', from: string, topic: string, data: unknown}
  *   | {type: 'media.published', pc: string, sdp: string, re?: string}
  *   | {type: 'media.offer', pc: string, sdp: string, re?: string}
  *   | {type: 'media.closed', pc: string, reason: string}
  *   | {type: 'slots.changed', pc: string, slots: SlotBinding[]}
+ *   | {type: 'media.layers', pc: string, mid: string, rids: string[]}
  *   | {type: 'speakers.changed', speakers: string[]}
  *   | {type: 'pong', re?: string}
  *   | {type: 'error', code: string, reason: string, re?: string}
@@ -77,6 +82,8 @@
  *   | {type: 'media.self', mic_muted: boolean, cam_off: boolean}
  *   | {type: 'chat.message', text: string, client_id: string}
  *   | {type: 'chat.typing', is_typing: boolean}
+ *   | {type: 'reaction', emoji: string}
+ *   | {type: 'signal.message', to?: string, topic: string, data: unknown}
  *   | {type: 'media.publish', pc: string, sdp: string, tracks: {mid: string, source: Source}[]}
  *   | {type: 'media.subscribe', pc: string, audio_slots?: number, video_slots?: number}
  *   | {type: 'media.answer', pc: string, sdp: string}

@@ -25,9 +25,10 @@ struct Waiting {
 }
 
 /// What an event replaces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
     Slots(PeerId),
+    Layers(PeerId, String),
     Tracks(ParticipantId),
     Alive(ParticipantId),
     Speakers,
@@ -38,6 +39,7 @@ impl Mailbox {
         let mut waiting = self.lock();
         let key = match &event {
             Event::SlotsChanged { peer, .. } => Some(Key::Slots(*peer)),
+            Event::LayersWanted { peer, mid, .. } => Some(Key::Layers(*peer, mid.clone())),
             Event::TracksChanged { participant, .. } => Some(Key::Tracks(*participant)),
             Event::Alive { participant, .. } => Some(Key::Alive(*participant)),
             Event::SpeakersChanged { .. } => Some(Key::Speakers),

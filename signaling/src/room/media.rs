@@ -12,7 +12,7 @@ use protocol::media::{TrackOffer, View};
 use protocol::{ErrorCode, ParticipantId, ServerMessage, SlotBinding, Track};
 use serde_json::Value;
 use sfu::{CloseReason, Command, Event, PeerId, TrackNames};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Instant;
 
 /// A transport that a socket asked for.
@@ -28,6 +28,8 @@ pub(super) struct Peer {
     is_connected: bool,
     /// What its slots carry, for a socket that comes back.
     slots: Vec<SlotBinding>,
+    /// Layers of its tracks that somebody takes, by mid; for the same.
+    layers: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,6 +158,7 @@ impl Room {
             is_settled: false,
             is_connected: false,
             slots: Vec::new(),
+            layers: BTreeMap::new(),
         };
         self.peers.insert(id, peer);
         Some(id)
@@ -233,6 +236,9 @@ impl Room {
                 self.tracks_changed(participant, tracks, out);
             }
             Event::SlotsChanged { peer, slots, .. } => self.slots_changed(peer, slots, out),
+            Event::LayersWanted { peer, mid, rids, .. } => {
+                self.layers_wanted(peer, mid, rids, out);
+            }
             Event::SpeakersChanged { mut speakers, .. } => {
                 let is_here = |id: &ParticipantId| {
                     self.people.get(id).is_some_and(|person| person.leaving.is_none())
@@ -364,9 +370,26 @@ impl Room {
         }
     }
 
-    /// Tells a socket that came back what its slots carry.
+    fn layers_wanted(&mut self, id: PeerId, mid: String, rids: Vec<String>, out: &mut Effects) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        if peer.layers.len() >= MAX_TRACKS && !peer.layers.contains_key(&mid) {
+            // Lines that are gone leave their names behind, and never come again.
+            peer.layers.pop_first();
+        }
+        peer.layers.insert(mid.clone(), rids.clone());
+        let person = self.people.get(&peer.participant);
+        if let Some(socket) = person.and_then(|person| person.socket) {
+            out.send(socket, ServerMessage::MediaLayers { pc: peer.pc.clone(), mid, rids });
+        }
+    }
+
+    /// Tells a socket that came back what its slots carry and which of its layers are taken.
     pub(super) fn show_slots(&self, from: ParticipantId, socket: SocketId, out: &mut Effects) {
         for peer in self.peers.values().filter(|peer| peer.participant == from) {
+            for (mid, rids) in &peer.layers {
+                let (pc, mid, rids) = (peer.pc.clone(), mid.clone(), rids.clone());
+                out.send(socket, ServerMessage::MediaLayers { pc, mid, rids });
+            }
             if !peer.slots.is_empty() {
                 let (pc, slots) = (peer.pc.clone(), peer.slots.clone());
                 out.send(socket, ServerMessage::SlotsChanged { pc, slots });

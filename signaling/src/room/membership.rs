@@ -3,7 +3,10 @@
 use super::input::{Cause, Door, Draft, Effect, Input, JoinRequest, Refusal, SocketId, Verdict};
 use super::{Effects, Moment, Room};
 use crate::bucket::{Bucket, Rate};
-use protocol::limits::{JOIN_BURST, JOIN_PER_SECOND, SIGNAL_BURST, SIGNAL_PER_SECOND};
+use protocol::limits::{
+    JOIN_BURST, JOIN_PER_SECOND, MESSAGE_BURST, MESSAGE_PER_SECOND, REACTION_BURST,
+    REACTION_PER_SECOND, SIGNAL_BURST, SIGNAL_PER_SECOND,
+};
 use protocol::room::{MediaState, Participant, Presence, Room as RoomView};
 use protocol::server::{LeaveReason, close};
 use protocol::{ErrorCode, ParticipantId, ServerMessage, UserId};
@@ -27,6 +30,10 @@ pub(super) struct Person {
     pub leaving: Option<Leaving>,
     /// Bounds what they show to everybody.
     pub signals: Bucket,
+    /// Bounds what they shout to everybody.
+    pub reactions: Bucket,
+    /// Bounds what they send to single others.
+    pub messages: Bucket,
 }
 
 /// Somebody who goes; true for others when it is stored.
@@ -132,7 +139,7 @@ impl Room {
             Via::Socket { socket, .. } if !joining.is_gone => Some(*socket),
             _ => None,
         };
-        let rate = Rate { burst: SIGNAL_BURST, per_second: SIGNAL_PER_SECOND };
+        let bucket = |burst, per_second| Bucket::new(Rate { burst, per_second }, at.now);
         let person = Person {
             view: joining.view,
             joined_seq: seq,
@@ -140,7 +147,9 @@ impl Room {
             is_media_alive: false,
             heard_at: at.now,
             leaving: None,
-            signals: Bucket::new(rate, at.now),
+            signals: bucket(SIGNAL_BURST, SIGNAL_PER_SECOND),
+            reactions: bucket(REACTION_BURST, REACTION_PER_SECOND),
+            messages: bucket(MESSAGE_BURST, MESSAGE_PER_SECOND),
         };
         out.broadcast(ServerMessage::MemberJoined { participant: person.view.clone(), seq });
         self.people.insert(id, person);

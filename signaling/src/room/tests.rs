@@ -5,6 +5,7 @@ mod doors;
 mod liveness;
 mod media;
 mod membership;
+mod signals;
 
 use super::stage::{ROOM, Seen, Stage, errors};
 use super::*;

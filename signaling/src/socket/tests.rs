@@ -134,6 +134,7 @@ async fn who_does_not_read_is_cut_off_and_the_others_go_on() {
             kind: Kind::Audio,
             participant_id: None,
             track: None,
+            layer: None,
             reason: SlotReason::Empty,
         };
         let slots = vec![slot];

@@ -10,6 +10,7 @@ import { self } from '../state.js';
 import { deviceMenu } from '../views/devices.js';
 import { copyLink } from '../views/rooms.js';
 import { openSettings, openShortcuts } from './more.js';
+import { openReactions } from './reactions.js';
 
 /** @typedef {import('../meeting.js').Meeting} Meeting */
 /** @typedef {import('../state.js').Panel} Panel */
@@ -23,6 +24,7 @@ export function callBar(app, meeting) {
   const mic = barButton('mic', 'mic');
   const camera = barButton('camera', 'cam');
   const screen = barButton('screen', 'screen');
+  const reactions = barButton('react', 'smile');
   const chat = barButton('chat', 'chat');
   const people = barButton('people', 'people');
   const more = barButton('more', 'more');
@@ -38,6 +40,7 @@ export function callBar(app, meeting) {
     mic: () => void meeting.setMicrophone(!isOn('microphone')),
     camera: () => void meeting.setCamera(!isOn('camera')),
     screen: () => void share(),
+    react: () => openReactions(meeting, reactions.button),
     chat: () => openPanel(meeting, 'chat'),
     people: () => openPanel(meeting, 'people'),
     leave: () => meeting.leave(),
@@ -45,6 +48,8 @@ export function callBar(app, meeting) {
   mic.button.addEventListener('click', acts.mic);
   camera.button.addEventListener('click', acts.camera);
   screen.button.addEventListener('click', acts.screen);
+  reactions.button.setAttribute('aria-haspopup', 'true');
+  reactions.button.addEventListener('click', acts.react);
   chat.button.addEventListener('click', acts.chat);
   people.button.addEventListener('click', acts.people);
   leave.button.addEventListener('click', acts.leave);
@@ -76,6 +81,7 @@ export function callBar(app, meeting) {
       h('div', { class: 'pair' }, camera.button, camMenu),
       LocalMedia.canShareScreen ? screen.button : null,
       h('span', { class: 'bar-gap' }),
+      reactions.button,
       chat.button,
       people.button,
       more.button,
@@ -119,6 +125,7 @@ export function callBar(app, meeting) {
       camera.button.dataset.state = media?.cam_forced ? 'forced' : camOn ? 'on' : 'off';
       camera.button.setAttribute('aria-busy', String(local.camera.opening));
       screen.draw(t(local.screen ? 'screen.stop' : 'screen.start'), t('bar.screen'), local.screen ? 'screen-off' : 'screen', local.screen !== null);
+      reactions.draw(t('react.open'), t('bar.react'), 'smile', null);
       chat.draw(state.unread > 0 ? t('chat.open.unread', { n: state.unread }) : t('chat.title'), t('chat.title'), 'chat', state.panel === 'chat');
       people.draw(t('people.count', { n: state.participants.length }), t('people.title'), 'people', state.panel === 'people');
       more.draw(t('bar.more'), t('bar.more'), 'more', null);

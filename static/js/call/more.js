@@ -39,6 +39,7 @@ export function openShortcuts() {
     ['M', 'keys.mic'],
     ['V', 'keys.camera'],
     ['S', 'keys.screen'],
+    ['R', 'keys.react'],
     ['C', 'keys.chat'],
     ['P', 'keys.people'],
     ['␣', 'keys.talk'],

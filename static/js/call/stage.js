@@ -5,6 +5,7 @@ import { gridBoxes, pageOf, stageBoxes, withSpeakersVisible } from '../grid.js';
 import { t } from '../i18n.js';
 import { toggleMenu } from '../menu.js';
 import { ownerOf, tilesOf, volumeOf } from '../state.js';
+import { float } from './reactions.js';
 import { Tile } from './tile.js';
 
 /** @typedef {import('../state.js').TileSpec} TileSpec */
@@ -69,6 +70,16 @@ export class Stage {
    */
   setOwnLevel(level) {
     this.#ownLevel = level;
+  }
+
+  /**
+   * Somebody shows a feeling: over their tile, or with their name where they have none on this page.
+   * @param {import('../state.js').Participant} participant
+   * @param {string} emoji
+   */
+  react(participant, emoji) {
+    const tile = this.#tiles.get(`${participant.id}:camera`);
+    float(tile ?? this.element, emoji, tile ? null : participant.display_name);
   }
 
   draw() {

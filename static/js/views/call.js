@@ -8,7 +8,7 @@
 //                           [data-state] picture | loading | avatar, [data-mic] on | muted | forced,
 //                           [data-speaking] true | false, [data-mine] true | false; one <video> inside
 //   .sounds audio           [data-mid] slot, [data-participant] and [data-source] of whoever is heard in it now
-//   [data-action]           new-meeting open-invitation join mic camera screen chat people more leave send rejoin home
+//   [data-action]           new-meeting open-invitation join mic camera screen react chat people more leave send rejoin home
 //                           copy-link create-room delete-room confirm-delete submit-sign-in submit-register
 //                           sign-in sign-out account rooms language theme retry-device dismiss mic-menu camera-menu
 //                           tile-menu pin move-self fullscreen volume page-back page-on close-panel settings keys
@@ -17,6 +17,7 @@
 //                           registration_secret name slug; select[name]: microphone camera speaker
 //   .line                   a chat line: [data-author] user id, .mine for own, [data-state] sent | sending | failed;
 //                           .bubble-text holds the text
+//   .reaction               a button of the reactions menu: [data-emoji]; .floating-reaction: one in the air, the same
 //   .person                 a row of the people list: [data-participant], [data-name], [data-mic]
 //   window.veche            {meeting}: the running Meeting, for `connections` (getStats) and `state`
 
@@ -24,6 +25,7 @@ import { callBar } from '../call/bar.js';
 import { ChatPanel } from '../call/chat.js';
 import { endTalk, keyPressed } from '../call/keys.js';
 import { PeoplePanel } from '../call/people.js';
+import { ReactionTeller } from '../call/reactions.js';
 import { Stage } from '../call/stage.js';
 import { h, icon, setText } from '../dom.js';
 import { errorText, t } from '../i18n.js';
@@ -136,7 +138,16 @@ export function callView(app, meeting) {
     notes.replaceChildren(...shown);
   };
 
-  const heard = (/** @type {Event} */ event) => told(meeting, /** @type {CustomEvent<import('../types.js').ServerMessage>} */ (event).detail, names);
+  const teller = new ReactionTeller();
+  const heard = (/** @type {Event} */ event) => {
+    const message = /** @type {CustomEvent<import('../types.js').ServerMessage>} */ (event).detail;
+    told(meeting, message, names);
+    if (message.type !== 'reaction') return;
+    const from = meeting.state.participants.find((p) => p.id === message.participant_id);
+    if (!from) return;
+    stage.react(from, message.emoji);
+    if (from.id !== meeting.state.me) teller.add(from.display_name, message.emoji);
+  };
   const refused = (/** @type {Event} */ event) => toast(errorText(String(/** @type {CustomEvent} */ (event).detail)));
   const pressed = (/** @type {KeyboardEvent} */ event) => keyPressed(event, meeting, bar);
   const released = (/** @type {KeyboardEvent} */ event) => event.code === 'Space' && endTalk(meeting);
@@ -164,6 +175,7 @@ export function callView(app, meeting) {
       clearTimeout(patience);
       stopMeasuring();
       stage.stop();
+      teller.stop();
       meeting.removeEventListener('message', heard);
       meeting.removeEventListener('refused', refused);
       meeting.removeEventListener('local', draw);

@@ -230,6 +230,7 @@ fn slots_go_to_their_owner_and_again_to_a_socket_that_comes_back() {
         kind: Kind::Audio,
         participant_id: None,
         track: None,
+        layer: None,
         reason: SlotReason::Empty,
     }];
     stage.media(Event::SlotsChanged { room: ROOM, participant: anna, peer, slots });
@@ -242,6 +243,37 @@ fn slots_go_to_their_owner_and_again_to_a_socket_that_comes_back() {
     stage.resume(CLARA, 1, anna);
     let heard = kinds(&stage.heard(SocketId(CLARA)));
     assert_eq!(heard, ["joined", "state.snapshot", "sync.info", "slots.changed"]);
+}
+
+#[test]
+fn the_layers_that_are_taken_go_to_the_publisher_and_again_to_a_socket_that_comes_back() {
+    let mut stage = Stage::new();
+    let anna = stage.join(ANNA, 1);
+    stage.join(BORIS, 2);
+    stage.look();
+    stage.ask(ANNA, publish("pub"));
+    let peer = published(&stage.commands());
+    stage.media(Event::Answered { peer, sdp: String::new() });
+    stage.look();
+    let wanted = |rids: &[&str]| Event::LayersWanted {
+        peer,
+        participant: anna,
+        room: ROOM,
+        mid: "1".into(),
+        rids: rids.iter().map(|rid| (*rid).to_owned()).collect(),
+    };
+    stage.media(wanted(&["q", "h", "f"]));
+    stage.media(wanted(&["q"]));
+    let seen = stage.look();
+    let [Seen::Sent(SocketId(ANNA), _), Seen::Sent(SocketId(ANNA), message)] = &seen[..] else {
+        panic!("{seen:?}")
+    };
+    let newest =
+        ServerMessage::MediaLayers { pc: "pub".into(), mid: "1".into(), rids: vec!["q".into()] };
+    assert_eq!(*message, newest);
+    stage.drop_socket(ANNA);
+    stage.resume(CLARA, 1, anna);
+    assert_eq!(stage.heard(SocketId(CLARA)).last(), Some(&newest));
 }
 
 #[test]
