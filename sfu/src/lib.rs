@@ -5,6 +5,7 @@
 //! never know about sessions, accounts, chat or storage.
 
 pub mod allocator;
+pub mod bwe;
 pub mod cache;
 pub mod clock;
 pub mod codec;

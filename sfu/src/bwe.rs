@@ -1,0 +1,589 @@
+//! How much may be sent to one receiver: the send-side bandwidth estimate, and its pacer.
+//!
+//! It sees sizes, sequence numbers and times only, and must never know about sockets, rooms, slots
+//! or layers.
+//!
+//! Each packet leaves with a transport-wide sequence number, and the receiver tells when it arrived.
+//! From that come four opinions:
+//!
+//! - **Delay** ([`trend`], [`rate`]): packets that take longer and longer stand in a queue that
+//!   grows. Then the rate falls to 85 % of what arrives, else it rises, by up to 8 % a second.
+//! - **Loss** ([`loss`]): more than 10 % lost lowers the rate, once; if that does not help, the link
+//!   loses by itself and is not held responsible for it.
+//! - **Probes** ([`probe`]): layers are discrete, so what is sent lies mostly far below what could
+//!   be, and only trying tells. A probe sends faster for 20 to 100 ms, with padding beside
+//!   media, and compares how fast it left with how fast it arrived. It is what makes the estimate
+//!   rise in steps; it never lowers it.
+//! - **Silence**: packets leave and nothing is heard. The rate halves five times a second, and
+//!   probing begins anew when the receiver is back.
+//!
+//! The estimate is the least that delay and loss allow, never more than a REMB. Receivers without
+//! transport-cc are served by their REMB or, without that too, by the losses in their reports.
+//!
+//! The algorithm follows draft-ietf-rmcat-gcc-02 and what became of it in browsers (a line in place
+//! of the Kalman filter, probing).
+
+mod bitrate;
+mod groups;
+mod history;
+mod loss;
+mod pacer;
+mod probe;
+mod rate;
+mod throughput;
+mod trend;
+
+pub use bitrate::Bitrate;
+pub use pacer::Pacer;
+pub use trend::DelayState;
+
+use crate::twcc::Feedback;
+use groups::Groups;
+use history::History;
+use loss::Loss;
+use probe::{Circumstances, Probing, Verdict};
+use rate::{Observed, Rate};
+use std::time::{Duration, Instant};
+use throughput::Throughput;
+use trend::Trend;
+
+/// The bandwidth estimate for one receiver.
+#[derive(Debug)]
+pub struct Estimator {
+    /// Zero of all times inside.
+    epoch: Option<Instant>,
+    history: History,
+    /// One past the last packet that the receiver told of.
+    told: u64,
+    arrivals: ArrivalClock,
+    groups: Groups,
+    trend: Trend,
+    rate: Rate,
+    loss: Loss,
+    probing: Probing,
+    sent: Throughput,
+    acked: Throughput,
+    rtt_us: Option<i64>,
+    remb: Option<Remb>,
+    reports: Reports,
+    /// Where from the receiver is heard.
+    source: Source,
+    silence: Silence,
+    estimate: Bitrate,
+    reason: Reason,
+}
+
+/// Where the estimate stands, for those who watch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BweStats {
+    /// What may be sent in all.
+    pub estimate: Bitrate,
+    /// What arrives of what is sent; what is sent, where no arrivals are told.
+    pub throughput: Bitrate,
+    /// Share of packets lost of late, 0 to 1.
+    pub loss: f32,
+    /// The part of it that the link is believed to lose whatever is sent.
+    pub inherent_loss: f32,
+    /// From sending to the feedback that tells of it.
+    pub rtt: Option<Duration>,
+    /// What the delay says.
+    pub delay: DelayState,
+    /// Why the estimate changed last.
+    pub reason: Reason,
+}
+
+/// Why the estimate changed last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reason {
+    /// It did not yet.
+    #[default]
+    Start,
+    /// All was well, so it grew.
+    Growth,
+    /// The queue on the way grew.
+    Delay,
+    /// Packets were lost.
+    Loss,
+    /// A probe measured it.
+    Probe,
+    /// Nothing was heard of the receiver.
+    Silence,
+    /// The receiver said so.
+    Remb,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Source {
+    /// Nothing heard yet.
+    #[default]
+    Nothing,
+    /// Receiver reports or REMB.
+    Reports,
+    /// Transport-cc.
+    Feedback,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Remb {
+    bps: f64,
+    at_us: i64,
+}
+
+/// Fractions lost in the reports of the last moment, of all streams.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reports {
+    sum: u32,
+    count: u32,
+    since_us: Option<i64>,
+    judged_us: i64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Silence {
+    /// When the rate is halved, unless something is heard before.
+    at_us: Option<i64>,
+    /// The rate was halved already.
+    is_noticed: bool,
+}
+
+impl Estimator {
+    /// Nothing sent yet.
+    pub fn new() -> Self {
+        Estimator {
+            epoch: None,
+            history: History::default(),
+            told: 0,
+            arrivals: ArrivalClock::default(),
+            groups: Groups::default(),
+            trend: Trend::new(),
+            rate: Rate::new(START.as_f64()),
+            loss: Loss::default(),
+            probing: Probing::new(),
+            sent: Throughput::default(),
+            acked: Throughput::default(),
+            rtt_us: None,
+            remb: None,
+            reports: Reports::default(),
+            source: Source::Nothing,
+            silence: Silence::default(),
+            estimate: START,
+            reason: Reason::Start,
+        }
+    }
+
+    /// Notes a packet of `bytes`, the whole datagram, that leaves now; returns its transport-wide
+    /// sequence number. Padding that [`poll_padding`](Self::poll_padding) asked for is a packet like any other.
+    pub fn sent(&mut self, now: Instant, bytes: usize) -> u16 {
+        let now_us = self.now_us(now);
+        let number = self.history.push(now_us, bytes, self.source == Source::Feedback);
+        self.sent.add(now_us, bytes);
+        self.probing.sent(now_us, number, bytes);
+        if self.silence.at_us.is_none() && self.is_unanswered() {
+            self.silence.at_us = Some(now_us + self.patience_us());
+        }
+        number as u16
+    }
+
+    /// Takes in when packets arrived.
+    pub fn feedback(&mut self, now: Instant, feedback: &Feedback) {
+        let now_us = self.now_us(now);
+        let told = self.arrived(now_us, feedback);
+        if told.arrived == 0 && told.lost == 0 {
+            return;
+        }
+        self.loss.count(now_us, told.arrived, told.lost, told.recovered);
+        if told.arrived > 0 {
+            self.heard(now_us, Source::Feedback);
+        }
+        if let Some(sample_us) = told.rtt_us {
+            self.rtt_us = Some(self.rtt_us.map_or(sample_us, |rtt| rtt + (sample_us - rtt) / 8));
+        }
+
+        let acked_bps = self.acked.bits_per_second();
+        let has_fired = self.trend.take_fired();
+        let state = self.trend.state();
+        let observed = Observed { state, has_fired, acked_bps, rtt_us: self.rtt_us() };
+        let is_overused = self.rate.update(now_us, observed);
+        let is_lossy = self.judge_loss(now_us, acked_bps);
+        if is_overused {
+            self.settle(now_us, Reason::Delay);
+        } else if is_lossy {
+            self.settle(now_us, Reason::Loss);
+        } else {
+            self.settle(now_us, Reason::Growth);
+        }
+        self.judge_probe(now_us);
+    }
+
+    /// Takes in what the receiver says it can take. It is an upper bound, and the estimate itself for
+    /// receivers that say nothing better.
+    pub fn remb(&mut self, now: Instant, bitrate: Bitrate) {
+        let now_us = self.now_us(now);
+        self.remb = Some(Remb { bps: bitrate.as_f64(), at_us: now_us });
+        if self.source != Source::Feedback {
+            self.heard(now_us, Source::Reports);
+            self.rate.set(bitrate.as_f64());
+        }
+        self.settle(now_us, Reason::Remb);
+    }
+
+    /// Takes in the fraction lost, in 1/256, of one stream's receiver report. Only where there is no
+    /// transport-cc does it count.
+    pub fn reported_loss(&mut self, now: Instant, fraction: u8) {
+        let now_us = self.now_us(now);
+        if self.source == Source::Feedback {
+            return;
+        }
+        self.heard(now_us, Source::Reports);
+        let since_us = *self.reports.since_us.get_or_insert(now_us);
+        self.reports.sum += u32::from(fraction);
+        self.reports.count += 1;
+        if now_us - since_us >= REPORTS_US {
+            self.judge_reports(now_us);
+        }
+    }
+
+    /// What may be sent in all.
+    pub fn estimate(&self) -> Bitrate {
+        self.estimate
+    }
+
+    /// What would be sent if the link allowed it. Probing goes up to that; at zero there is none.
+    pub fn set_wanted(&mut self, now: Instant, wanted: Bitrate) {
+        let now_us = self.now_us(now);
+        self.probing.set_wanted(wanted.min(CEILING).as_f64());
+        self.start_probe(now_us);
+    }
+
+    /// How many bytes of padding should leave now, in packets of any size (about 250 bytes measure
+    /// best). Media that leaves while a probe runs counts too, so there is less to pad then.
+    pub fn poll_padding(&mut self, now: Instant) -> Option<usize> {
+        let now_us = self.now_us(now);
+        self.start_probe(now_us);
+        self.probing.padding(now_us)
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) and [`poll_padding`](Self::poll_padding) have
+    /// something to do.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let epoch = self.epoch?;
+        let probe_us = if self.probing.is_running() || self.may_probe() {
+            self.probing.next_us(self.estimate.as_f64())
+        } else {
+            None
+        };
+        let next_us = [self.silence.at_us, probe_us].into_iter().flatten().min()?;
+        Some(epoch + Duration::from_micros(u64::try_from(next_us).unwrap_or(0)))
+    }
+
+    /// Notices what did not happen.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let now_us = self.now_us(now);
+        if self.silence.at_us.is_some_and(|at_us| at_us <= now_us) {
+            self.halve(now_us);
+        }
+        self.judge_probe(now_us);
+    }
+
+    /// Where the estimate stands.
+    pub fn stats(&self) -> BweStats {
+        let throughput = match self.source {
+            Source::Feedback => &self.acked,
+            Source::Nothing | Source::Reports => &self.sent,
+        };
+        BweStats {
+            estimate: self.estimate,
+            throughput: Bitrate::from_f64(throughput.bits_per_second().unwrap_or(0.0)),
+            loss: self.loss.fraction() as f32,
+            inherent_loss: self.loss.inherent() as f32,
+            rtt: self.rtt_us.map(|rtt_us| Duration::from_micros(rtt_us.unsigned_abs())),
+            delay: self.trend.state(),
+            reason: self.reason,
+        }
+    }
+
+    fn now_us(&mut self, now: Instant) -> i64 {
+        let epoch = *self.epoch.get_or_insert(now);
+        now.saturating_duration_since(epoch).as_micros() as i64
+    }
+
+    /// Matches arrivals with what was sent.
+    fn arrived(&mut self, now_us: i64, feedback: &Feedback) -> Told {
+        let mut told = Told::default();
+        for arrival in &feedback.arrivals {
+            let Some(number) = self.history.number(arrival.sequence) else { continue };
+            let Some((sent, was_missing)) = self.history.received(number, now_us) else { continue };
+            told.arrived += 1;
+            told.recovered += u32::from(was_missing);
+            self.told = self.told.max(number + 1);
+            let rtt_us = now_us - sent.at_us;
+            told.rtt_us = Some(told.rtt_us.map_or(rtt_us, |least| rtt_us.min(least)));
+
+            let Some(arrived_us) = self.arrivals.unwrap(now_us, arrival.ticks) else {
+                self.begin_anew();
+                continue;
+            };
+            self.acked.add(arrived_us, sent.bytes);
+            if self.probing.arrived(number, sent.at_us, arrived_us, sent.bytes) {
+                // A probe makes the queue that it looks for.
+                self.groups.restart();
+            } else if let Some(variation) = self.groups.add(sent.at_us, arrived_us) {
+                self.trend.add(variation);
+            }
+        }
+        if let Some(last) = feedback.count.checked_sub(1)
+            && let Some(last) = self.history.number(feedback.base.wrapping_add(last))
+        {
+            let first = (last + 1).saturating_sub(u64::from(feedback.count));
+            told.lost = self.history.missing(first, last + 1);
+            self.told = self.told.max(last + 1);
+        }
+        told
+    }
+
+    /// What was learnt from arrival times is worth nothing any more.
+    fn begin_anew(&mut self) {
+        self.groups.restart();
+        self.trend.restart();
+        self.acked = Throughput::default();
+    }
+
+    fn heard(&mut self, now_us: i64, source: Source) {
+        self.source = source;
+        if std::mem::take(&mut self.silence.is_noticed) {
+            self.begin_anew();
+            self.rate.forget_capacity();
+            self.loss = Loss::default();
+            self.probing.restart(now_us);
+        }
+        self.silence.at_us = self.is_unanswered().then(|| now_us + self.patience_us());
+    }
+
+    /// Whether enough is on the way that silence would mean something.
+    fn is_unanswered(&self) -> bool {
+        match self.source {
+            Source::Nothing => false,
+            Source::Reports => true,
+            Source::Feedback => self.history.next() - self.told >= UNANSWERED_PACKETS,
+        }
+    }
+
+    fn patience_us(&self) -> i64 {
+        match self.source {
+            Source::Feedback => (PATIENCE_US + 2 * self.rtt_us()).min(MAX_PATIENCE_US),
+            Source::Nothing | Source::Reports => REPORTS_PATIENCE_US,
+        }
+    }
+
+    fn halve(&mut self, now_us: i64) {
+        self.silence = Silence { at_us: Some(now_us + HALVING_US), is_noticed: true };
+        if self.estimate == FLOOR {
+            // Nothing more to do until more is sent or heard.
+            self.silence.at_us = None;
+        }
+        self.rate.set(self.estimate.as_f64() / 2.0);
+        self.settle(now_us, Reason::Silence);
+    }
+
+    fn judge_loss(&mut self, now_us: i64, acked_bps: Option<f64>) -> bool {
+        let rate_bps = self.estimate.as_f64();
+        let acked_bps = acked_bps.unwrap_or(rate_bps);
+        let is_lowered = self.loss.update(now_us, self.rtt_us(), rate_bps, acked_bps);
+        self.loss.release_above(1.2 * self.rate.bps());
+        is_lowered
+    }
+
+    fn judge_reports(&mut self, now_us: i64) {
+        let Reports { sum, count, judged_us, .. } = self.reports;
+        self.reports = Reports { judged_us: now_us, ..Reports::default() };
+        let fraction = f64::from(sum) / f64::from(count.max(1)) / 256.0;
+        self.sent.advance_to(now_us);
+        let sent_bps = self.sent.bits_per_second().unwrap_or(0.0);
+        let rate_bps = self.estimate.as_f64();
+        let acked_bps = sent_bps.max(0.5 * rate_bps) * (1.0 - fraction);
+        let is_lowered = self.loss.judge(
+            now_us,
+            REPORTS_RTT_US,
+            fraction,
+            REPORTED_PACKETS,
+            rate_bps,
+            acked_bps,
+        );
+        if is_lowered {
+            self.settle(now_us, Reason::Loss);
+        } else if self.remb.is_none() {
+            let observed = Observed {
+                state: DelayState::Normal,
+                has_fired: false,
+                acked_bps: Some(sent_bps),
+                rtt_us: REPORTS_RTT_US,
+            };
+            if now_us > judged_us {
+                self.rate.update(now_us, observed);
+            }
+            self.loss.release_above(1.2 * self.rate.bps());
+            self.settle(now_us, Reason::Growth);
+        }
+    }
+
+    fn judge_probe(&mut self, now_us: i64) {
+        let Some(verdict) = self.probing.verdict(now_us, self.told, self.loss.inherent()) else {
+            self.start_probe(now_us);
+            return;
+        };
+        let measured_bps = match verdict {
+            Verdict::Carried(bps) => {
+                if bps > self.rate.bps() {
+                    self.rate.forget_capacity();
+                }
+                bps
+            }
+            Verdict::Limited(bps) => {
+                self.rate.learn_capacity(bps);
+                PROBE_KEPT * bps
+            }
+        };
+        if measured_bps > self.estimate.as_f64() {
+            self.rate.set(measured_bps.max(self.rate.bps()));
+            self.loss.lift_over(measured_bps);
+            self.probing.raised(now_us, measured_bps);
+            self.settle(now_us, Reason::Probe);
+        }
+        self.start_probe(now_us);
+    }
+
+    fn start_probe(&mut self, now_us: i64) {
+        let circumstances = Circumstances {
+            estimate_bps: self.estimate.as_f64(),
+            is_calm: self.may_probe(),
+            jitter_ms: self.trend.jitter_ms(),
+            rtt_us: self.rtt_us(),
+        };
+        self.probing.start_if_due(now_us, circumstances);
+    }
+
+    fn may_probe(&self) -> bool {
+        let is_answered = match self.source {
+            Source::Feedback => !self.silence.is_noticed,
+            // One attempt with the first packets; whether it is answered will be seen.
+            Source::Nothing => self.history.next() > 0 && self.probing.is_fresh(),
+            Source::Reports => false,
+        };
+        is_answered && self.trend.state() == DelayState::Normal
+    }
+
+    /// Makes the estimate out of all opinions.
+    fn settle(&mut self, now_us: i64, reason: Reason) {
+        let remb_bps = self
+            .remb
+            .filter(|remb| now_us - remb.at_us < REMB_US)
+            .map_or(f64::INFINITY, |remb| remb.bps);
+        let bps = self.rate.bps().min(self.loss.cap_bps().unwrap_or(f64::INFINITY)).min(remb_bps);
+        let estimate = Bitrate::from_f64(bps).clamp(FLOOR, CEILING);
+        if estimate == self.estimate {
+            return;
+        }
+        if estimate < self.estimate {
+            self.probing.lowered(now_us, estimate.as_f64());
+        }
+        (self.estimate, self.reason) = (estimate, reason);
+    }
+
+    fn rtt_us(&self) -> i64 {
+        self.rtt_us.unwrap_or(START_RTT_US)
+    }
+}
+
+impl Default for Estimator {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What one feedback told that was not known.
+#[derive(Debug, Default)]
+struct Told {
+    arrived: u32,
+    lost: u32,
+    /// Of those that arrived, how many had been called lost.
+    recovered: u32,
+    rtt_us: Option<i64>,
+}
+
+/// The receiver's clock, extended to one that does not wrap.
+#[derive(Clone, Copy, Debug, Default)]
+struct ArrivalClock {
+    last: Option<Tick>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Tick {
+    ticks: u32,
+    arrived_us: i64,
+    told_us: i64,
+}
+
+impl ArrivalClock {
+    /// The time of arrival, whose zero means nothing. `None` if the clock jumped: this and later times
+    /// do not compare with those before.
+    fn unwrap(&mut self, now_us: i64, ticks: u32) -> Option<i64> {
+        let Some(last) = self.last else {
+            self.last = Some(Tick { ticks, arrived_us: now_us, told_us: now_us });
+            return Some(now_us);
+        };
+        let step_us = i64::from(ticks.wrapping_sub(last.ticks) as i32) * TICK_US;
+        if (step_us - (now_us - last.told_us)).abs() > MAX_JUMP_US {
+            self.last = Some(Tick { ticks, arrived_us: now_us, told_us: now_us });
+            return None;
+        }
+        let arrived_us = last.arrived_us + step_us;
+        self.last = Some(Tick { ticks, arrived_us, told_us: now_us });
+        Some(arrived_us)
+    }
+}
+
+/// Before anything is known. Higher floods a bad link at once, lower shows everybody the worst
+/// picture for longer, although probes come soon.
+pub const START: Bitrate = Bitrate(400_000);
+
+/// The estimate never falls below: this is one voice. Lower would not even carry that, higher would
+/// keep a queue on the worst links.
+pub const FLOOR: Bitrate = Bitrate(50_000);
+
+/// The estimate never rises above. No meeting on a screen needs more, and what a lying receiver can
+/// ask for ends here.
+pub const CEILING: Bitrate = Bitrate(50_000_000);
+
+const TICK_US: i64 = 250;
+
+/// The receiver's clock may run apart from ours by this between two feedbacks (which themselves may
+/// be held up on the way); more is another clock.
+const MAX_JUMP_US: i64 = 5_000_000;
+
+const START_RTT_US: i64 = 100_000;
+
+/// What a probe measured as the limit is not used up.
+const PROBE_KEPT: f64 = 0.9;
+
+/// With packets on their way, feedback has to come within this beyond two round trips. Longer floods
+/// a dead link for longer, shorter takes each hiccup of a radio for death.
+const PATIENCE_US: i64 = 600_000;
+const MAX_PATIENCE_US: i64 = 2_000_000;
+/// The same for reports, of which there is one each second or five.
+const REPORTS_PATIENCE_US: i64 = 12_000_000;
+/// Fewer packets may all have been lost.
+const UNANSWERED_PACKETS: u64 = 5;
+/// Between two halvings in silence.
+const HALVING_US: i64 = 200_000;
+
+/// A REMB holds this long; receivers repeat it each second.
+const REMB_US: i64 = 5_000_000;
+
+/// Reports within this time are judged together.
+const REPORTS_US: i64 = 500_000;
+const REPORTS_RTT_US: i64 = 500_000;
+/// What a report is taken to speak of.
+const REPORTED_PACKETS: u32 = 60;
+
+#[cfg(test)]
+mod tests;
