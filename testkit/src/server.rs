@@ -1,5 +1,6 @@
 //! The server's binary, started for a test or a benchmark on free ports with a folder of its own.
 
+use crate::http::Request;
 use crate::{Api, Error};
 use serde::Deserialize;
 use std::fs;
@@ -94,6 +95,21 @@ impl Server {
         self.folder.join("data")
     }
 
+    /// What `/metrics` shows under a name, all labels together; 0 where there is no such line yet. The media
+    /// thread publishes its counters once a second.
+    pub fn metric(&self, name: &str) -> Result<f64, Error> {
+        let page = Request { method: "GET", path: "/metrics", token: None, body: None };
+        let answer = self.api.call(&page)?;
+        if answer.status != 200 {
+            return Err(Error::Refused { status: answer.status, body: answer.text() });
+        }
+        let of_name =
+            |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']));
+        let text = answer.text();
+        let values = text.lines().filter(of_name);
+        Ok(values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+    }
+
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
@@ -145,6 +161,8 @@ pub struct Cost {
     pub kernel: Duration,
     /// Resident memory in KiB.
     pub resident_kib: u64,
+    /// The part of it that no file stands behind: what the process has allocated and touched.
+    pub anonymous_kib: u64,
 }
 
 impl Cost {
@@ -160,11 +178,21 @@ impl Cost {
         let hertz = unsafe { libc::sysconf(libc::_SC_CLK_TCK) }.max(1) as u64;
         let time = |ticks: u64| Duration::from_millis(ticks * 1000 / hertz);
         let (user, kernel) = (time(ticks(11)), time(ticks(12)));
-        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let resident_kib =
-            resident.and_then(|r| r.split_whitespace().next()?.parse().ok()).unwrap_or(0);
-        Ok(Self { total: on_core(pid).unwrap_or(user + kernel), user, kernel, resident_kib })
+        let kib = |text: &str, name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|l| l.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+        };
+        let resident_kib = kib(&fs::read_to_string(format!("/proc/{pid}/status"))?, "VmRSS:");
+        // `status` may lag by some pages for each core; this counts them.
+        let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+        let anonymous_kib = kib(&rollup, "Anonymous:");
+        Ok(Self {
+            total: on_core(pid).unwrap_or(user + kernel),
+            user,
+            kernel,
+            resident_kib,
+            anonymous_kib,
+        })
     }
 
     /// Share of the time outside the kernel; 0 where there was none.
@@ -180,6 +208,7 @@ impl Cost {
             user: self.user.saturating_sub(before.user),
             kernel: self.kernel.saturating_sub(before.kernel),
             resident_kib: self.resident_kib.saturating_sub(before.resident_kib),
+            anonymous_kib: self.anonymous_kib.saturating_sub(before.anonymous_kib),
         }
     }
 }

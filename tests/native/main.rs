@@ -1,6 +1,7 @@
 //! The whole server against native clients: through the same doors as browsers, but with every packet in hand.
 
 mod handshake;
+mod long;
 mod meeting;
 mod rebind;
 mod recovery;
@@ -17,6 +18,12 @@ const FRAME: Duration = Duration::from_millis(20);
 /// A server of the test's own.
 fn server() -> Server {
     Server::start(Path::new(env!("CARGO_BIN_EXE_veche")), &[]).expect("the server starts")
+}
+
+/// One whose memory can be measured: without huge pages, of which a single one is 2 MiB and comes or does not.
+fn measured_server() -> Server {
+    let settings = [("MIMALLOC_ALLOW_THP", "0")];
+    Server::start(Path::new(env!("CARGO_BIN_EXE_veche")), &settings).expect("the server starts")
 }
 
 /// Sends sound and pictures in real time, with a keyframe whenever one is asked for, and reads what the

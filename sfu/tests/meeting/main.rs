@@ -3,6 +3,7 @@
 extern crate veche_sfu as sfu;
 
 mod client;
+mod crowd;
 mod world;
 
 use client::Media;

@@ -218,7 +218,7 @@ impl World {
     }
 
     /// Takes what the server sends and tells.
-    fn collect(&mut self) {
+    pub fn collect(&mut self) {
         let mut out = Vec::new();
         for run in self.sfu.transmits().runs() {
             for datagram in run.bytes.chunks(run.segment) {

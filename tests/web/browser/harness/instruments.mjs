@@ -9,6 +9,7 @@
  * @property {number} [tone] of the microphone in Hz
  * @property {number} [mediaPort] replaces the port of every remote candidate, so that a proxy can stand between
  * @property {boolean} [flashes] Chromium only: camera and microphone flash and beep together, each full second
+ * @property {boolean} [films] the browser's own (fake) camera, at the size that the page asks for, and the tone
  * @property {boolean} [real] leave the browser's own (fake) devices as they are
  */
 
@@ -145,12 +146,15 @@ export function install(wish) {
   };
   let /** @type {{video: MediaStreamTrack, audio: MediaStreamTrack} | undefined} */ pair;
 
+  /** @param {MediaTrackConstraints | boolean} video */
+  const camera = async (video) => (wish.films ? await native({ video }) : picture(() => kit.colour, 640, 360)).getVideoTracks();
+
   devices.getUserMedia = async (constraints = {}) => wish.flashes ? new MediaStream([
     ...(constraints.audio ? [(pair ??= flashing()).audio] : []),
     ...(constraints.video ? [(pair ??= flashing()).video] : []),
   ]) : new MediaStream([
     ...(constraints.audio ? (await sound()).getAudioTracks() : []),
-    ...(constraints.video ? picture(() => kit.colour, 640, 360).getVideoTracks() : []),
+    ...(constraints.video ? await camera(constraints.video) : []),
   ]);
   devices.getDisplayMedia = async () => picture(() => wish.screen ?? [255, 255, 255], 1280, 720);
 }

@@ -1,7 +1,10 @@
-// A UDP proxy between browsers and the server's media port, that loses, swaps and delays datagrams by rule
-// and moves a call to another source port as a NAT does.
+// A UDP proxy between browsers and the server's media port: it loses, swaps and delays datagrams by rule, is a
+// bad link in either direction, and moves a call to another source port as a NAT does.
 
 import dgram from 'node:dgram';
+import { Departures, Wire } from './wire.mjs';
+
+/** @typedef {import('./wire.mjs').Weather} Weather */
 
 /**
  * What happens to a datagram: `pass`, `drop`, a number of milliseconds it is late by.
@@ -14,8 +17,9 @@ export class Proxy {
   /**
    * @param {number} serverPort UDP port of the server on loopback
    * @param {(datagram: Datagram) => Fate} [rule]
+   * @param {number} [seed] of what the link leaves to chance
    */
-  static async start(serverPort, rule = () => 'pass') {
+  static async start(serverPort, rule = () => 'pass', seed = 1) {
     const self = new Proxy();
     self.serverPort = serverPort;
     self.rule = rule;
@@ -23,12 +27,21 @@ export class Proxy {
     self.paths = new Map();
     /** @type {Record<string, number>} */
     self.dropped = {};
-    self.timers = new Set();
+    /** The link, by direction; as good as loopback until told otherwise. */
+    self.up = new Wire(seed);
+    self.down = new Wire(seed + 1);
+    self.departures = new Departures();
     self.front = dgram.createSocket({ type: 'udp4', recvBufferSize: 4 << 20 });
     await new Promise((done) => self.front.bind(0, '0.0.0.0', () => done(undefined)));
     self.port = self.front.address().port;
     self.front.on('message', (data, client) => self.fromClient(data, client));
     return self;
+  }
+
+  /** Changes both directions of the link at once. @param {Partial<Weather>} weather */
+  set(weather) {
+    this.up.set(weather);
+    this.down.set(weather);
   }
 
   /** @param {Buffer} data @param {dgram.RemoteInfo} client */
@@ -62,16 +75,16 @@ export class Proxy {
     const fate = this.rule(datagram);
     datagram.path.seen[`${datagram.up ? 'up' : 'down'} ${datagram.kind}`] =
       (datagram.path.seen[`${datagram.up ? 'up' : 'down'} ${datagram.kind}`] ?? 0) + 1;
-    if (fate === 'pass') return forward();
     if (fate === 'drop') {
       this.dropped[datagram.kind] = (this.dropped[datagram.kind] ?? 0) + 1;
       return;
     }
-    const timer = setTimeout(() => {
-      this.timers.delete(timer);
-      forward();
-    }, fate);
-    this.timers.add(timer);
+    const now = performance.now();
+    const arrival = (datagram.up ? this.up : this.down).carry(now, datagram.data.length);
+    if (arrival === null) return;
+    const at = arrival + (fate === 'pass' ? 0 : fate);
+    if (at <= now) forward();
+    else this.departures.add(at, forward);
   }
 
   /**
@@ -92,7 +105,7 @@ export class Proxy {
   }
 
   close() {
-    for (const timer of this.timers) clearTimeout(timer);
+    this.departures.clear();
     for (const path of this.paths.values()) path.up.close();
     this.front.close();
   }
