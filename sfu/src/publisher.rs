@@ -1,5 +1,7 @@
 //! The receiving half of a publish transport: from decrypted packets to packets in their track's cache.
 
+mod changes;
+
 use crate::codec;
 use crate::format::{Codec, Payload};
 use crate::key::TrackKey;
@@ -8,6 +10,7 @@ use crate::rtcp::{self, Incoming, ReportBlock};
 use crate::rtp::{self, Header};
 use crate::sdp::PublishSection;
 use crate::twcc::TransportCc;
+use changes::Changes;
 use protocol::{Kind, ParticipantId};
 use std::time::{Duration, Instant};
 
@@ -61,6 +64,7 @@ pub struct Publisher {
     pub sections: Vec<Section>,
     streams: Vec<Stream>,
     last_stream: usize,
+    changes: Changes,
     transport_cc: TransportCc,
     next_report: Option<Instant>,
     lost: Vec<u16>,
@@ -105,7 +109,9 @@ impl Publisher {
         new_ssrc: &mut Option<u32>,
     ) -> Fate {
         let Some(header) = Header::parse(packet) else { return Fate::Dropped };
-        let Some(index) = self.find_stream(&header, packet, new_ssrc) else { return Fate::Dropped };
+        let Some(index) = self.find_stream(now, &header, packet, new_ssrc) else {
+            return Fate::Dropped;
+        };
         let stream = self.streams[index];
         let section = &self.sections[stream.section];
         if let Some(id) = section.settled.extensions.transport_cc
@@ -139,6 +145,7 @@ impl Publisher {
 
     fn find_stream(
         &mut self,
+        now: Instant,
         header: &Header,
         packet: &[u8],
         new_ssrc: &mut Option<u32>,
@@ -152,6 +159,9 @@ impl Publisher {
             Some(index) => index,
             None => {
                 let stream = self.identify(header, packet)?;
+                if !self.changes.take(now) {
+                    return None;
+                }
                 // A section's stream that changes its SSRC replaces the old one.
                 self.streams.retain(|s| s.section != stream.section || s.role != stream.role);
                 if self.streams.len() >= MAX_STREAMS {

@@ -20,7 +20,7 @@ use crate::rtcp::{self, SenderReport};
 use crate::slot::{Forwarded, Slot};
 use crate::subscriber::{self, Requests};
 use crate::transmits::Transmits;
-use crate::transport::{Arrival, Identity, TransportEvent, stun};
+use crate::transport::{Arrival, Identity, TransportEvent, TransportStats, stun};
 use protocol::{ParticipantId, RoomId};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -84,6 +84,15 @@ pub struct Stats {
     pub rebinds: u64,
     /// Faults that cost a transport.
     pub faults: u64,
+    /// Datagrams of known transports that were malformed, forged, or there before.
+    pub datagrams_refused: u64,
+}
+
+impl Stats {
+    fn add_transport(&mut self, transport: TransportStats) {
+        self.datagrams_refused +=
+            transport.bad_packets + transport.replays + transport.stun_failures;
+    }
 }
 
 /// The media plane of one thread.
@@ -486,6 +495,7 @@ impl Sfu {
     /// Ends a transport and whatever depends on it. Its tracks leave the slots with the next tick.
     pub(crate) fn remove_peer(&mut self, key: PeerKey, reason: CloseReason) {
         let Some(mut peer) = self.peers.remove(key) else { return };
+        self.stats.add_transport(peer.transport.stats());
         let closing = AssertUnwindSafe(|| peer.transport.close());
         if catch_unwind(closing).is_ok() {
             peer.drain_transport(&mut self.transmits);
@@ -555,7 +565,11 @@ impl Sfu {
 
     /// Counters since start.
     pub fn stats(&self) -> Stats {
-        self.stats
+        let mut stats = self.stats;
+        for peer in self.peers.values() {
+            stats.add_transport(peer.transport.stats());
+        }
+        stats
     }
 
     /// Transports and rooms there are now.

@@ -181,6 +181,10 @@ impl MediaThread {
             ("veche_media_keyframes_asked_total", now.keyframes_asked - before.keyframes_asked),
             ("veche_media_rebinds_total", now.rebinds - before.rebinds),
             ("veche_media_faults_total", now.faults - before.faults),
+            (
+                "veche_media_datagrams_refused_total",
+                now.datagrams_refused - before.datagrams_refused,
+            ),
             ("veche_media_send_dropped_total", self.socket.take_dropped()),
         ];
         for (name, by) in counters {

@@ -276,6 +276,11 @@ impl Publisher {
         Ok(())
     }
 
+    /// SSRC of the camera.
+    pub fn video_ssrc(&self) -> u32 {
+        self.video.ssrc
+    }
+
     /// What the server asked so far.
     pub fn asked(&self) -> Asked {
         self.asked

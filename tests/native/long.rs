@@ -7,6 +7,7 @@ use testkit::server::Cost;
 use testkit::{Person, Publication, Server};
 
 const JOINS: usize = 200;
+const GUESTS: usize = 10;
 /// Joins before the memory is first looked at: pools, code and buffers that are made once.
 const WARM_UP: usize = 50;
 /// What the rest may leave behind: less than a tenth of what one transport holds, for each join.
@@ -19,13 +20,19 @@ fn two_hundred_joins_and_leaves_leave_nothing_behind() {
     let (mut anna, room) = Person::host(server.api, "Anna").unwrap();
     let mut publisher = anna.publish(Publication::default()).unwrap();
     let mut subscriber = anna.subscribe(2, 2).unwrap();
-    // One guest who comes again and again: accounts stay in the store and are not what is looked at.
-    let guest = Person::guest(server.api, "Guest", &room).unwrap();
-    let token = guest.token.clone();
-    drop(guest);
+    // A few who come again and again: accounts stay in the store and are not what is looked at. One alone
+    // would come and go too often for the room.
+    let tokens: Vec<String> = (0..GUESTS)
+        .map(|_| {
+            let mut guest = Person::guest(server.api, "Guest", &room).unwrap();
+            guest.socket.send(ClientMessage::Leave).unwrap();
+            guest.token
+        })
+        .collect();
     let mut memory = Vec::new();
     for join in 0..JOINS {
-        let mut guest = Person::enter(server.api, token.clone(), &room.slug, None).unwrap();
+        let mut guest =
+            Person::enter(server.api, tokens[join % GUESTS].clone(), &room.slug, None).unwrap();
         let mut theirs = guest.publish(Publication::default()).unwrap();
         let mut received = guest.subscribe(2, 2).unwrap();
         flow(&mut publisher, &mut received, "what Anna sends", both_kinds(10)).unwrap();

@@ -1,5 +1,6 @@
 //! The whole server against native clients: through the same doors as browsers, but with every packet in hand.
 
+mod abuse;
 mod handshake;
 mod long;
 mod meeting;

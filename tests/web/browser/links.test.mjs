@@ -1,0 +1,75 @@
+// People in Chromium behind bad links, for seconds; links.long.mjs looks for a minute and prints a table.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { Chromium } from './harness/browsers.mjs';
+import { POOR, blackout, pair, participant, rebind, under } from './harness/links.mjs';
+import { flows } from './harness/media.mjs';
+import { quality } from './harness/quality.mjs';
+import { Server, closeAll } from './harness/server.mjs';
+
+/** @type {Server} */
+let server;
+/** @type {Chromium} */
+let browser;
+/** @type {Awaited<ReturnType<typeof pair>>} */
+let call;
+
+before(async () => {
+  server = await Server.start();
+  browser = await Chromium.launch();
+  call = await pair(browser, server);
+});
+after(async () => {
+  await call.close();
+  await closeAll(browser, server);
+});
+
+const isConnected = () => document.body.dataset.media === 'connected';
+
+test('5 % loss, 60 ms delay and 30 ms jitter at the watcher are a call still', async () => {
+  const seen = await under(call, 'watcher', POOR, 15);
+  console.log(seen);
+  assert.ok(seen.lost > 0.005 || call.boris.link.down.counts.lost > 20, 'the link is bad');
+  assert.ok(seen.fps >= 20 && seen.frozenMs < 2000 && seen.longestGapMs < 1500, JSON.stringify(seen));
+});
+
+test('the same at the publisher', async () => {
+  const seen = await under(call, 'publisher', POOR, 15);
+  console.log(seen);
+  assert.ok(call.anna.link.up.counts.lost > 20, 'the link is bad');
+  assert.ok(seen.fps >= 20 && seen.longestGapMs < 1500, JSON.stringify(seen));
+});
+
+test('datagrams that overtake each other cost next to nothing', async () => {
+  const seen = await under(call, 'watcher', { delayMs: 20, jitterMs: 20, reorders: true }, 10);
+  console.log(seen);
+  assert.ok(seen.fps >= 20 && seen.frozenMs < 1000 && seen.concealed < 0.03, JSON.stringify(seen));
+});
+
+test('30 % loss drops nobody, and its end is the end of the trouble', async () => {
+  const seen = await under(call, 'watcher', { ...POOR, loss: 0.3 }, 10);
+  console.log(seen);
+  assert.ok(seen.concealed < 0.5, `${seen.concealed} of the sound made up`);
+  assert.ok(await call.boris.tab.run(isConnected));
+  await flows(call.boris.tab);
+  const after = await quality(call.boris.tab, 5);
+  assert.ok(after.fps >= 20 && after.concealed < 0.03, JSON.stringify(after));
+});
+
+test('a NAT that forgets costs moments', async () => {
+  for (const whose of [call.anna, call.boris]) {
+    const ms = await rebind(call, whose);
+    console.log(`rebinding of ${whose.name}: ${ms} ms`);
+    assert.ok(ms <= 3000, `${ms} ms`);
+  }
+});
+
+test('seven seconds without a link, and the same person is back', async () => {
+  const who = await participant(call.anna.tab, 'Boris');
+  const ms = await blackout(call, 7);
+  console.log(`back after ${ms} ms`);
+  assert.ok(ms <= 5000, `${ms} ms`);
+  assert.ok(who);
+  assert.equal(await participant(call.anna.tab, 'Boris'), who);
+});
