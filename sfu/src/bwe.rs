@@ -7,7 +7,8 @@
 //! From that come four opinions:
 //!
 //! - **Delay** ([`trend`], [`rate`]): packets that take longer and longer stand in a queue that
-//!   grows. Then the rate falls to 85 % of what arrives, else it rises, by up to 8 % a second.
+//!   grows. Then the rate falls to 85 % of what arrives, else it rises, by up to 8 % a second. A
+//!   queue that stands although it does not grow is drained at half of what arrives ([`queue`]).
 //! - **Loss** ([`loss`]): more than 10 % lost lowers the rate, once; if that does not help, the link
 //!   loses by itself and is not held responsible for it.
 //! - **Probes** ([`probe`]): layers are discrete, so what is sent lies mostly far below what could
@@ -23,12 +24,14 @@
 //! The algorithm follows draft-ietf-rmcat-gcc-02 and what became of it in browsers (a line in place
 //! of the Kalman filter, probing).
 
+mod arrival;
 mod bitrate;
 mod groups;
 mod history;
 mod loss;
 mod pacer;
 mod probe;
+mod queue;
 mod rate;
 mod throughput;
 mod trend;
@@ -38,10 +41,12 @@ pub use pacer::Pacer;
 pub use trend::DelayState;
 
 use crate::twcc::Feedback;
+use arrival::ArrivalClock;
 use groups::Groups;
 use history::History;
 use loss::Loss;
-use probe::{Circumstances, Probing, Verdict};
+use probe::{Circumstances, NEWS, Probing, Verdict};
+use queue::{Queue, Quickest};
 use rate::{Observed, Rate};
 use std::time::{Duration, Instant};
 use throughput::Throughput;
@@ -58,6 +63,7 @@ pub struct Estimator {
     arrivals: ArrivalClock,
     groups: Groups,
     trend: Trend,
+    queue: Queue,
     rate: Rate,
     loss: Loss,
     probing: Probing,
@@ -88,6 +94,8 @@ pub struct BweStats {
     pub rtt: Option<Duration>,
     /// What the delay says.
     pub delay: DelayState,
+    /// How long packets wait in queues on the way.
+    pub queued: Duration,
     /// Why the estimate changed last.
     pub reason: Reason,
 }
@@ -102,6 +110,8 @@ pub enum Reason {
     Growth,
     /// The queue on the way grew.
     Delay,
+    /// A queue stood there and is drained.
+    Queue,
     /// Packets were lost.
     Loss,
     /// A probe measured it.
@@ -134,7 +144,6 @@ struct Remb {
 struct Reports {
     sum: u32,
     count: u32,
-    since_us: Option<i64>,
     judged_us: i64,
 }
 
@@ -156,6 +165,7 @@ impl Estimator {
             arrivals: ArrivalClock::default(),
             groups: Groups::default(),
             trend: Trend::new(),
+            queue: Queue::default(),
             rate: Rate::new(START.as_f64()),
             loss: Loss::default(),
             probing: Probing::new(),
@@ -177,7 +187,7 @@ impl Estimator {
         let now_us = self.now_us(now);
         let number = self.history.push(now_us, bytes, self.source == Source::Feedback);
         self.sent.add(now_us, bytes);
-        self.probing.sent(now_us, number, bytes);
+        self.probing.sent(number, bytes);
         if self.silence.at_us.is_none() && self.is_unanswered() {
             self.silence.at_us = Some(now_us + self.patience_us());
         }
@@ -200,15 +210,26 @@ impl Estimator {
         }
 
         let acked_bps = self.acked.bits_per_second();
+        if let (Some(quickest), Some(acked_bps)) = (told.quickest, acked_bps) {
+            self.queue.update(now_us, quickest, acked_bps, self.estimate.as_f64());
+        }
         let has_fired = self.trend.take_fired();
         let state = self.trend.state();
-        let observed = Observed { state, has_fired, acked_bps, rtt_us: self.rtt_us() };
+        let observed = Observed {
+            state,
+            has_fired,
+            is_clear: self.queue.is_clear(),
+            acked_bps,
+            rtt_us: self.rtt_us(),
+        };
         let is_overused = self.rate.update(now_us, observed);
         let is_lossy = self.judge_loss(now_us, acked_bps);
         if is_overused {
             self.settle(now_us, Reason::Delay);
         } else if is_lossy {
             self.settle(now_us, Reason::Loss);
+        } else if self.queue.cap_bps().is_some() {
+            self.settle(now_us, Reason::Queue);
         } else {
             self.settle(now_us, Reason::Growth);
         }
@@ -235,10 +256,9 @@ impl Estimator {
             return;
         }
         self.heard(now_us, Source::Reports);
-        let since_us = *self.reports.since_us.get_or_insert(now_us);
         self.reports.sum += u32::from(fraction);
         self.reports.count += 1;
-        if now_us - since_us >= REPORTS_US {
+        if now_us - self.reports.judged_us >= REPORTS_US {
             self.judge_reports(now_us);
         }
     }
@@ -298,6 +318,7 @@ impl Estimator {
             inherent_loss: self.loss.inherent() as f32,
             rtt: self.rtt_us.map(|rtt_us| Duration::from_micros(rtt_us.unsigned_abs())),
             delay: self.trend.state(),
+            queued: Duration::from_micros(self.queue.standing_us().unsigned_abs()),
             reason: self.reason,
         }
     }
@@ -323,8 +344,12 @@ impl Estimator {
                 self.begin_anew();
                 continue;
             };
+            let on_the_way_us = arrived_us - sent.at_us;
+            if told.quickest.is_none_or(|quickest| on_the_way_us < quickest.on_the_way_us) {
+                told.quickest = Some(Quickest { sent_us: sent.at_us, on_the_way_us });
+            }
             self.acked.add(arrived_us, sent.bytes);
-            if self.probing.arrived(number, sent.at_us, arrived_us, sent.bytes) {
+            if self.probing.arrived(number, sent, arrived_us, was_missing) {
                 // A probe makes the queue that it looks for.
                 self.groups.restart();
             } else if let Some(variation) = self.groups.add(sent.at_us, arrived_us) {
@@ -335,7 +360,10 @@ impl Estimator {
             && let Some(last) = self.history.number(feedback.base.wrapping_add(last))
         {
             let first = (last + 1).saturating_sub(u64::from(feedback.count));
-            told.lost = self.history.missing(first, last + 1);
+            self.history.missing(first, last + 1, |number| {
+                told.lost += 1;
+                self.probing.missing(number);
+            });
             self.told = self.told.max(last + 1);
         }
         told
@@ -345,6 +373,7 @@ impl Estimator {
     fn begin_anew(&mut self) {
         self.groups.restart();
         self.trend.restart();
+        self.queue.restart();
         self.acked = Throughput::default();
     }
 
@@ -394,8 +423,8 @@ impl Estimator {
     }
 
     fn judge_reports(&mut self, now_us: i64) {
-        let Reports { sum, count, judged_us, .. } = self.reports;
-        self.reports = Reports { judged_us: now_us, ..Reports::default() };
+        let Reports { sum, count, .. } = self.reports;
+        self.reports = Reports { sum: 0, count: 0, judged_us: now_us };
         let fraction = f64::from(sum) / f64::from(count.max(1)) / 256.0;
         self.sent.advance_to(now_us);
         let sent_bps = self.sent.bits_per_second().unwrap_or(0.0);
@@ -415,19 +444,21 @@ impl Estimator {
             let observed = Observed {
                 state: DelayState::Normal,
                 has_fired: false,
+                is_clear: true,
                 acked_bps: Some(sent_bps),
                 rtt_us: REPORTS_RTT_US,
             };
-            if now_us > judged_us {
-                self.rate.update(now_us, observed);
-            }
+            self.rate.update(now_us, observed);
             self.loss.release_above(1.2 * self.rate.bps());
             self.settle(now_us, Reason::Growth);
         }
     }
 
     fn judge_probe(&mut self, now_us: i64) {
-        let Some(verdict) = self.probing.verdict(now_us, self.told, self.loss.inherent()) else {
+        let capacity_bps = self.rate.capacity_bps();
+        let inherent_loss = self.loss.inherent();
+        let Some(verdict) = self.probing.verdict(now_us, self.told, inherent_loss, capacity_bps)
+        else {
             self.start_probe(now_us);
             return;
         };
@@ -440,7 +471,12 @@ impl Estimator {
             }
             Verdict::Limited(bps) => {
                 self.rate.learn_capacity(bps);
-                PROBE_KEPT * bps
+                let kept_bps = PROBE_KEPT * bps;
+                if capacity_bps.is_some_and(|known| kept_bps < NEWS * known) {
+                    0.0
+                } else {
+                    kept_bps
+                }
             }
         };
         if measured_bps > self.estimate.as_f64() {
@@ -455,6 +491,7 @@ impl Estimator {
     fn start_probe(&mut self, now_us: i64) {
         let circumstances = Circumstances {
             estimate_bps: self.estimate.as_f64(),
+            capacity_bps: self.rate.capacity_bps(),
             is_calm: self.may_probe(),
             jitter_ms: self.trend.jitter_ms(),
             rtt_us: self.rtt_us(),
@@ -469,16 +506,14 @@ impl Estimator {
             Source::Nothing => self.history.next() > 0 && self.probing.is_fresh(),
             Source::Reports => false,
         };
-        is_answered && self.trend.state() == DelayState::Normal
+        is_answered && self.trend.state() == DelayState::Normal && self.queue.is_empty()
     }
 
     /// Makes the estimate out of all opinions.
     fn settle(&mut self, now_us: i64, reason: Reason) {
-        let remb_bps = self
-            .remb
-            .filter(|remb| now_us - remb.at_us < REMB_US)
-            .map_or(f64::INFINITY, |remb| remb.bps);
-        let bps = self.rate.bps().min(self.loss.cap_bps().unwrap_or(f64::INFINITY)).min(remb_bps);
+        let remb_bps = self.remb.filter(|remb| now_us - remb.at_us < REMB_US).map(|remb| remb.bps);
+        let caps = [self.loss.cap_bps(), self.queue.cap_bps(), remb_bps];
+        let bps = caps.into_iter().flatten().fold(self.rate.bps(), f64::min);
         let estimate = Bitrate::from_f64(bps).clamp(FLOOR, CEILING);
         if estimate == self.estimate {
             return;
@@ -508,38 +543,7 @@ struct Told {
     /// Of those that arrived, how many had been called lost.
     recovered: u32,
     rtt_us: Option<i64>,
-}
-
-/// The receiver's clock, extended to one that does not wrap.
-#[derive(Clone, Copy, Debug, Default)]
-struct ArrivalClock {
-    last: Option<Tick>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Tick {
-    ticks: u32,
-    arrived_us: i64,
-    told_us: i64,
-}
-
-impl ArrivalClock {
-    /// The time of arrival, whose zero means nothing. `None` if the clock jumped: this and later times
-    /// do not compare with those before.
-    fn unwrap(&mut self, now_us: i64, ticks: u32) -> Option<i64> {
-        let Some(last) = self.last else {
-            self.last = Some(Tick { ticks, arrived_us: now_us, told_us: now_us });
-            return Some(now_us);
-        };
-        let step_us = i64::from(ticks.wrapping_sub(last.ticks) as i32) * TICK_US;
-        if (step_us - (now_us - last.told_us)).abs() > MAX_JUMP_US {
-            self.last = Some(Tick { ticks, arrived_us: now_us, told_us: now_us });
-            return None;
-        }
-        let arrived_us = last.arrived_us + step_us;
-        self.last = Some(Tick { ticks, arrived_us, told_us: now_us });
-        Some(arrived_us)
-    }
+    quickest: Option<Quickest>,
 }
 
 /// Before anything is known. Higher floods a bad link at once, lower shows everybody the worst
@@ -553,12 +557,6 @@ pub const FLOOR: Bitrate = Bitrate(50_000);
 /// The estimate never rises above. No meeting on a screen needs more, and what a lying receiver can
 /// ask for ends here.
 pub const CEILING: Bitrate = Bitrate(50_000_000);
-
-const TICK_US: i64 = 250;
-
-/// The receiver's clock may run apart from ours by this between two feedbacks (which themselves may
-/// be held up on the way); more is another clock.
-const MAX_JUMP_US: i64 = 5_000_000;
 
 const START_RTT_US: i64 = 100_000;
 
@@ -579,7 +577,7 @@ const HALVING_US: i64 = 200_000;
 /// A REMB holds this long; receivers repeat it each second.
 const REMB_US: i64 = 5_000_000;
 
-/// Reports within this time are judged together.
+/// Reports are judged no more often: those of many streams come together.
 const REPORTS_US: i64 = 500_000;
 const REPORTS_RTT_US: i64 = 500_000;
 /// What a report is taken to speak of.

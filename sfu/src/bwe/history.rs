@@ -81,18 +81,16 @@ impl History {
         Some((sent, was_missing))
     }
 
-    /// Takes those of the packets `from..to` for missing whose fate nobody has told yet; returns
-    /// how many.
-    pub fn missing(&mut self, from: u64, to: u64) -> u32 {
-        let mut count = 0;
+    /// Takes those of the packets `from..to` for missing whose fate nobody has told yet, and calls
+    /// `each` for them.
+    pub fn missing(&mut self, from: u64, to: u64, mut each: impl FnMut(u64)) {
         for number in from.max(self.first())..to.min(self.next) {
             let entry = self.entry(number);
             if entry.fate == Fate::Unknown {
                 entry.fate = Fate::Missing;
-                count += 1;
+                each(number);
             }
         }
-        count
     }
 
     /// The oldest number still known.
@@ -165,8 +163,10 @@ mod tests {
         for at in 0..3 {
             history.push(at * 1600, 100 + at as usize, true);
         }
-        assert_eq!(history.missing(0, 3), 3);
-        assert_eq!(history.missing(0, 3), 0);
+        let mut missing = Vec::new();
+        history.missing(0, 3, |number| missing.push(number));
+        history.missing(0, 3, |number| missing.push(number));
+        assert_eq!(missing, [0, 1, 2]);
         let (sent, was_missing) = history.received(1, 50_000).unwrap();
         assert_eq!((sent, was_missing), (Sent { at_us: 1600, bytes: 101 }, true));
         assert_eq!(history.received(1, 50_000), None);

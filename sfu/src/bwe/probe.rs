@@ -3,6 +3,9 @@
 //! While one runs, everything that leaves belongs to it, and padding fills up what media leaves
 //! open. The rate at which it left against the rate at which it arrived is the verdict.
 
+use super::CEILING;
+use super::history::Sent;
+
 /// When to probe, at which rate, and what came of it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Probing {
@@ -15,6 +18,8 @@ pub(super) struct Probing {
     raised: Option<Raised>,
     /// Probe in larger steps: little is known of the link.
     is_fresh: bool,
+    /// Probes since the last that the link carried.
+    failures: u32,
 }
 
 /// Everything that leaves from one packet on, until enough has.
@@ -26,11 +31,7 @@ struct Run {
     /// The first and the last packet that belong to it.
     first: Option<u64>,
     last: u64,
-    /// Left so far, and before the last moment at which something left.
     sent_bytes: usize,
-    sent_before_last: usize,
-    first_sent_us: i64,
-    last_sent_us: i64,
     /// The next part is due.
     due_us: i64,
     is_sent: bool,
@@ -38,18 +39,23 @@ struct Run {
     arrived: Arrived,
 }
 
-/// Sums for the line of arrival over departure.
+/// What arrived of a probe, and two lines through it: of the times it left and of those it arrived,
+/// over the bytes so far. Lines, as single packets are late by chance.
 #[derive(Clone, Debug, Default)]
 struct Arrived {
     packets: u32,
-    bytes: usize,
-    origin_us: i64,
-    sum_x: f64,
-    sum_y: f64,
-    sum_xx: f64,
-    sum_xy: f64,
-    last_us: i64,
-    first_bytes: usize,
+    lost: u32,
+    newest: u64,
+    bytes: f64,
+    /// Packets that the lines go through.
+    points: f64,
+    origin: Option<(i64, i64)>,
+    sum_bytes: f64,
+    sum_squares: f64,
+    sum_left: f64,
+    sum_left_by_bytes: f64,
+    sum_arrived: f64,
+    sum_arrived_by_bytes: f64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +77,8 @@ pub(super) enum Verdict {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Circumstances {
     pub estimate_bps: f64,
+    /// What overuse or a probe showed to be the limit.
+    pub capacity_bps: Option<f64>,
     /// No queue grows, and the last decrease is some time ago.
     pub is_calm: bool,
     pub jitter_ms: f64,
@@ -112,10 +120,16 @@ impl Probing {
         {
             return;
         }
-        let factor = if self.is_fresh { FRESH_FACTOR } else { FACTOR };
-        let target_bps =
-            (factor * estimate_bps).max(MIN_TARGET).min(MARGIN * self.wanted_bps.max(estimate_bps));
-        let millis = (MIN_MS + JITTERS * circumstances.jitter_ms).min(MAX_MS);
+        let (factor, least_bps, min_ms) = match self.failures {
+            0 if self.is_fresh => (FRESH_FACTOR, MIN_FRESH_TARGET, MIN_MS),
+            0 | 1 => (FACTOR, 0.0, MIN_MS),
+            _ => (CAREFUL_FACTOR, 0.0, 2.0 * MIN_MS),
+        };
+        // It has to go beyond the known limit to tell of anything new.
+        let known_bps = circumstances.capacity_bps.unwrap_or(0.0).min(FACTOR * estimate_bps);
+        let target_bps = (factor * estimate_bps).max(CAREFUL_FACTOR * known_bps).max(least_bps);
+        let target_bps = target_bps.min(MARGIN * self.wanted_bps.max(estimate_bps));
+        let millis = (min_ms + JITTERS * circumstances.jitter_ms).min(MAX_MS);
         let bytes = (target_bps / 8000.0 * millis) as usize;
         let bytes = bytes.max(MIN_BYTES);
         let lasts_us = (bytes as f64 * 8e6 / target_bps) as i64;
@@ -127,9 +141,6 @@ impl Probing {
             first: None,
             last: 0,
             sent_bytes: 0,
-            sent_before_last: 0,
-            first_sent_us: now_us,
-            last_sent_us: now_us,
             due_us: now_us,
             is_sent: false,
             give_up_us: now_us + 2 * lasts_us + 2 * circumstances.rtt_us + ANSWER_US,
@@ -151,48 +162,72 @@ impl Probing {
     }
 
     /// Notes a packet that leaves.
-    pub fn sent(&mut self, now_us: i64, number: u64, bytes: usize) {
+    pub fn sent(&mut self, number: u64, bytes: usize) {
         let Some(run) = &mut self.run else { return };
         if run.is_sent {
             return;
         }
-        if run.first.is_none() {
-            run.first = Some(number);
-            run.first_sent_us = now_us;
-            run.last_sent_us = now_us;
-        }
-        if now_us > run.last_sent_us {
-            run.sent_before_last = run.sent_bytes;
-            run.last_sent_us = now_us;
-        }
+        run.first.get_or_insert(number);
         run.last = number;
         run.sent_bytes += bytes;
         run.is_sent = run.sent_bytes >= run.bytes;
     }
 
     /// Notes a packet that arrived; `true` if it belongs to a probe.
-    pub fn arrived(&mut self, number: u64, sent_us: i64, arrived_us: i64, bytes: usize) -> bool {
+    pub fn arrived(&mut self, number: u64, sent: Sent, arrived_us: i64, was_missing: bool) -> bool {
         let Some(run) = &mut self.run else { return false };
-        if run.first.is_none_or(|first| !(first..=run.last).contains(&number)) {
+        if !run.holds(number) {
             return false;
         }
-        run.arrived.add(sent_us - run.first_sent_us, arrived_us, bytes);
+        run.arrived.lost = run.arrived.lost.saturating_sub(u32::from(was_missing));
+        run.arrived.add(number, sent, arrived_us);
         true
     }
 
+    /// Notes a packet that is missing; `was_missing` of one that [`arrived`](Self::arrived) after all
+    /// takes it back.
+    pub fn missing(&mut self, number: u64) {
+        if let Some(run) = &mut self.run
+            && run.holds(number)
+        {
+            run.arrived.lost += 1;
+        }
+    }
+
     /// The verdict, once the receiver has told of the packet before `told` or time is up.
-    pub fn verdict(&mut self, now_us: i64, told: u64, inherent_loss: f64) -> Option<Verdict> {
+    pub fn verdict(
+        &mut self,
+        now_us: i64,
+        told: u64,
+        inherent_loss: f64,
+        capacity_bps: Option<f64>,
+    ) -> Option<Verdict> {
         let run = self.run.as_ref()?;
         let is_told = run.is_sent && told > run.last;
         if !is_told && now_us < run.give_up_us {
             return None;
         }
         let run = self.run.take()?;
-        let verdict = run.verdict(inherent_loss);
-        self.next_us = match verdict {
-            Some(Verdict::Carried(_)) => now_us,
-            Some(Verdict::Limited(_)) | None => now_us + self.pause_us,
+        let verdict = match run.verdict(inherent_loss) {
+            // Taking back at once what overuse took away would be unfair to those who share the link.
+            Some(Verdict::Carried(bps)) if capacity_bps.is_some_and(|known| bps < NEWS * known) => {
+                Some(Verdict::Limited(bps))
+            }
+            verdict => verdict,
         };
+        match verdict {
+            Some(Verdict::Carried(_)) => {
+                self.failures = 0;
+                self.next_us = now_us;
+            }
+            Some(Verdict::Limited(_)) => {
+                self.failures = self.failures.saturating_add(1);
+                // The first may have failed by chance.
+                let pause_us = if self.failures == 1 { RETRY_US } else { PAUSE_US };
+                self.next_us = now_us + pause_us * self.pause_us / PAUSE_US;
+            }
+            None => self.next_us = now_us + RETRY_US,
+        }
         verdict
     }
 
@@ -213,7 +248,7 @@ impl Probing {
         let Some(raised) = self.raised else { return };
         if now_us - raised.at_us > PROVED_US {
             (self.raised, self.pause_us) = (None, PAUSE_US);
-        } else if bps < 0.8 * raised.to_bps {
+        } else if bps < BROKEN * raised.to_bps {
             self.raised = None;
             self.pause_us = (2 * self.pause_us).min(MAX_PAUSE_US);
             self.next_us = now_us + self.pause_us;
@@ -244,32 +279,28 @@ impl Probing {
 }
 
 impl Run {
+    fn holds(&self, number: u64) -> bool {
+        self.first.is_some_and(|first| (first..=self.last).contains(&number))
+    }
+
     fn verdict(&self, inherent_loss: f64) -> Option<Verdict> {
         let arrived = &self.arrived;
-        if !self.is_sent || arrived.packets < MIN_PACKETS {
+        let told = arrived.packets + arrived.lost;
+        // Without the feedback for most of it there is no saying.
+        let is_told = u64::from(told) > (self.last - self.first?) / 2;
+        if !self.is_sent || !is_told || arrived.packets < MIN_PACKETS {
             return None;
         }
-        let sent_us = (self.last_sent_us - self.first_sent_us) as f64;
-        let sent_bps = if sent_us >= 1000.0 {
-            self.sent_before_last as f64 * 8e6 / sent_us
-        } else {
-            self.target_bps
-        };
-        let delivered = arrived.bytes as f64 / self.sent_bytes as f64;
-        let mut received_bps = match arrived.stretch() {
-            Some(stretch) => sent_bps / stretch.max(0.1),
-            // All left at one moment: the time it took to arrive says it all.
-            None => {
-                let took_us = (arrived.last_us).max(1) as f64;
-                (arrived.bytes - arrived.first_bytes) as f64 * 8e6 / took_us
-            }
-        };
-        if delivered < 1.0 - inherent_loss - MAX_LOSS {
-            received_bps = received_bps.min(sent_bps) * delivered;
+        let (left_bps, mut arrived_bps) = arrived.rates()?;
+        let delivered = f64::from(arrived.packets) / f64::from(told);
+        let chance = (MAX_LOSS / f64::from(arrived.packets)).sqrt();
+        if delivered < 1.0 - inherent_loss - MAX_LOSS - chance {
+            arrived_bps = arrived_bps.min(left_bps) * delivered;
         }
         // More than was asked for is chance, or a burst of media.
-        let measured_bps = received_bps.min(sent_bps).min(self.target_bps);
-        if received_bps >= CARRIED * sent_bps.min(self.target_bps) {
+        let left_bps = left_bps.min(self.target_bps);
+        let measured_bps = arrived_bps.min(left_bps);
+        if measured_bps >= CARRIED * left_bps {
             Some(Verdict::Carried(measured_bps))
         } else {
             Some(Verdict::Limited(measured_bps))
@@ -278,29 +309,39 @@ impl Run {
 }
 
 impl Arrived {
-    fn add(&mut self, sent_us: i64, arrived_us: i64, bytes: usize) {
-        if self.packets == 0 {
-            self.origin_us = arrived_us;
-            self.first_bytes = bytes;
-        }
-        let (x, y) = (sent_us as f64, (arrived_us - self.origin_us) as f64);
+    fn add(&mut self, number: u64, sent: Sent, arrived_us: i64) {
         self.packets += 1;
-        self.bytes += bytes;
-        self.sum_x += x;
-        self.sum_y += y;
-        self.sum_xx += x * x;
-        self.sum_xy += x * y;
-        self.last_us = self.last_us.max(arrived_us - self.origin_us);
+        if number < self.newest {
+            // It comes too late for its place on the lines.
+            return;
+        }
+        self.newest = number;
+        let (left, arrived) = *self.origin.get_or_insert((sent.at_us, arrived_us));
+        let (left, arrived) = ((sent.at_us - left) as f64, (arrived_us - arrived) as f64);
+        self.bytes += sent.bytes as f64;
+        self.points += 1.0;
+        self.sum_bytes += self.bytes;
+        self.sum_squares += self.bytes * self.bytes;
+        self.sum_left += left;
+        self.sum_left_by_bytes += left * self.bytes;
+        self.sum_arrived += arrived;
+        self.sum_arrived_by_bytes += arrived * self.bytes;
     }
 
-    /// How much longer it took to arrive than to leave; the slope of a line, as single packets are
-    /// late by chance.
-    fn stretch(&self) -> Option<f64> {
-        let n = f64::from(self.packets);
-        let below = n * self.sum_xx - self.sum_x * self.sum_x;
-        // Less than a millisecond of spread is one moment.
-        (below / (n * n) > 500.0 * 500.0)
-            .then(|| (n * self.sum_xy - self.sum_x * self.sum_y) / below)
+    /// Bits per second at which it left, and at which it arrived.
+    fn rates(&self) -> Option<(f64, f64)> {
+        let below = self.points * self.sum_squares - self.sum_bytes * self.sum_bytes;
+        if below <= 0.0 {
+            return None;
+        }
+        let rate = |sum: f64, sum_by_bytes: f64| {
+            let us_per_byte = (self.points * sum_by_bytes - sum * self.sum_bytes) / below;
+            // What left or arrived at one moment has no rate that could be told.
+            8e6 / us_per_byte.max(8e6 / CEILING.as_f64())
+        };
+        let left_bps = rate(self.sum_left, self.sum_left_by_bytes);
+        let arrived_bps = rate(self.sum_arrived, self.sum_arrived_by_bytes);
+        Some((left_bps, arrived_bps))
     }
 }
 
@@ -309,10 +350,13 @@ const FRESH_FACTOR: f64 = 3.0;
 /// Every other. More would fill the queue of a link that is at its limit for longer, less would
 /// take longer to the best layer.
 const FACTOR: f64 = 2.0;
+/// On a link that is known to be full: what it does not carry waits in its queue, and in the way of
+/// others. Enough still to tell that the link has become better.
+const CAREFUL_FACTOR: f64 = 1.3;
 /// Of what is wanted: a measurement that comes out a little low must still reach it.
 const MARGIN: f64 = 1.15;
-/// Probing slower than this is not worth it.
-const MIN_TARGET: f64 = 300_000.0;
+/// The first probe is at least this fast: from the floor it would be a long way up otherwise.
+const MIN_FRESH_TARGET: f64 = 300_000.0;
 
 /// How long a probe lasts: this, and some times the jitter, as it measures through that. Longer
 /// fills the queue of a link that does not carry it, shorter measures chance.
@@ -326,15 +370,22 @@ const MIN_PACKETS: u32 = 4;
 const PART_US: i64 = 5000;
 
 /// What arrives at this share of the rate at which it left was carried.
-const CARRIED: f64 = 0.85;
+const CARRIED: f64 = 0.9;
+/// A probe says something new if it carries more than this of the known limit.
+pub(super) const NEWS: f64 = 1.1;
 /// A probe that loses more than this beyond what the link always loses was too much.
 const MAX_LOSS: f64 = 0.15;
 
-/// After a probe that failed. Shorter would load a full link for nothing, longer would leave people
+/// After a probe that failed first.
+const RETRY_US: i64 = 1_000_000;
+/// After one that failed again. Shorter would load a full link for nothing, longer would leave people
 /// with a bad picture on a link that has become good.
 const PAUSE_US: i64 = 4_000_000;
-/// Where probes promise what the link then does not hold.
-const MAX_PAUSE_US: i64 = 32_000_000;
+/// Where probes promise what the link then does not hold. Longer would wait too long on a link that
+/// has become better.
+const MAX_PAUSE_US: i64 = 6_000_000;
+/// A raise is a broken promise if less than this is left of it.
+const BROKEN: f64 = 0.7;
 /// A raise that lasts this long was right.
 const PROVED_US: i64 = 5_000_000;
 /// After a decrease: let the queue drain.
@@ -346,8 +397,13 @@ const ANSWER_US: i64 = 500_000;
 mod tests {
     use super::*;
 
-    const CALM: Circumstances =
-        Circumstances { estimate_bps: 400_000.0, is_calm: true, jitter_ms: 0.0, rtt_us: 50_000 };
+    const CALM: Circumstances = Circumstances {
+        estimate_bps: 400_000.0,
+        capacity_bps: None,
+        is_calm: true,
+        jitter_ms: 0.0,
+        rtt_us: 50_000,
+    };
 
     /// Sends the probe that is due in packets of 250 bytes over a link; the verdict on it.
     fn over_link(probing: &mut Probing, start_us: i64, link_bps: f64) -> Option<Verdict> {
@@ -357,7 +413,7 @@ mod tests {
         for now_us in (start_us..).step_by(1000).take(1000) {
             let mut padding = probing.padding(now_us).unwrap_or(0);
             while padding > 0 {
-                probing.sent(now_us, number, 250);
+                probing.sent(number, 250);
                 free_us = free_us.max(now_us as f64) + 250.0 * 8e6 / link_bps;
                 packets.push((number, now_us, free_us as i64));
                 number += 1;
@@ -365,9 +421,10 @@ mod tests {
             }
         }
         for (number, sent_us, arrived_us) in packets {
-            assert!(probing.arrived(number, sent_us, arrived_us, 250));
+            let sent = Sent { at_us: sent_us, bytes: 250 };
+            assert!(probing.arrived(number, sent, arrived_us, false));
         }
-        probing.verdict(start_us + 200_000, number, 0.0)
+        probing.verdict(start_us + 200_000, number, 0.0, None)
     }
 
     #[test]
@@ -385,7 +442,9 @@ mod tests {
         probing.set_wanted(4e6);
         let Some(Verdict::Limited(bps)) = over_link(&mut probing, 0, 700_000.0) else { panic!() };
         assert!((600_000.0..800_000.0).contains(&bps), "{bps}");
-        assert_eq!(probing.next_us(bps), Some(200_000 + PAUSE_US));
+        assert_eq!(probing.next_us(bps), Some(200_000 + RETRY_US));
+        assert!(over_link(&mut probing, 2_000_000, 450_000.0).is_some());
+        assert_eq!(probing.next_us(bps), Some(2_200_000 + PAUSE_US));
     }
 
     #[test]
@@ -411,7 +470,7 @@ mod tests {
         probing.set_wanted(4e6);
         probing.raised(0, 2e6);
         probing.lowered(2_000_000, 1e6);
-        assert_eq!(probing.next_us(1e6), Some(2_000_000 + 2 * PAUSE_US));
+        assert_eq!(probing.next_us(1e6), Some(2_000_000 + MAX_PAUSE_US));
         probing.raised(20_000_000, 2e6);
         probing.lowered(40_000_000, 1e6);
         assert_eq!(probing.next_us(1e6), Some(40_000_000 + CALM_US));
@@ -423,8 +482,8 @@ mod tests {
         probing.set_wanted(4e6);
         probing.start_if_due(0, CALM);
         let give_up = probing.run.as_ref().unwrap().give_up_us;
-        assert_eq!(probing.verdict(give_up - 1, 0, 0.0), None);
-        assert_eq!(probing.verdict(give_up, 0, 0.0), None);
-        assert_eq!(probing.next_us(400_000.0), Some(give_up + PAUSE_US));
+        assert_eq!(probing.verdict(give_up - 1, 0, 0.0, None), None);
+        assert_eq!(probing.verdict(give_up, 0, 0.0, None), None);
+        assert_eq!(probing.next_us(400_000.0), Some(give_up + RETRY_US));
     }
 }

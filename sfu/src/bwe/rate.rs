@@ -27,6 +27,8 @@ pub(super) struct Observed {
     pub state: DelayState,
     /// The queue was seen to grow since the last update.
     pub has_fired: bool,
+    /// Nothing stands in the queue.
+    pub is_clear: bool,
     /// What arrives at the receiver.
     pub acked_bps: Option<f64>,
     pub rtt_us: i64,
@@ -49,18 +51,23 @@ impl Rate {
                 self.decrease(now_us, observed.acked_bps);
                 true
             }
-            DelayState::Normal => {
+            DelayState::Normal if observed.is_clear => {
                 self.increase(since_us.clamp(0, MAX_STEP_US), observed);
                 false
             }
-            // While a queue drains, what arrives says nothing about what could be sent.
-            DelayState::Overuse | DelayState::Underuse => false,
+            // While a queue stands or drains, there is no room for more.
+            DelayState::Normal | DelayState::Overuse | DelayState::Underuse => false,
         }
     }
 
     /// A measured rate in place of the present one.
     pub fn set(&mut self, bps: f64) {
         self.bps = bps.clamp(FLOOR.as_f64(), CEILING.as_f64());
+    }
+
+    /// What this link is known to carry of ours.
+    pub fn capacity_bps(&self) -> Option<f64> {
+        self.capacity.mean_bps
     }
 
     /// The link was measured to carry this and not more.
@@ -97,17 +104,17 @@ impl Rate {
         {
             self.capacity = Capacity::default();
         }
-        let is_near = self.capacity.upper_bps().is_some_and(|upper| {
-            self.bps < upper && self.capacity.lower_bps().is_some_and(|lower| self.bps > lower)
-        });
-        let raised = if is_near {
-            // About one packet more per response time.
-            let response_s = observed.rtt_us as f64 / 1e6 + 0.1;
-            let per_second = (PACKET_BITS / response_s).max(MIN_ADDITIVE);
-            self.bps + per_second * seconds
-        } else {
-            self.bps * INCREASE_PER_SECOND.powf(seconds)
-        };
+        // Below it too: probes are what finds free capacity. Where two grow by a share of what they
+        // have, the one that has less never catches up.
+        let is_near = self.capacity.upper_bps().is_some_and(|upper| self.bps < upper);
+        // About one packet more per response time.
+        let frame_bits = self.bps / FRAMES_PER_SECOND;
+        let packet_bits = frame_bits / (frame_bits / PACKET_BITS).ceil();
+        let response_s = observed.rtt_us as f64 / 1e6 + 0.1;
+        let near = self.bps + (packet_bits / response_s).max(MIN_ADDITIVE) * seconds;
+        // Never slower than near the limit: who has least of a shared link has to catch up.
+        let far = near.max(self.bps * INCREASE_PER_SECOND.powf(seconds));
+        let raised = if is_near { near } else { far };
         // Beyond what was tried nothing is known.
         let tried = observed.acked_bps.map_or(self.bps, |acked| 1.5 * acked + 10_000.0);
         self.set(raised.min(tried.max(self.bps)));
@@ -141,7 +148,8 @@ impl Capacity {
 const DECREASE: f64 = 0.85;
 /// Growth far from any known limit. More overshoots further, less wastes the link for longer.
 const INCREASE_PER_SECOND: f64 = 1.08;
-/// A typical video packet.
+const FRAMES_PER_SECOND: f64 = 30.0;
+/// The largest video packets.
 const PACKET_BITS: f64 = 9600.0;
 /// Growth near the limit per second, at least.
 const MIN_ADDITIVE: f64 = 4000.0;
@@ -164,6 +172,7 @@ mod tests {
         Observed {
             state: DelayState::Normal,
             has_fired: false,
+            is_clear: true,
             acked_bps: Some(acked_bps),
             rtt_us: 50_000,
         }
@@ -201,6 +210,15 @@ mod tests {
         rate.update(rate.updated_us.unwrap() + 1000, overuse(1.1e6));
         let near = grow(&mut rate, 1e6);
         assert!((1.0..1.08).contains(&near) && near < far, "{near}");
+    }
+
+    #[test]
+    fn nothing_grows_while_a_queue_stands() {
+        let mut rate = Rate::new(1e6);
+        for step in 0..100 {
+            rate.update(step * 100_000, Observed { is_clear: false, ..normal(1e6) });
+        }
+        assert_eq!(rate.bps(), 1e6);
     }
 
     #[test]

@@ -1,3 +1,9 @@
+//! The whole estimator on links in virtual time.
+
+mod hostile;
+mod links;
+mod world;
+
 use super::*;
 
 #[test]

@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn jitter_without_a_queue_is_normal() {
         let mut trend = Trend::new();
-        let noise = |n: i64| (n * 2_654_435_761 >> 16) % 30 * 1000;
+        let noise = |n: i64| ((n * 2_654_435_761) >> 16) % 30 * 1000;
         let fired = run(&mut trend, 1..20_000, noise);
         assert_eq!(fired, 0);
         assert!(trend.jitter_ms() > 5.0, "{}", trend.jitter_ms());

@@ -1,0 +1,236 @@
+//! What becomes of the estimate on links of all kinds. Every claim holds for several seeds.
+
+use super::world::{Flow, Link, MS, SECOND, World};
+use crate::bwe::{DelayState, FLOOR};
+use std::time::Duration;
+
+const SEEDS: std::ops::RangeInclusive<u64> = 1..=3;
+
+/// More than any of these links carries but the good one.
+const WANTED: u64 = 4_000_000;
+
+fn one_flow(seed: u64, link: Link) -> World {
+    World::new(seed, link, vec![Flow::new(WANTED)])
+}
+
+fn mean(samples: &[f64]) -> f64 {
+    samples.iter().sum::<f64>() / samples.len() as f64
+}
+
+/// Bits per second that arrive from now to `to`.
+fn delivered(world: &mut World, flow: usize, to: Duration) -> f64 {
+    let before = world.flows[flow].delivered_bytes;
+    let from = world.now;
+    world.run_to(to, |_| ());
+    let bytes = world.flows[flow].delivered_bytes - before;
+    bytes as f64 * 8.0 / (world.now - from).as_secs_f64()
+}
+
+#[test]
+fn a_good_link_is_known_within_3_seconds() {
+    for seed in SEEDS {
+        let mut world = one_flow(seed, Link::new(20_000_000));
+        let took = world.run_until(10 * SECOND, |world| world.estimate() >= WANTED as f64);
+        println!("{took:?}");
+        assert!(took < 3 * SECOND, "{took:?} with seed {seed}");
+    }
+}
+
+#[test]
+fn layers_far_apart_are_reached_on_a_good_link_by_probes() {
+    for seed in SEEDS {
+        let mut flow = Flow::new(WANTED);
+        flow.layers = vec![150_000, 500_000, 1_700_000, 3_700_000];
+        let mut world = World::new(seed, Link::new(6_000_000), vec![flow]);
+        let took = world.run_until(10 * SECOND, |world| world.estimate() >= WANTED as f64);
+        assert!(took < 3 * SECOND, "{took:?} with seed {seed}");
+        world.run_to(30 * SECOND, |world| {
+            if world.at() > 3.0 {
+                assert!(
+                    world.estimate() >= 0.95 * WANTED as f64,
+                    "{} at {}",
+                    world.estimate(),
+                    world.at()
+                );
+            }
+        });
+    }
+}
+
+#[test]
+fn a_steady_link_is_used_without_a_standing_queue() {
+    for seed in SEEDS {
+        let mut world = one_flow(seed, Link::new(1_000_000));
+        world.run_to(10 * SECOND, |_| ());
+        world.flows[0].samples.clear();
+        world.waits.clear();
+        let mut worst_s = (0.0, 0.0f64);
+        world.run_to(60 * SECOND, |world| {
+            worst_s = (worst_s.0 + 1.0, worst_s.1.max(world.estimate()))
+        });
+        let estimate = mean(&world.flows[0].samples);
+        let least = world.flows[0].samples.iter().copied().fold(f64::MAX, f64::min);
+        world.waits.sort();
+        let wait = world.waits[world.waits.len() * 95 / 100];
+        let longest = world.waits.last().unwrap();
+        println!(
+            "mean {estimate:.0} least {least:.0} most {:.0} wait95 {wait:?} longest {longest:?}",
+            worst_s.1
+        );
+        assert!((750_000.0..1_050_000.0).contains(&estimate), "{estimate} with seed {seed}");
+        assert!(least > 600_000.0, "{least} with seed {seed}");
+        assert!(wait < 200 * MS, "{wait:?} with seed {seed}");
+    }
+}
+
+/// How long the estimate needs to come down and to come back, and the wait at its worst and 5 s after the cut.
+fn cut(seed: u64, queue_bytes: usize) -> (Duration, Duration, Duration) {
+    let mut link = Link::new(2_000_000);
+    link.queue_bytes = queue_bytes;
+    let mut world = one_flow(seed, link);
+    world.run_to(10 * SECOND, |_| ());
+    world.link.bps = 400_000;
+    let down = world.run_until(10 * SECOND, |world| world.estimate() < 450_000.0);
+    world.run_to(15 * SECOND, |_| ());
+    world.longest_wait = Duration::ZERO;
+    world.run_to(30 * SECOND, |_| ());
+    let wait = world.longest_wait;
+    world.link.bps = 2_000_000;
+    let up = world.run_until(20 * SECOND, |world| world.estimate() > 1_800_000.0);
+    (down, up, wait)
+}
+
+#[test]
+fn a_cut_link_is_noticed_and_so_is_its_end() {
+    for seed in SEEDS {
+        for queue_ms in [300, 2500] {
+            let (down, up, wait) = cut(seed, 400_000 / 8 * queue_ms / 1000);
+            println!("{queue_ms} {down:?} {up:?} {wait:?}");
+            assert!(down < 3 * SECOND, "down in {down:?} with seed {seed}, queue {queue_ms}");
+            assert!(up < 8 * SECOND, "up in {up:?} with seed {seed}, queue {queue_ms}");
+            assert!(wait < 400 * MS, "{wait:?} with seed {seed}, queue {queue_ms}");
+        }
+    }
+}
+
+#[test]
+fn random_loss_leaves_the_rate_useful() {
+    for seed in SEEDS {
+        let mean_at = |loss: f64| {
+            let mut link = Link::new(2_000_000);
+            link.loss = loss;
+            let mut world = one_flow(seed, link);
+            world.run_to(10 * SECOND, |_| ());
+            let early = world.estimate();
+            world.flows[0].samples.clear();
+            world.run_to(60 * SECOND, |_| ());
+            let samples = &world.flows[0].samples;
+            println!(
+                "{loss} {early} mean {} least {}",
+                mean(samples),
+                samples.iter().copied().fold(f64::MAX, f64::min)
+            );
+            mean(samples)
+        };
+        let at_5 = mean_at(0.05);
+        assert!(at_5 > 0.6 * 2e6, "{at_5} with seed {seed}");
+        let at_15 = mean_at(0.15);
+        assert!(at_15 > 500_000.0, "{at_15} with seed {seed}");
+        let at_30 = mean_at(0.30);
+        assert!(at_30 > 150_000.0, "{at_30} with seed {seed}");
+    }
+}
+
+#[test]
+fn a_short_queue_that_drops_limits_the_rate() {
+    for seed in SEEDS {
+        let mut link = Link::new(1_000_000);
+        link.queue_bytes = 6000;
+        let mut world = one_flow(seed, link);
+        world.run_to(10 * SECOND, |_| ());
+        let (sent, arrived) = (world.flows[0].sent_bytes, world.flows[0].delivered_bytes);
+        world.flows[0].samples.clear();
+        world.run_to(60 * SECOND, |_| ());
+        let sent = (world.flows[0].sent_bytes - sent) as f64;
+        let arrived = (world.flows[0].delivered_bytes - arrived) as f64;
+        let estimate = mean(&world.flows[0].samples);
+        let lost = 1.0 - arrived / sent;
+        println!("short {estimate} {lost}");
+        assert!((600_000.0..1_150_000.0).contains(&estimate), "{estimate} with seed {seed}");
+        assert!(lost < 0.12, "{lost} with seed {seed}");
+    }
+}
+
+#[test]
+fn jitter_is_no_overuse() {
+    for seed in SEEDS {
+        for is_reordering in [false, true] {
+            let mut link = Link::new(6_000_000);
+            link.jitter = 30 * MS;
+            link.is_reordering = is_reordering;
+            let mut world = one_flow(seed, link);
+            let took = world.run_until(30 * SECOND, |world| world.estimate() >= WANTED as f64);
+            world.flows[0].samples.clear();
+            let mut overused = 0;
+            world.run_to(60 * SECOND, |world| {
+                overused +=
+                    u32::from(world.flows[0].estimator.stats().delay == DelayState::Overuse);
+            });
+            let samples = &world.flows[0].samples;
+            println!(
+                "{is_reordering} {took:?} overused {overused} of {} mean {} least {}",
+                samples.len(),
+                mean(samples),
+                samples.iter().copied().fold(f64::MAX, f64::min)
+            );
+        }
+    }
+}
+
+#[test]
+fn two_flows_share_a_link() {
+    for seed in SEEDS {
+        let mut late = Flow::new(WANTED);
+        late.starts_at = 10 * SECOND;
+        let mut world = World::new(seed, Link::new(2_000_000), vec![Flow::new(WANTED), late]);
+        world.run_to(30 * SECOND, |_| ());
+        let before = world.flows[1].delivered_bytes;
+        let first = delivered(&mut world, 0, 90 * SECOND);
+        let second = (world.flows[1].delivered_bytes - before) as f64 * 8.0 / 60.0;
+        println!("{first:.0} {second:.0}");
+        assert!(first.min(second) > 0.25 * 2e6, "{first} and {second} with seed {seed}");
+        assert!(first + second > 0.7 * 2e6, "{first} and {second} with seed {seed}");
+    }
+}
+
+#[test]
+fn after_a_blackout_the_rate_is_back_soon() {
+    for seed in SEEDS {
+        let mut world = one_flow(seed, Link::new(6_000_000));
+        world.run_to(10 * SECOND, |_| ());
+        world.link.is_dead = true;
+        let down = world.run_until(20 * SECOND, |world| world.estimate() == FLOOR.0 as f64);
+        assert!(down < 3 * SECOND, "down in {down:?} with seed {seed}");
+        world.run_to(30 * SECOND, |_| ());
+        world.link.is_dead = false;
+        let up = world.run_until(10 * SECOND, |world| world.estimate() >= WANTED as f64);
+        println!("{down:?} {up:?}");
+        assert!(up < 3 * SECOND, "up in {up:?} with seed {seed}");
+    }
+}
+
+#[test]
+fn lost_feedback_is_no_lost_media() {
+    for seed in SEEDS {
+        let mut link = Link::new(6_000_000);
+        link.feedback_loss = 0.3;
+        let mut world = one_flow(seed, link);
+        let took = world.run_until(20 * SECOND, |world| world.estimate() >= WANTED as f64);
+        assert!(took < 8 * SECOND, "{took:?} with seed {seed}");
+        world.flows[0].samples.clear();
+        world.run_to(60 * SECOND, |_| ());
+        let estimate = mean(&world.flows[0].samples);
+        println!("{took:?} {estimate}");
+        assert!(estimate > 0.8 * WANTED as f64, "{estimate} with seed {seed}");
+    }
+}
