@@ -29,7 +29,7 @@ pub fn rtp(input: &[u8]) {
 
     for codec in CODECS {
         codec::is_keyframe(codec, payload);
-        codec::layer(codec, payload);
+        codec::frame(codec, payload);
     }
     opus::opus_is_silence(payload);
     opus::red_primary(payload);

@@ -4,6 +4,7 @@
 //! those in the clear. Nothing here decodes.
 
 pub mod av1;
+pub mod dependency;
 pub mod h264;
 pub mod opus;
 pub mod vp8;
@@ -34,19 +35,44 @@ pub fn is_keyframe(codec: Codec, payload: &[u8]) -> bool {
     }
 }
 
-/// The layer of a packet, as far as its payload says. AV1 says it in the dependency descriptor
-/// and in OBU headers; a fragment without either counts as layer 0.
-pub fn layer(codec: Codec, payload: &[u8]) -> Layer {
+/// What forwarding must know of the frame that a packet is a piece of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Frame {
+    /// Its layer.
+    pub layer: Layer,
+    /// A receiver that had fewer temporal layers may go on from here with this one.
+    pub may_rise: bool,
+    /// The packet is the last one of its spatial layer's frame.
+    pub ends_layer: bool,
+    /// Number of the picture, where leaving one out must leave no gap: decoders of VP8 wait for it.
+    pub picture: Option<u16>,
+}
+
+/// The frame of a packet, as far as its payload says. For AV1 the dependency descriptor says more; see
+/// [`dependency::Structure`].
+pub fn frame(codec: Codec, payload: &[u8]) -> Frame {
     match codec {
-        Codec::Opus | Codec::Red | Codec::H264 { .. } => Layer::default(),
+        Codec::Opus | Codec::Red | Codec::H264 { .. } => Frame::default(),
         Codec::Vp8 => {
-            let temporal = vp8::Descriptor::parse(payload).and_then(|descriptor| descriptor.tid);
-            Layer { spatial: 0, temporal: temporal.unwrap_or(0) }
+            vp8::Descriptor::parse(payload).map_or(Frame::default(), |descriptor| Frame {
+                layer: Layer { spatial: 0, temporal: descriptor.tid.unwrap_or(0) },
+                may_rise: descriptor.y,
+                ends_layer: false,
+                picture: descriptor.picture_id,
+            })
         }
-        Codec::Vp9 { .. } => vp9::Descriptor::parse(payload)
-            .and_then(|descriptor| descriptor.layer)
-            .unwrap_or_default(),
-        Codec::Av1 { .. } => av1::layer(payload),
+        Codec::Vp9 { .. } => {
+            vp9::Descriptor::parse(payload).map_or(Frame::default(), |descriptor| Frame {
+                layer: descriptor.layer.unwrap_or_default(),
+                may_rise: descriptor.is_switching_up_point,
+                ends_layer: descriptor.is_end,
+                picture: None,
+            })
+        }
+        // Encoders nest the temporal layers of AV1, so that one may rise everywhere.
+        Codec::Av1 { .. } => {
+            Frame { layer: av1::layer(payload), may_rise: true, ..Frame::default() }
+        }
     }
 }
 
@@ -76,7 +102,7 @@ mod tests {
                 let payload = &payload[..end];
                 for codec in ALL {
                     is_keyframe(codec, payload);
-                    layer(codec, payload);
+                    frame(codec, payload);
                 }
                 opus_is_silence(payload);
                 opus::red_primary(payload);
@@ -93,7 +119,7 @@ mod tests {
     fn every_audio_packet_can_be_the_first_and_no_empty_video_packet_can() {
         for codec in ALL {
             assert_eq!(is_keyframe(codec, &[]), codec.kind() == protocol::Kind::Audio);
-            assert_eq!(layer(codec, &[]), Layer::default());
+            assert_eq!(frame(codec, &[]).layer, Layer::default());
         }
     }
 }

@@ -219,8 +219,14 @@ impl Sfu {
             }
         }
         for section in &sections {
-            if let Some(track) = section.track.and_then(|track| room.track_mut(track)) {
-                track.extensions = section.settled.extensions;
+            let generation = room.last_generation + 1;
+            let Some(track) = section.track.and_then(|key| room.track_mut(key)) else { continue };
+            track.extensions = section.settled.extensions;
+            let rids = track.encodings.iter().filter_map(|encoding| encoding.rid.as_ref());
+            if !rids.eq(&section.settled.rids) {
+                track.encodings = encodings(&section.settled);
+                track.generation = generation;
+                room.last_generation = generation;
             }
         }
         let after: Vec<TrackKey> = sections.iter().filter_map(|s| s.track).collect();
@@ -249,7 +255,6 @@ impl Sfu {
             }
         };
         let room = &mut self.rooms[room_key];
-        let clock_rate = settled.payloads.first().map_or(90_000, |p| p.codec.clock_rate());
         let is_blocked = room.is_blocked(participant, source);
         room.add_track(Track {
             id,
@@ -263,7 +268,8 @@ impl Sfu {
             extensions: settled.extensions,
             codec: None,
             is_blocked,
-            encodings: vec![Encoding::new(settled.kind, clock_rate)],
+            encodings: encodings(settled),
+            ladder: Vec::new(),
         })
         .ok_or(Refusal::RoomFull)
     }
@@ -528,4 +534,18 @@ fn name_tracks(
         }
     }
     Ok(offers.clone())
+}
+
+/// One encoding for each simulcast layer, or the only one.
+fn encodings(settled: &PublishSection) -> Vec<Encoding> {
+    let clock_rate = settled.payloads.first().map_or(90_000, |p| p.codec.clock_rate());
+    let make = |rid| {
+        let mut encoding = Encoding::new(settled.kind, clock_rate);
+        encoding.rid = rid;
+        encoding
+    };
+    if settled.rids.is_empty() {
+        return vec![make(None)];
+    }
+    settled.rids.iter().cloned().map(Some).map(make).collect()
 }

@@ -58,8 +58,13 @@ impl Sfu {
         }
         // The plane that received it has mapped it to its own clock, which is as good as a report.
         encoding.clock.sender_report(relayed.captured_ntp, header.timestamp);
-        let is_keyframe = relayed.codec.kind() == Kind::Video
-            && crate::codec::is_keyframe(relayed.codec, header.payload(&relayed.packet));
+        let body = header.payload(&relayed.packet);
+        let is_keyframe =
+            relayed.codec.kind() == Kind::Video && crate::codec::is_keyframe(relayed.codec, body);
+        let descriptor = relayed.extensions.dependency_descriptor;
+        let descriptor = descriptor.and_then(|id| header.extension(&relayed.packet, id));
+        let frame = encoding.read_frame(relayed.codec, body, descriptor);
+        encoding.meter.add(now, frame.layer, relayed.packet.len());
         if is_keyframe {
             encoding.keyframe_arrived();
         }
@@ -73,6 +78,7 @@ impl Sfu {
             sequence: relayed.sequence,
             codec: relayed.codec,
             is_keyframe,
+            frame,
             header,
             captured_ntp: Some(relayed.captured_ntp),
         });
@@ -140,6 +146,7 @@ impl Sfu {
             codec: None,
             is_blocked: is_forced(&media, track.source),
             encodings: Vec::new(),
+            ladder: Vec::new(),
         });
     }
 

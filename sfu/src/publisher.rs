@@ -2,7 +2,7 @@
 
 mod changes;
 
-use crate::codec;
+use crate::codec::{self, vp8};
 use crate::format::{Codec, Payload};
 use crate::key::TrackKey;
 use crate::room::{Pending, Room};
@@ -14,9 +14,9 @@ use changes::Changes;
 use protocol::{Kind, ParticipantId};
 use std::time::{Duration, Instant};
 
-/// SSRCs taken from one publisher: two for each of its tracks and some to spare for changes. More is
+/// SSRCs taken from one publisher: two for each encoding of its tracks and some to spare. More is
 /// an attack or a fault; such packets are counted and dropped.
-const MAX_STREAMS: usize = 24;
+const MAX_STREAMS: usize = 48;
 /// Round trip assumed for asking again for lost packets, as a publisher's is not measured by it.
 const ASSUMED_RTT: Duration = Duration::from_millis(60);
 /// How often a publisher gets receiver reports.
@@ -83,14 +83,15 @@ impl Publisher {
         self.last_stream = 0;
         for index in 0..self.sections.len() {
             let settled = &self.sections[index].settled;
-            // Without simulcast a section has one primary; others are names of streams to come.
-            let media = settled.ssrcs.first().map(|&ssrc| (ssrc, Role::Media { encoding: 0 }));
-            let repair = settled
-                .rtx_ssrcs
-                .iter()
-                .filter(|(primary, _)| Some(primary) == settled.ssrcs.first())
-                .map(|&(_, ssrc)| (ssrc, Role::Repair { encoding: 0 }));
-            let named: Vec<_> = media.into_iter().chain(repair).collect();
+            // Firefox names its layers' SSRCs in their order; Chromium names none and says rids.
+            let primaries = &settled.ssrcs[..settled.ssrcs.len().min(settled.rids.len().max(1))];
+            let media = primaries.iter().enumerate();
+            let media = media.map(|(encoding, &ssrc)| (ssrc, Role::Media { encoding }));
+            let repair = settled.rtx_ssrcs.iter().filter_map(|&(primary, ssrc)| {
+                let encoding = primaries.iter().position(|&ssrc| ssrc == primary)?;
+                Some((ssrc, Role::Repair { encoding }))
+            });
+            let named: Vec<_> = media.chain(repair).collect();
             for (ssrc, role) in named {
                 if self.streams.len() < MAX_STREAMS {
                     self.streams.push(Stream { ssrc, section: index, role, is_heard: false });
@@ -198,11 +199,18 @@ impl Publisher {
             let first = matching.next()?;
             matching.next().is_none().then_some(first)
         })?;
-        let payloads = &self.sections[section].settled.payloads;
-        let role = if payloads.iter().any(|p| p.pt == header.payload_type) {
-            Role::Media { encoding: 0 }
-        } else if payload_of_rtx(payloads, header.payload_type).is_some() {
-            Role::Repair { encoding: 0 }
+        let settled = &self.sections[section].settled;
+        let named = |id: Option<u8>| {
+            let rid = header.extension(packet, id?)?;
+            settled.rids.iter().position(|known| known.as_bytes() == rid)
+        };
+        let has_layers = !settled.rids.is_empty();
+        let role = if settled.payloads.iter().any(|p| p.pt == header.payload_type) {
+            let encoding = if has_layers { named(settled.extensions.rid)? } else { 0 };
+            Role::Media { encoding }
+        } else if payload_of_rtx(&settled.payloads, header.payload_type).is_some() {
+            let encoding = if has_layers { named(settled.extensions.repaired_rid)? } else { 0 };
+            Role::Repair { encoding }
         } else {
             return None;
         };
@@ -331,8 +339,15 @@ fn receive_media(
     }
     let body = header.payload(packet);
     let is_keyframe = codec.kind() == Kind::Video && codec::is_keyframe(codec, body);
+    let descriptor = settled.extensions.dependency_descriptor;
+    let descriptor = descriptor.and_then(|id| header.extension(packet, id));
+    let frame = encoding.read_frame(codec, body, descriptor);
+    encoding.meter.add(now, frame.layer, packet.len());
     if is_keyframe {
         encoding.keyframe_arrived();
+        if codec == Codec::Vp8 {
+            encoding.size = vp8::size(body).or(encoding.size);
+        }
     }
     if codec == Codec::Opus && track.source == protocol::Source::Microphone {
         let level = settled.extensions.audio_level.and_then(|id| header.extension(packet, id));
@@ -351,6 +366,7 @@ fn receive_media(
         sequence,
         codec,
         is_keyframe,
+        frame,
         header,
         captured_ntp: None,
     });

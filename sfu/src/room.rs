@@ -1,6 +1,7 @@
 //! A room of the media plane: its members, their tracks, who listens, and what waits to be fanned out.
 
 use crate::clock::PublisherClock;
+use crate::codec::Frame;
 use crate::format::Codec;
 use crate::key::{PeerKey, TrackKey};
 use crate::rtp::Header;
@@ -46,6 +47,8 @@ pub struct Pending {
     pub codec: Codec,
     /// Whether it begins a keyframe.
     pub is_keyframe: bool,
+    /// The frame that it is a piece of.
+    pub frame: Frame,
     /// Its header, parsed once for all subscribers.
     pub header: Header,
     /// When it was captured, where another plane has said so.
@@ -103,9 +106,10 @@ impl Room {
         self.tracks.get_mut(usize::from(key))?.as_mut()
     }
 
-    /// Somebody needs a keyframe of a track, if it is still there.
-    pub fn want_keyframe(&mut self, key: TrackKey) {
-        if let Some(encoding) = self.track_mut(key).and_then(|track| track.encodings.first_mut()) {
+    /// Somebody needs a keyframe of an encoding, if it is still there.
+    pub fn want_keyframe(&mut self, key: TrackKey, encoding: usize) {
+        let track = self.track_mut(key);
+        if let Some(encoding) = track.and_then(|track| track.encodings.get_mut(encoding)) {
             encoding.want_keyframe();
         }
     }

@@ -7,6 +7,7 @@
 
 use crate::allocator::{Candidate, Ranking};
 use crate::clock::{self, WallClock};
+use crate::codec;
 use crate::command::PeerId;
 use crate::credentials::IceCredentials;
 use crate::event::{CloseReason, Event};
@@ -41,6 +42,9 @@ const TICK: Duration = Duration::from_millis(10);
 const IDLE_TICK: Duration = Duration::from_millis(50);
 /// How often liveness is looked at.
 const LIVENESS_TICK: Duration = Duration::from_secs(1);
+/// How often layers are chosen anew where nothing else asks for it. Longer is late when a publisher's
+/// rates change, shorter costs idle CPU.
+const LAYERS_TICK: Duration = Duration::from_millis(250);
 /// A participant whose transports were silent for this long is not alive.
 const SILENT_AFTER: Duration = protocol::limits::RECONNECTING_AFTER;
 
@@ -112,6 +116,7 @@ pub struct Sfu {
     pub(crate) events: VecDeque<Event>,
     next_tick: Instant,
     next_liveness: Instant,
+    next_layers: Instant,
     pub(crate) stats: Stats,
 }
 
@@ -135,6 +140,7 @@ impl Sfu {
             events: VecDeque::new(),
             next_tick: now,
             next_liveness: now + LIVENESS_TICK,
+            next_layers: now + LAYERS_TICK,
             stats: Stats::default(),
         }
     }
@@ -232,9 +238,9 @@ impl Sfu {
         }
         let Some(peer) = self.peers.get_mut(key) else { return };
         let Some(room) = self.rooms.get_mut(peer.room) else { return };
-        for track in requests.keyframes {
+        for (track, encoding) in requests.keyframes {
             self.stats.keyframes_asked += 1;
-            room.want_keyframe(track);
+            room.want_keyframe(track, encoding);
         }
         let (Side::Subscribe(subscriber), Some(to)) =
             (&mut peer.side, peer.transport.remote_addr())
@@ -252,6 +258,7 @@ impl Sfu {
                 packet,
                 codec,
                 is_keyframe: false,
+                frame: codec::frame(codec, header.payload(packet)),
                 extensions: &track.extensions,
                 captured_ntp: 0,
             };
@@ -393,6 +400,8 @@ impl Sfu {
             let view = room.members.get(&peer.participant).map_or(&no_view, |member| &member.view);
             let has_changed =
                 subscriber.allocate(now, peer.participant, view, &ranking, room, &mut keyframes);
+            let has_other_layers = subscriber.choose_layers(room, view, subscriber.budget());
+            let has_changed = has_changed || has_other_layers;
             if has_changed || std::mem::take(&mut subscriber.is_unannounced) {
                 self.events.push_back(Event::SlotsChanged {
                     room: room.id,
@@ -402,8 +411,8 @@ impl Sfu {
                 });
             }
         }
-        for track in keyframes {
-            room.want_keyframe(track);
+        for (track, encoding) in keyframes {
+            room.want_keyframe(track, encoding);
         }
     }
 
@@ -436,6 +445,13 @@ impl Sfu {
             self.reallocate(now, key);
             self.ask_planes(now, key);
         }
+        if now >= self.next_layers {
+            self.next_layers = now + LAYERS_TICK;
+            let rooms: Vec<RoomKey> = self.rooms.keys().collect();
+            for key in rooms {
+                self.choose_layers(now, key);
+            }
+        }
         if now >= self.next_liveness {
             self.next_liveness = now + LIVENESS_TICK;
             self.check_liveness(now);
@@ -460,10 +476,10 @@ impl Sfu {
                     write_report(now, &self.config.wall, room, slot, self.transmits.slab());
                 }
                 // A keyframe that came while a slot was not ready for it did not help that slot.
-                let awaited: Vec<TrackKey> = subscriber.awaited(now).collect();
+                let awaited: Vec<(TrackKey, usize)> = subscriber.awaited(now).collect();
                 peer.send_rtcp(&mut self.transmits, start);
-                for track in awaited {
-                    room.want_keyframe(track);
+                for (track, encoding) in awaited {
+                    room.want_keyframe(track, encoding);
                 }
             }
         }
@@ -640,12 +656,9 @@ fn forward(
 
 /// Appends a slot's sender report, when one is due and its publisher's clock is known.
 fn write_report(now: Instant, wall: &WallClock, room: &Room, slot: &mut Slot, out: &mut Vec<u8>) {
-    let Some(delta) = slot.timestamp_delta() else { return };
-    let Some((binding, track)) = slot.binding().and_then(|b| Some((b, room.track(b.track)?)))
-    else {
-        return;
-    };
-    let Some(encoding) = track.encodings.get(binding.encoding) else { return };
+    let Some((encoding, delta)) = slot.timestamp_delta() else { return };
+    let Some(track) = slot.binding().and_then(|b| room.track(b.track)) else { return };
+    let Some(encoding) = track.encodings.get(encoding) else { return };
     let Some(member) = room.members.get(&track.participant) else { return };
     let report = clock::sender_report_for(wall.ntp(now), &member.clock, &encoding.clock);
     let Some((ntp, timestamp)) = report else { return };

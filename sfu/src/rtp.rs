@@ -165,13 +165,25 @@ pub fn write_header(out: &mut Vec<u8>, header: &Outgoing<'_>) -> usize {
     out.len() - begin
 }
 
+/// Where in a header with one CSRC, as [`write_header`] writes it, the content of the first of these
+/// elements begins.
+pub fn first_element_offset(elements: &[(u8, &[u8])]) -> usize {
+    let head = if is_one_byte(elements) { 1 } else { 2 };
+    Header::FIXED_LEN + CSRC_LEN + EXTENSION_HEAD_LEN + head
+}
+
+fn is_one_byte(elements: &[(u8, &[u8])]) -> bool {
+    let mut writable = elements.iter().filter(|element| is_writable(element));
+    writable.all(|(id, content)| *id <= 14 && (1..=16).contains(&content.len()))
+}
+
 fn is_writable((id, content): &(u8, &[u8])) -> bool {
     *id != 0 && content.len() <= usize::from(u8::MAX)
 }
 
 fn write_extensions(out: &mut Vec<u8>, elements: &[(u8, &[u8])]) {
     let writable = || elements.iter().filter(|element| is_writable(element));
-    let one_byte = writable().all(|(id, content)| *id <= 14 && (1..=16).contains(&content.len()));
+    let one_byte = is_one_byte(elements);
     let profile = if one_byte { ONE_BYTE_PROFILE } else { TWO_BYTE_PROFILE };
     out.extend_from_slice(&profile.to_be_bytes());
     let length_at = out.len();
@@ -209,6 +221,9 @@ pub fn restore_retransmitted<'a>(
 }
 
 const VERSION: u8 = 2;
+const CSRC_LEN: usize = 4;
+/// Profile and length in front of the elements.
+const EXTENSION_HEAD_LEN: usize = 4;
 const ONE_BYTE_PROFILE: u16 = 0xbede;
 /// The low four bits are "appbits", for the receiver to ignore.
 const TWO_BYTE_PROFILE: u16 = 0x1000;

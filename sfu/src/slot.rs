@@ -1,18 +1,25 @@
 //! One receive slot of a subscriber: an m-line with its own SSRC, sequence and timestamp space, in
 //! which tracks follow one another without the decoder noticing more than a keyframe.
 
+mod numbering;
+mod selector;
+
+pub use selector::Target;
+
 use crate::clock::SlotClock;
-use crate::codec::vp8;
+use crate::codec::{Frame, vp8, vp9};
 use crate::format::{Codec, Extensions, Payload};
 use crate::key::TrackKey;
 use crate::rtp::{self, Header, Outgoing};
 use crate::sdp::SlotSpec;
 use crate::track::Track;
-use protocol::Kind;
+use numbering::Numbering;
+use protocol::{Kind, SlotReason};
+use selector::{Selector, Verdict};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Bindings that a NACK may still ask about. More keeps stale mappings, fewer loses the packets
+/// Flows that have ended and that a NACK may still ask about. More keeps stale mappings, fewer loses the packets
 /// around a switch.
 const MAX_HISTORY: usize = 4;
 /// How long a video slot that has just shown one track waits before it shows another: the message that
@@ -43,14 +50,16 @@ pub struct Forwarded<'a> {
     pub codec: Codec,
     /// Whether it begins a keyframe.
     pub is_keyframe: bool,
+    /// The frame that it is a piece of.
+    pub frame: Frame,
     /// Extension ids of the publisher's transport.
     pub extensions: &'a Extensions,
     /// When it was captured, or failing that when it came, by the server's clock (NTP).
     pub captured_ntp: u64,
 }
 
-/// What a slot carries and how its numbers come out of the track's.
-#[derive(Clone, Debug)]
+/// What a slot is to carry.
+#[derive(Debug)]
 pub struct Binding {
     /// Track in the room.
     pub track: TrackKey,
@@ -58,47 +67,38 @@ pub struct Binding {
     pub csrc: u32,
     /// The track's generation when it was bound.
     pub generation: u32,
-    /// Which encoding (simulcast layer) of the track.
-    pub encoding: usize,
     /// Payload type here; none when the subscriber has not negotiated the codec.
     pub payload: Option<Payload>,
     /// The codec it was bound for.
     pub codec: Codec,
-    mapping: Option<Mapping>,
+    selector: Selector,
+    flow: Option<Flow>,
     /// Nothing is sent before; see [`HANDOVER_PAUSE`].
     opens_at: Option<Instant>,
 }
 
-/// Offsets from the track's numbers to the slot's; fixed while a binding lasts, so that loss upstream
-/// stays a gap downstream and a late packet finds its place.
-#[derive(Clone, Copy, Debug)]
-struct Mapping {
+/// One encoding of a track on its way, and how its numbers become the slot's.
+#[derive(Debug)]
+struct Flow {
+    track: TrackKey,
+    generation: u32,
+    encoding: usize,
+    csrc: u32,
+    payload: Payload,
+    codec: Codec,
     first_in: u64,
-    sequence_delta: u64,
+    first_out: u64,
     timestamp_delta: u32,
-    picture_id_delta: u16,
     tl0_delta: u8,
-}
-
-impl Mapping {
-    fn sequence_out(&self, sequence_in: u64) -> u64 {
-        sequence_in.wrapping_add(self.sequence_delta)
-    }
+    numbering: Numbering,
 }
 
 /// What a header says beside the packet's own words.
 struct Labels {
+    marker: bool,
     payload_type: u8,
     ssrc: u32,
-    csrc: u32,
     sequence: u64,
-}
-
-/// A binding that has ended, for NACKs that come late.
-#[derive(Clone, Debug)]
-struct Segment {
-    first_out: u64,
-    binding: Binding,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -130,6 +130,8 @@ pub struct Written {
     pub header_len: usize,
     /// Roll-over counter and sequence.
     pub index: u64,
+    /// Where in the header the transport-wide sequence number stands (two bytes), if it has one.
+    pub transport_sequence: Option<usize>,
 }
 
 /// One m-line of a subscribe transport.
@@ -151,9 +153,10 @@ pub struct Slot {
     pub payloads: Vec<Payload>,
     /// Extension ids as numbered on this transport.
     pub extensions: Extensions,
+    /// What its client was told last: why it shows what it shows, and which layers flow.
+    pub told: (SlotReason, Option<(usize, u8, u8)>),
     binding: Option<Binding>,
-    history: VecDeque<Segment>,
-    first_out: u64,
+    history: VecDeque<Flow>,
     highest_out: u64,
     last_timestamp: Option<u32>,
     last_sent: Option<(Instant, u32)>,
@@ -188,9 +191,9 @@ impl Slot {
             is_accepted: false,
             payloads: Vec::new(),
             extensions: Extensions::default(),
+            told: (SlotReason::Empty, None),
             binding: None,
             history: VecDeque::new(),
-            first_out: highest_out + 1,
             highest_out,
             last_timestamp: None,
             last_sent: None,
@@ -221,7 +224,7 @@ impl Slot {
         now: Instant,
         key: TrackKey,
         track: &Track,
-        encoding: usize,
+        target: Target,
         codec: Codec,
     ) {
         self.unbind();
@@ -232,32 +235,53 @@ impl Slot {
             track: key,
             csrc: track.csrc,
             generation: track.generation,
-            encoding,
             payload: self.payload_for(codec),
             codec,
-            mapping: None,
+            selector: Selector::new(target),
+            flow: None,
             opens_at: shows_another.then(|| now + HANDOVER_PAUSE),
         });
     }
 
     /// Carries nothing from now on.
     pub fn unbind(&mut self) {
-        if let Some(binding) = self.binding.take()
-            && binding.mapping.is_some()
-        {
-            if self.history.len() == MAX_HISTORY {
-                self.history.pop_front();
-            }
-            self.history.push_back(Segment { first_out: self.first_out, binding });
+        if let Some(flow) = self.binding.take().and_then(|binding| binding.flow) {
+            remember(&mut self.history, flow);
         }
     }
 
-    /// Whether packets of the bound video track wait for a keyframe, which may come now.
-    pub fn awaits_keyframe(&self, now: Instant) -> bool {
-        let awaits = |b: &Binding| {
-            b.mapping.is_none() && b.payload.is_some() && b.opens_at.is_none_or(|at| now >= at)
-        };
-        self.kind == Kind::Video && self.binding.as_ref().is_some_and(awaits)
+    /// What it is to show of its track from now on; nothing stops what flows until better is here.
+    pub fn aim(&mut self, target: Target) {
+        if let Some(binding) = &mut self.binding {
+            binding.selector.aim(target);
+        }
+    }
+
+    /// Shows nothing until `aim` says what again: not even its lowest layer fits.
+    pub fn pause(&mut self) {
+        let Some(binding) = &mut self.binding else { return };
+        if let Some(flow) = binding.flow.take() {
+            remember(&mut self.history, flow);
+        }
+        binding.selector = Selector::new(Target::NOTHING);
+    }
+
+    /// Encoding, spatial and temporal layer that flow now.
+    pub fn flowing(&self) -> Option<(usize, u8, u8)> {
+        self.binding.as_ref()?.selector.flowing()
+    }
+
+    /// What it is to show of its track.
+    pub fn target(&self) -> Option<&Target> {
+        self.binding.as_ref().map(|binding| binding.selector.target())
+    }
+
+    /// The encoding for whose keyframe the bound video track waits, which may come now.
+    pub fn awaits_keyframe(&self, now: Instant) -> Option<usize> {
+        let binding =
+            self.binding.as_ref().filter(|b| self.kind == Kind::Video && b.payload.is_some())?;
+        let is_open = binding.opens_at.is_none_or(|at| now >= at);
+        if is_open { binding.selector.awaited() } else { None }
     }
 
     /// When it last sent something; slots that never did are the first to be taken.
@@ -272,47 +296,103 @@ impl Slot {
         packet: &Forwarded<'_>,
         out: &mut Vec<u8>,
     ) -> Option<Written> {
-        let binding = self.binding.as_ref()?;
+        let binding = self.binding.as_mut()?;
         let payload = binding.payload?;
         if binding.codec != packet.codec {
             return None;
         }
-        let csrc = binding.csrc;
-        let mapping = match binding.mapping {
-            Some(mapping) if packet.sequence < mapping.first_in => return None,
-            Some(mapping) => mapping,
-            None if self.kind == Kind::Video && !packet.is_keyframe => return None,
-            None if binding.opens_at.is_some_and(|at| now < at) => return None,
-            None => self.start_mapping(packet),
+        let is_closed = binding.flow.is_none() && binding.opens_at.is_some_and(|at| now < at);
+        if is_closed {
+            return None;
+        }
+        let verdict = binding.selector.decide(
+            packet.encoding,
+            packet.header.timestamp,
+            packet.is_keyframe || self.kind == Kind::Audio,
+            &packet.frame,
+        );
+        let ends_picture = match verdict {
+            Verdict::Ignore => return None,
+            Verdict::LeaveOut => {
+                if let Some(flow) = &mut binding.flow {
+                    flow.numbering.leave_out(packet.sequence, packet.frame.picture);
+                }
+                return None;
+            }
+            Verdict::Begin => {
+                self.begin(packet, payload);
+                false
+            }
+            Verdict::Send { ends_picture } => ends_picture,
         };
-        let sequence = mapping.sequence_out(packet.sequence);
-        let timestamp = packet.header.timestamp.wrapping_add(mapping.timestamp_delta);
-        let labels = Labels { payload_type: payload.pt, ssrc: self.ssrc, csrc, sequence };
-        let header_len = self.write_packet(packet, &mapping, &labels, out);
+        // Taken out while it is written, so that the rest of the slot can be read.
+        let mut flow = self.binding.as_mut()?.flow.take()?;
+        let written = flow.numbering.send(packet.sequence).map(|(sequence, picture_delta)| {
+            let labels = Labels {
+                marker: ends_picture,
+                payload_type: payload.pt,
+                ssrc: self.ssrc,
+                sequence,
+            };
+            let begin = out.len();
+            let (header_len, at) = self.write_header(packet, &flow, &labels, out);
+            append_payload(packet, picture_delta, flow.tl0_delta, out);
+            let timestamp = packet.header.timestamp.wrapping_add(flow.timestamp_delta);
+            self.note_sent(
+                now,
+                packet,
+                flow.csrc,
+                (sequence, timestamp),
+                &out[begin + header_len..],
+            );
+            Written { header_len, index: sequence, transport_sequence: at }
+        });
+        if let Some(binding) = &mut self.binding {
+            binding.flow = Some(flow);
+        }
+        written
+    }
+
+    fn note_sent(
+        &mut self,
+        now: Instant,
+        packet: &Forwarded<'_>,
+        csrc: u32,
+        (sequence, timestamp): (u64, u32),
+        payload: &[u8],
+    ) {
         if sequence > self.highest_out {
             self.highest_out = sequence;
             self.last_timestamp = Some(timestamp);
             self.last_sent = Some((now, csrc));
-            if packet.codec == Codec::Vp8
-                && let Some(descriptor) = vp8::Descriptor::parse(
-                    &out[out.len() - packet.header.payload(packet.packet).len()..],
-                )
-            {
-                self.last_picture_id = descriptor.picture_id.unwrap_or(self.last_picture_id);
-                self.last_tl0 = descriptor.tl0.unwrap_or(self.last_tl0);
+            match packet.codec {
+                Codec::Vp8 => {
+                    if let Some(descriptor) = vp8::Descriptor::parse(payload) {
+                        self.last_picture_id =
+                            descriptor.picture_id.unwrap_or(self.last_picture_id);
+                        self.last_tl0 = descriptor.tl0.unwrap_or(self.last_tl0);
+                    }
+                }
+                Codec::Vp9 { .. } => {
+                    if let Some(descriptor) = vp9::Descriptor::parse(payload) {
+                        self.last_picture_id =
+                            descriptor.picture_id.unwrap_or(self.last_picture_id);
+                        self.last_tl0 = descriptor.tl0.unwrap_or(self.last_tl0);
+                    }
+                }
+                _ => {}
             }
         }
         self.packets = self.packets.wrapping_add(1);
         self.octets =
             self.octets.wrapping_add((packet.packet.len() - packet.header.payload_offset) as u32);
-        Some(Written { header_len, index: sequence })
     }
 
-    /// The first packet of a binding fixes how the track's numbers continue the slot's.
+    /// The first packet of a flow fixes how the track's numbers continue the slot's.
     ///
     /// The slot's timestamps run with the server's clock, so all its sender reports lie on one line,
     /// whoever is in it: receivers fit a line through several of them to keep sound and picture in step.
-    fn start_mapping(&mut self, packet: &Forwarded<'_>) -> Mapping {
+    fn begin(&mut self, packet: &Forwarded<'_>, payload: Payload) {
         let next_out = self.highest_out + 1;
         let timestamp = self.clock.timestamp_at(packet.captured_ntp);
         // At least one tick on: two frames with one timestamp would be one frame to the decoder.
@@ -325,57 +405,53 @@ impl Slot {
             }
             _ => timestamp,
         };
-        let (picture_id_delta, tl0_delta) = match packet.codec {
-            Codec::Vp8 => vp8::Descriptor::parse(packet.header.payload(packet.packet))
-                .map(|d| {
-                    let picture = d
-                        .picture_id
-                        .map_or(0, |id| self.last_picture_id.wrapping_add(1).wrapping_sub(id));
-                    let tl0 = d.tl0.map_or(0, |id| self.last_tl0.wrapping_add(1).wrapping_sub(id));
-                    (picture, tl0)
-                })
-                .unwrap_or_default(),
-            _ => (0, 0),
+        let body = packet.header.payload(packet.packet);
+        let ids = match packet.codec {
+            Codec::Vp8 => vp8::Descriptor::parse(body).map(|d| (d.picture_id, d.tl0)),
+            Codec::Vp9 { .. } => vp9::Descriptor::parse(body).map(|d| (d.picture_id, d.tl0)),
+            _ => None,
         };
-        let mapping = Mapping {
+        let (picture_id, tl0) = ids.unwrap_or_default();
+        let picture_delta =
+            picture_id.map_or(0, |id| self.last_picture_id.wrapping_add(1).wrapping_sub(id));
+        let Some(binding) = &mut self.binding else { return };
+        let flow = Flow {
+            track: binding.track,
+            generation: binding.generation,
+            encoding: packet.encoding,
+            csrc: binding.csrc,
+            payload,
+            codec: packet.codec,
             first_in: packet.sequence,
-            sequence_delta: next_out.wrapping_sub(packet.sequence),
+            first_out: next_out,
             timestamp_delta: timestamp.wrapping_sub(packet.header.timestamp),
-            picture_id_delta,
-            tl0_delta,
+            tl0_delta: tl0.map_or(0, |id| self.last_tl0.wrapping_add(1).wrapping_sub(id)),
+            numbering: Numbering::new(packet.sequence, next_out, picture_delta),
         };
-        self.first_out = next_out;
-        if let Some(binding) = &mut self.binding {
-            binding.mapping = Some(mapping);
+        if let Some(before) = binding.flow.replace(flow) {
+            remember(&mut self.history, before);
         }
-        mapping
     }
 
-    fn write_packet(
-        &self,
-        packet: &Forwarded<'_>,
-        mapping: &Mapping,
-        labels: &Labels,
-        out: &mut Vec<u8>,
-    ) -> usize {
-        let header_len = self.write_header(packet, mapping, labels, out);
-        append_payload(packet, mapping, out);
-        header_len
-    }
-
+    /// Appends the header; its length, and where in it the transport-wide sequence number stands.
     fn write_header(
         &self,
         packet: &Forwarded<'_>,
-        mapping: &Mapping,
+        flow: &Flow,
         labels: &Labels,
         out: &mut Vec<u8>,
-    ) -> usize {
+    ) -> (usize, Option<usize>) {
         let carried = [
             (packet.extensions.audio_level, self.extensions.audio_level),
             (packet.extensions.video_orientation, self.extensions.video_orientation),
         ];
-        let mut extensions: [(u8, &[u8]); 2] = [(0, &[]); 2];
+        let mut extensions: [(u8, &[u8]); 3] = [(0, &[]); 3];
         let mut count = 0;
+        let number = self.transport_number(&flow.payload);
+        if let Some(ours) = number {
+            extensions[0] = (ours, &[0, 0]);
+            count = 1;
+        }
         for (theirs, ours) in carried {
             if let (Some(theirs), Some(ours)) = (theirs, ours)
                 && let Some(value) = packet.header.extension(packet.packet, theirs)
@@ -385,19 +461,27 @@ impl Slot {
             }
         }
         // A new voice begins a talk spurt: the receiver may adapt its buffer (RFC 3551 §4.1).
-        let begins_spurt = self.kind == Kind::Audio && packet.sequence == mapping.first_in;
-        rtp::write_header(
+        let begins_spurt = self.kind == Kind::Audio && packet.sequence == flow.first_in;
+        let header_len = rtp::write_header(
             out,
             &Outgoing {
-                marker: packet.header.marker || begins_spurt,
+                marker: packet.header.marker || begins_spurt || labels.marker,
                 payload_type: labels.payload_type,
                 sequence: labels.sequence as u16,
-                timestamp: packet.header.timestamp.wrapping_add(mapping.timestamp_delta),
+                timestamp: packet.header.timestamp.wrapping_add(flow.timestamp_delta),
                 ssrc: labels.ssrc,
-                csrc: labels.csrc,
+                csrc: flow.csrc,
                 extensions: &extensions[..count],
             },
-        )
+        );
+        (header_len, number.map(|_| rtp::first_element_offset(&extensions[..count])))
+    }
+
+    /// Id of the extension that numbers packets across the transport. Video without RTX goes without: it
+    /// is sent again to the letter, and a new number would be another packet under a used nonce.
+    fn transport_number(&self, payload: &Payload) -> Option<u8> {
+        let is_sent_once = self.kind == Kind::Audio || payload.rtx.is_some();
+        self.extensions.transport_cc.filter(|_| is_sent_once)
     }
 
     /// Where a packet that the subscriber misses is to be found; nothing when it is unknown, was resent
@@ -406,16 +490,12 @@ impl Slot {
         // The nearest extended number at or below the highest sent.
         let behind = (self.highest_out as u16).wrapping_sub(sequence);
         let sequence_out = self.highest_out.checked_sub(u64::from(behind))?;
-        let binding = match &self.binding {
-            Some(binding) if binding.mapping.is_some() && sequence_out >= self.first_out => binding,
-            _ => &self.history.iter().rev().find(|s| s.first_out <= sequence_out)?.binding,
-        };
-        let mapping = binding.mapping?;
+        let flow = self.flow_of(sequence_out)?;
         let lost = Lost {
-            track: binding.track,
-            generation: binding.generation,
-            encoding: binding.encoding,
-            sequence: sequence_out.wrapping_sub(mapping.sequence_delta),
+            track: flow.track,
+            generation: flow.generation,
+            encoding: flow.encoding,
+            sequence: flow.numbering.sent_as(sequence_out)?.0,
             sequence_out,
         };
         if self.resent.is_empty() {
@@ -441,39 +521,55 @@ impl Slot {
         packet: &Forwarded<'_>,
         out: &mut Vec<u8>,
     ) -> Option<Written> {
-        let binding = match &self.binding {
-            Some(binding) if binding.mapping.is_some() && lost.sequence_out >= self.first_out => {
-                binding
-            }
-            _ => &self.history.iter().rev().find(|s| s.first_out <= lost.sequence_out)?.binding,
-        };
-        let (mapping, payload) = (binding.mapping?, binding.payload?);
-        if binding.codec != packet.codec || binding.generation != lost.generation {
+        let rtx_sequence = self.rtx_sequence + 1;
+        let flow = self.flow_of(lost.sequence_out)?;
+        let (_, picture_delta) = flow.numbering.sent_as(lost.sequence_out)?;
+        if flow.codec != packet.codec || flow.generation != lost.generation {
             return None;
         }
-        let Some(rtx_pt) = payload.rtx else {
+        let shown = self.flowing().map(|(_, spatial, _)| spatial);
+        let ends_picture = packet.frame.ends_layer && shown == Some(packet.frame.layer.spatial);
+        let Some(payload_type) = flow.payload.rtx else {
+            // Whatever could differ from the first time is not sent: a nonce is used for one packet.
+            let may_differ = packet.frame.ends_layer && !packet.header.marker;
+            if may_differ || self.transport_number(&flow.payload).is_some() {
+                return None;
+            }
             let labels = Labels {
-                payload_type: payload.pt,
+                marker: false,
+                payload_type: flow.payload.pt,
                 ssrc: self.ssrc,
-                csrc: binding.csrc,
                 sequence: lost.sequence_out,
             };
-            let header_len = self.write_packet(packet, &mapping, &labels, out);
-            return Some(Written { header_len, index: lost.sequence_out });
+            let (header_len, transport_sequence) = self.write_header(packet, flow, &labels, out);
+            append_payload(packet, picture_delta, flow.tl0_delta, out);
+            return Some(Written { header_len, index: lost.sequence_out, transport_sequence });
         };
-        let csrc = binding.csrc;
-        self.rtx_sequence += 1;
-        let labels =
-            Labels { payload_type: rtx_pt, ssrc: self.rtx_ssrc, csrc, sequence: self.rtx_sequence };
-        let header_len = self.write_header(packet, &mapping, &labels, out);
+        let labels = Labels {
+            marker: ends_picture,
+            payload_type,
+            ssrc: self.rtx_ssrc,
+            sequence: rtx_sequence,
+        };
+        let (header_len, transport_sequence) = self.write_header(packet, flow, &labels, out);
         out.extend_from_slice(&(lost.sequence_out as u16).to_be_bytes());
-        append_payload(packet, &mapping, out);
-        Some(Written { header_len, index: self.rtx_sequence })
+        append_payload(packet, picture_delta, flow.tl0_delta, out);
+        self.rtx_sequence = rtx_sequence;
+        Some(Written { header_len, index: rtx_sequence, transport_sequence })
+    }
+
+    /// The flow that a number went out in.
+    fn flow_of(&self, sequence_out: u64) -> Option<&Flow> {
+        let current = self.binding.as_ref().and_then(|binding| binding.flow.as_ref());
+        current
+            .into_iter()
+            .chain(self.history.iter().rev())
+            .find(|flow| flow.first_out <= sequence_out)
     }
 
     /// Whether a sender report is due; says so once a second, the first as soon as media flows.
     pub fn report_due(&mut self, now: Instant) -> bool {
-        let flows = self.binding.as_ref().is_some_and(|b| b.mapping.is_some());
+        let flows = self.binding.as_ref().is_some_and(|b| b.flow.is_some());
         if !flows || self.next_report.is_some_and(|at| now < at) {
             return false;
         }
@@ -481,9 +577,10 @@ impl Slot {
         true
     }
 
-    /// What is added to a timestamp of the bound track here; nothing before its first packet.
-    pub fn timestamp_delta(&self) -> Option<u32> {
-        Some(self.binding.as_ref()?.mapping?.timestamp_delta)
+    /// The encoding that flows here, and what is added to its timestamps; nothing before its first packet.
+    pub fn timestamp_delta(&self) -> Option<(usize, u32)> {
+        let flow = self.binding.as_ref()?.flow.as_ref()?;
+        Some((flow.encoding, flow.timestamp_delta))
     }
 
     /// Packets and payload octets sent, as sender reports count them.
@@ -492,10 +589,22 @@ impl Slot {
     }
 }
 
-fn append_payload(packet: &Forwarded<'_>, mapping: &Mapping, out: &mut Vec<u8>) {
+fn remember(history: &mut VecDeque<Flow>, flow: Flow) {
+    if history.len() == MAX_HISTORY {
+        history.pop_front();
+    }
+    history.push_back(flow);
+}
+
+fn append_payload(packet: &Forwarded<'_>, picture_delta: u16, tl0_delta: u8, out: &mut Vec<u8>) {
     let at = out.len();
     out.extend_from_slice(packet.header.payload(packet.packet));
-    if packet.codec == Codec::Vp8 && (mapping.picture_id_delta != 0 || mapping.tl0_delta != 0) {
-        vp8::rewrite(&mut out[at..], mapping.picture_id_delta, mapping.tl0_delta);
+    if picture_delta == 0 && tl0_delta == 0 {
+        return;
+    }
+    match packet.codec {
+        Codec::Vp8 => vp8::rewrite(&mut out[at..], picture_delta, tl0_delta),
+        Codec::Vp9 { .. } => vp9::rewrite(&mut out[at..], picture_delta, tl0_delta),
+        _ => {}
     }
 }

@@ -1,5 +1,7 @@
 //! The sending half of a subscribe transport: its slots, and what its receiver asks for.
 
+mod layering;
+
 use crate::allocator::{self, Ranking, Wishes};
 use crate::clock;
 use crate::key::TrackKey;
@@ -7,7 +9,7 @@ use crate::room::{Pending, Room};
 use crate::rtcp::{self, Incoming};
 use crate::rtp::Header;
 use crate::sdp::{SlotSpec, SubscribeSection};
-use crate::slot::{Forwarded, Lost, Slot};
+use crate::slot::{Forwarded, Lost, Slot, Target};
 use protocol::media::View;
 use protocol::{Kind, ParticipantId, SlotBinding, SlotReason};
 use std::time::Instant;
@@ -26,6 +28,10 @@ pub struct Subscriber {
     /// Slots were accepted that no `SlotsChanged` has told of.
     pub is_unannounced: bool,
     by_track: Vec<u8>,
+    /// Video tracks that have a place, the most important first.
+    by_importance: Vec<TrackKey>,
+    /// Bits per second that its slots would take at their best.
+    wanted: u64,
 }
 
 /// What a receiver asks for in RTCP.
@@ -33,8 +39,8 @@ pub struct Subscriber {
 pub struct Requests {
     /// Packets to send again: slot and place.
     pub lost: Vec<(usize, Lost)>,
-    /// Tracks that need a keyframe.
-    pub keyframes: Vec<TrackKey>,
+    /// Encodings that need a keyframe.
+    pub keyframes: Vec<(TrackKey, usize)>,
     /// Who speaks in this RTCP.
     pub sender: Option<u32>,
 }
@@ -42,7 +48,14 @@ pub struct Requests {
 impl Subscriber {
     /// Slots that carry nothing yet.
     pub fn new(slots: Vec<Slot>, follow: Option<ParticipantId>) -> Self {
-        Self { slots, follow, is_unannounced: false, by_track: Vec::new() }
+        Self {
+            slots,
+            follow,
+            is_unannounced: false,
+            by_track: Vec::new(),
+            by_importance: Vec::new(),
+            wanted: 0,
+        }
     }
 
     /// How the slots stand in an SDP.
@@ -79,7 +92,7 @@ impl Subscriber {
         view: &View,
         ranking: &Ranking,
         room: &Room,
-        keyframes: &mut Vec<TrackKey>,
+        keyframes: &mut Vec<(TrackKey, usize)>,
     ) -> bool {
         let wishes = Wishes {
             own,
@@ -90,9 +103,12 @@ impl Subscriber {
         let audio = self.place(Kind::Audio, room, |slots, is_bound| {
             allocator::wanted_audio(ranking, &wishes, slots, is_bound)
         });
+        let mut by_importance = Vec::new();
         let video = self.place(Kind::Video, room, |slots, is_bound| {
-            allocator::wanted_video(ranking, &wishes, slots, is_bound)
+            by_importance = allocator::wanted_video(ranking, &wishes, slots, is_bound);
+            by_importance.clone()
         });
+        self.by_importance = by_importance;
         let mut has_changed = false;
         for (index, wanted) in audio.into_iter().chain(video) {
             has_changed |= self.rebind(now, index, wanted, room, keyframes);
@@ -143,7 +159,7 @@ impl Subscriber {
         index: usize,
         wanted: Option<TrackKey>,
         room: &Room,
-        keyframes: &mut Vec<TrackKey>,
+        keyframes: &mut Vec<(TrackKey, usize)>,
     ) -> bool {
         let slot = &mut self.slots[index];
         let Some((key, track, codec)) = wanted.and_then(|key| {
@@ -160,10 +176,9 @@ impl Subscriber {
         if is_same {
             return false;
         }
-        slot.bind(now, key, track, 0, codec);
-        if slot.awaits_keyframe(now) {
-            keyframes.push(key);
-        }
+        slot.bind(now, key, track, Target::ALL, codec);
+        slot.told = (SlotReason::Best, None);
+        keyframes.extend(slot.awaits_keyframe(now).map(|encoding| (key, encoding)));
         true
     }
 
@@ -180,9 +195,9 @@ impl Subscriber {
     }
 
     /// Tracks that slots wait to show until their next keyframe.
-    pub fn awaited(&self, now: Instant) -> impl Iterator<Item = TrackKey> {
-        let awaiting = self.slots.iter().filter(move |slot| slot.awaits_keyframe(now));
-        awaiting.filter_map(|slot| Some(slot.binding()?.track))
+    pub fn awaited(&self, now: Instant) -> impl Iterator<Item = (TrackKey, usize)> {
+        let slots = self.slots.iter();
+        slots.filter_map(move |slot| Some((slot.binding()?.track, slot.awaits_keyframe(now)?)))
     }
 
     /// What the slots carry, as clients are told.
@@ -196,7 +211,7 @@ impl Subscriber {
                     None => SlotReason::Empty,
                     Some((binding, _)) if binding.payload.is_none() => SlotReason::Codec,
                     Some((_, track)) if is_self_muted(room, track) => SlotReason::Muted,
-                    Some(_) => SlotReason::Best,
+                    Some(_) => slot.told.0,
                 };
                 SlotBinding {
                     mid: slot.mid.clone(),
@@ -224,11 +239,11 @@ impl Subscriber {
             }
             Incoming::Pli { sender, ssrc } => {
                 requests.sender = Some(sender);
-                requests.keyframes.extend(video_track(slots, ssrc));
+                requests.keyframes.extend(shown(slots, ssrc));
             }
             Incoming::Fir { sender, ssrcs } => {
                 requests.sender = Some(sender);
-                requests.keyframes.extend(ssrcs.iter().filter_map(|&s| video_track(slots, s)));
+                requests.keyframes.extend(ssrcs.iter().filter_map(|&s| shown(slots, s)));
             }
             Incoming::ReceiverReport { ssrc, .. } => requests.sender = Some(ssrc),
             _ => {}
@@ -237,9 +252,11 @@ impl Subscriber {
     }
 }
 
-fn video_track(slots: &[Slot], ssrc: u32) -> Option<TrackKey> {
+/// The encoding that a receiver sees, or waits for, on a video SSRC.
+fn shown(slots: &[Slot], ssrc: u32) -> Option<(TrackKey, usize)> {
     let slot = slots.iter().find(|slot| slot.ssrc == ssrc && slot.kind == Kind::Video)?;
-    Some(slot.binding()?.track)
+    let encoding = slot.flowing().map(|(encoding, ..)| encoding);
+    Some((slot.binding()?.track, encoding.or_else(|| Some(slot.target()?.encoding))?))
 }
 
 fn is_self_muted(room: &Room, track: &crate::track::Track) -> bool {
@@ -274,6 +291,7 @@ pub fn forwarded<'a>(room: &'a Room, pending: &'a Pending, now_ntp: u64) -> Opti
         packet: encoding.cache.get(pending.sequence)?,
         codec: pending.codec,
         is_keyframe: pending.is_keyframe,
+        frame: pending.frame,
         extensions: &track.extensions,
         captured_ntp: captured.unwrap_or(now_ntp),
     })

@@ -2,8 +2,12 @@
 
 use crate::cache::PacketCache;
 use crate::clock::StreamClock;
+use crate::codec::dependency::{Descriptor, Structure};
+use crate::codec::{self, Frame, Layer};
 use crate::format::{Codec, Extensions};
 use crate::key::PeerKey;
+use crate::layers::Rung;
+use crate::meter::Meter;
 use crate::nack::NackGenerator;
 use crate::reception::Reception;
 use crate::relay::PlaneId;
@@ -12,6 +16,14 @@ use protocol::media::Track as PublicTrack;
 use protocol::{Kind, ParticipantId, Source, TrackId};
 use std::time::{Duration, Instant};
 
+/// Simulcast layers of one track; browsers send at most three.
+pub const MAX_ENCODINGS: usize = 4;
+/// How long an encoding that is asked for may take to come before it counts as one that its publisher
+/// cannot send now.
+const COMES_WITHIN: Duration = Duration::from_secs(3);
+/// How long nobody takes an encoding before its publisher is told to pause it. Shorter pauses it between
+/// two looks at a gallery, longer costs the publisher's uplink.
+const PAUSED_AFTER: Duration = Duration::from_secs(5);
 /// Packets kept of a video encoding: about a second at 5 Mbit/s. More costs memory per track (1.2 kB
 /// each), fewer answers fewer NACKs.
 const VIDEO_CACHE: usize = 512;
@@ -59,8 +71,10 @@ pub struct Track {
     pub codec: Option<Codec>,
     /// A moderator has muted this source: its packets are dropped before anything sees them.
     pub is_blocked: bool,
-    /// Simulcast layers, lowest first; one for everything else.
+    /// Simulcast layers, in the order of the offer; one for everything else.
     pub encodings: Vec<Encoding>,
+    /// Its steps of quality, as they were last looked at.
+    pub ladder: Vec<Rung>,
 }
 
 impl Track {
@@ -77,6 +91,8 @@ impl Track {
 
 /// One RTP stream of a track.
 pub struct Encoding {
+    /// Its name among the simulcast layers.
+    pub rid: Option<String>,
     /// Its SSRC on the publisher's transport; none before its first packet, where the SDP names none.
     pub ssrc: Option<u32>,
     /// Extends its sequence numbers.
@@ -89,6 +105,18 @@ pub struct Encoding {
     pub reception: Reception,
     /// Its timestamps on the publisher's clock.
     pub clock: StreamClock,
+    /// What it costs.
+    pub meter: Meter,
+    /// What it cost before it was paused, in bits per second.
+    pub last_rate: u64,
+    /// Width and height, from its newest keyframe.
+    pub size: Option<(u16, u16)>,
+    /// Templates of its dependency descriptors (AV1).
+    pub structure: Option<Structure>,
+    /// Whether its publisher has been told to send it.
+    pub is_active: bool,
+    taken: Option<Instant>,
+    active_since: Option<Instant>,
     keyframe: KeyframeRequest,
 }
 
@@ -106,12 +134,20 @@ impl Encoding {
             Kind::Video => VIDEO_CACHE,
         };
         Self {
+            rid: None,
             ssrc: None,
             sequence: SequenceUnwrapper::new(),
             cache: PacketCache::new(capacity),
             nack: NackGenerator::new(),
             reception: Reception::new(clock_rate),
             clock: StreamClock::new(clock_rate),
+            meter: Meter::default(),
+            last_rate: 0,
+            size: None,
+            structure: None,
+            is_active: true,
+            taken: None,
+            active_since: None,
             keyframe: KeyframeRequest::default(),
         }
     }
@@ -121,10 +157,62 @@ impl Encoding {
     pub fn restart(&mut self, ssrc: u32, codec: Codec) -> bool {
         let had_another = self.ssrc.is_some();
         if had_another {
-            *self = Self::new(codec.kind(), codec.clock_rate());
+            let rid = self.rid.take();
+            *self = Self { rid, ..Self::new(codec.kind(), codec.clock_rate()) };
         }
         self.ssrc = Some(ssrc);
         had_another
+    }
+
+    /// Whether its packets come, or would if it were asked for.
+    pub fn is_available(&self, now: Instant) -> bool {
+        let is_new = self.active_since.is_none_or(|at| now < at + COMES_WITHIN);
+        !self.is_active || is_new || self.meter.is_live(now)
+    }
+
+    /// Looks whether the publisher is to send it: somebody takes it, or did of late. True when that has
+    /// changed.
+    pub fn settle_activity(&mut self, now: Instant, is_taken: bool) -> bool {
+        self.active_since.get_or_insert(now);
+        let taken = self.taken.get_or_insert(now);
+        if is_taken {
+            *taken = now;
+        }
+        let is_active = now < *taken + PAUSED_AFTER;
+        if is_active == self.is_active {
+            return false;
+        }
+        self.is_active = is_active;
+        self.active_since = Some(now);
+        true
+    }
+
+    /// Closes a window of its meter.
+    pub fn measure(&mut self, now: Instant) {
+        self.meter.roll(now);
+        if self.meter.is_live(now) {
+            self.last_rate = self.meter.rate(Layer { spatial: u8::MAX, temporal: u8::MAX });
+        }
+    }
+
+    /// The frame of a packet, by its dependency descriptor where it has one.
+    pub fn read_frame(&mut self, codec: Codec, payload: &[u8], descriptor: Option<&[u8]>) -> Frame {
+        let told = descriptor
+            .filter(|_| matches!(codec, Codec::Av1 { .. }))
+            .and_then(|bytes| Some((bytes, Descriptor::parse(bytes)?)));
+        let Some((bytes, descriptor)) = told else { return codec::frame(codec, payload) };
+        if descriptor.has_structure {
+            self.structure = Structure::parse(bytes).or_else(|| self.structure.take());
+        }
+        match self.structure.as_ref().and_then(|s| s.template(descriptor.template)) {
+            Some(template) => Frame {
+                layer: template.layer,
+                may_rise: template.may_rise,
+                ends_layer: descriptor.is_end,
+                picture: None,
+            },
+            None => codec::frame(codec, payload),
+        }
     }
 
     /// Somebody needs a keyframe. Requests merge: one is sent now or as soon as the interval allows.

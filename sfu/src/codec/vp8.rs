@@ -107,6 +107,16 @@ pub fn is_keyframe(payload: &[u8]) -> bool {
     })
 }
 
+/// Width and height, which stand in the first packet of a keyframe (RFC 6386 §9.1).
+pub fn size(payload: &[u8]) -> Option<(u16, u16)> {
+    let descriptor = Descriptor::parse(payload).filter(|_| is_keyframe(payload))?;
+    let header = payload.get(descriptor.len..)?;
+    let &[_, _, _, 0x9d, 0x01, 0x2a, w0, w1, h0, h1] = header.first_chunk()? else { return None };
+    // The two highest bits ask for scaling.
+    let side = |low, high| u16::from_le_bytes([low, high]) & 0x3fff;
+    Some((side(w0, w1), side(h0, h1))).filter(|(width, height)| *width > 0 && *height > 0)
+}
+
 const EXTENDED: u8 = 0x80;
 const HAS_PICTURE_ID: u8 = 0x80;
 const HAS_TL0: u8 = 0x40;
@@ -133,6 +143,18 @@ mod tests {
         for end in 0..6 {
             assert_eq!(Descriptor::parse(&FULL[..end]), None);
         }
+    }
+
+    #[test]
+    fn a_keyframe_tells_its_size() {
+        let key = [0x10, 0x10, 0x02, 0x00, 0x9d, 0x01, 0x2a, 0x80, 0x42, 0x68, 0x01];
+        assert_eq!(size(&key), Some((640, 360)), "without the bits that scale");
+        for end in 0..key.len() {
+            assert_eq!(size(&key[..end]), None);
+        }
+        let mut delta = key;
+        delta[1] |= 1;
+        assert_eq!(size(&delta), None);
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub struct PublishSection {
     pub ssrcs: Vec<u32>,
     /// Primary streams with their retransmissions.
     pub rtx_ssrcs: Vec<(u32, u32)>,
-    /// Simulcast layers offered, first to last. They are not answered: one layer is sent.
+    /// Simulcast layers, first to last; all of them are taken. Empty without simulcast.
     pub rids: Vec<String>,
     /// Canonical name of the sender; the same for streams of one clock.
     pub cname: Option<String>,
@@ -70,20 +70,27 @@ pub fn answer_publish(offer: &str, local: &Local<'_>) -> Result<PublishAnswer, S
         }
         writer.line(format_args!("a={}", if section.sends() { "recvonly" } else { "inactive" }));
         agreement.write_formats(wishes, &mut writer);
-        sections.push(PublishSection::of(section, &agreement));
+        let settled = PublishSection::of(section, &agreement);
+        write_layers(&settled.rids, &mut writer);
+        sections.push(settled);
     }
     Ok(PublishAnswer { remote: bundle.remote, sections, sdp: writer.finish() })
 }
 
 impl PublishSection {
     fn of(section: &Section, agreement: &Agreement) -> Self {
-        let Streams { ssrcs, rtx_ssrcs, rids, cname } = Streams::read(section);
+        let Streams { ssrcs, rtx_ssrcs, mut rids, cname } = Streams::read(section);
+        let extensions = agreement.ids();
+        // Layers that no packet could be told to belong to are none.
+        if extensions.rid.is_none() && ssrcs.len() < rids.len() || !section.sends() {
+            rids.clear();
+        }
         Self {
             mid: section.mid.clone(),
             kind: agreement.kind,
             is_active: section.sends(),
             payloads: agreement.payloads(),
-            extensions: agreement.ids(),
+            extensions,
             feedback: agreement.feedback,
             ssrcs,
             rtx_ssrcs,
@@ -104,6 +111,11 @@ fn agree(section: &Section) -> Result<Option<Agreement>, SdpError> {
     Ok(agreement.map(|mut agreement| {
         // The order is the sender's wish, but not every browser can show H264: last.
         agreement.formats.sort_by_key(|f| matches!(f.payload.codec, Codec::H264 { .. }));
+        // With descriptors Chromium leaves its layers out of the payload of VP8, and AV1 alone needs them.
+        let first = agreement.formats.first().map(|format| format.payload.codec);
+        if !matches!(first, Some(Codec::Av1 { .. })) {
+            agreement.extensions.retain(|e| e.name != Name::DependencyDescriptor);
+        }
         agreement
     }))
 }
@@ -116,10 +128,20 @@ fn is_wanted(extension: &Extension, has_layers: bool) -> bool {
             | Name::AbsSendTime
             | Name::AudioLevel
             | Name::VideoOrientation => true,
-            // One layer is taken for now, but without these Chromium refuses its own next offer.
             Name::Rid | Name::RepairedRid => has_layers,
-            Name::DependencyDescriptor => false,
+            Name::DependencyDescriptor => true,
         }
+}
+
+/// Simulcast as it is taken (RFC 8853 §5.3): without these lines browsers send one layer.
+fn write_layers(rids: &[String], writer: &mut Writer<'_>) {
+    if rids.is_empty() {
+        return;
+    }
+    for rid in rids {
+        writer.line(format_args!("a=rid:{rid} recv"));
+    }
+    writer.line(format_args!("a=simulcast:recv {}", rids.join(";")));
 }
 
 /// `a=fmtp` of the answer: how the publisher shall encode.

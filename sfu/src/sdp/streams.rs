@@ -94,7 +94,7 @@ fn rids(section: &Section) -> Vec<String> {
 /// Streams of one m-line. Three layers with retransmissions and FEC have nine.
 const MAX_SSRCS: usize = 16;
 /// Layers of one m-line. Browsers send three.
-const MAX_RIDS: usize = 8;
+const MAX_RIDS: usize = crate::track::MAX_ENCODINGS;
 /// Bytes of a rid; what the one-byte header extension holds.
 const MAX_RID_BYTES: usize = 16;
 /// Bytes of a CNAME. Browsers use 16 to 38, RTCP can carry 255.
