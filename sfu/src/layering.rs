@@ -2,12 +2,13 @@
 //! nobody takes is paused at its publisher.
 
 use crate::event::Event;
-use crate::key::{RoomKey, TrackKey};
+use crate::key::{PeerKey, RoomKey, TrackKey};
 use crate::layers;
 use crate::peer::Side;
 use crate::room::Room;
 use crate::router::Sfu;
 use crate::track::{MAX_ENCODINGS, Origin};
+use protocol::media::View;
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -22,7 +23,7 @@ impl Sfu {
             let Some(peer) = self.peers.get_mut(subscriber) else { continue };
             let Side::Subscribe(subscriber) = &mut peer.side else { continue };
             let view = room.members.get(&peer.participant).map_or(&no_view, |member| &member.view);
-            if subscriber.choose_layers(room, view, subscriber.budget()) {
+            if subscriber.choose_layers(now, room, view) {
                 self.events.push_back(Event::SlotsChanged {
                     room: room.id,
                     participant: peer.participant,
@@ -37,6 +38,26 @@ impl Sfu {
             }
         }
         self.pause_untaken(now, key, &taken);
+    }
+
+    /// Chooses layers anew for one subscriber whose link has become another.
+    pub(crate) fn follow_estimate(&mut self, now: Instant, key: PeerKey) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        let Some(room) = self.rooms.get(peer.room) else { return };
+        let Side::Subscribe(subscriber) = &mut peer.side else { return };
+        if !subscriber.has_moved() {
+            return;
+        }
+        let no_view = View::default();
+        let view = room.members.get(&peer.participant).map_or(&no_view, |member| &member.view);
+        if subscriber.choose_layers(now, room, view) {
+            self.events.push_back(Event::SlotsChanged {
+                room: room.id,
+                participant: peer.participant,
+                peer: peer.id,
+                slots: subscriber.bindings(room),
+            });
+        }
     }
 
     /// Tells publishers which simulcast layers to send.

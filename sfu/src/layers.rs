@@ -153,6 +153,28 @@ pub fn target(ladder: &[Rung], rung: usize) -> Target {
     Target { encoding, spatial, temporal, ranks }
 }
 
+/// A layer as clients are told of it; nothing for a track that has only one.
+pub fn public(
+    track: &Track,
+    (encoding, spatial, temporal): (usize, u8, u8),
+) -> Option<protocol::media::Layer> {
+    if track.ladder.len() < 2 {
+        return None;
+    }
+    let flowing = track.encodings.get(encoding)?;
+    let highest = flowing.meter.highest();
+    let rung =
+        track.ladder.iter().rfind(|rung| rung.encoding == encoding && rung.spatial == spatial);
+    let size = rung.map(|rung| rung.size).filter(|size| size.0 > 0);
+    Some(protocol::media::Layer {
+        rid: flowing.rid.clone(),
+        spatial: (highest.spatial > 0).then(|| spatial.min(highest.spatial)),
+        temporal: (highest.temporal > 0).then(|| temporal.min(highest.temporal)),
+        width: size.map(|size| size.0),
+        height: size.map(|size| size.1),
+    })
+}
+
 /// The first step that fills the tile, or the best there is.
 fn top(ladder: &[Rung], (width, height): (u16, u16)) -> Option<usize> {
     let last = (0..ladder.len()).rfind(|&at| ladder[at].is_available)?;

@@ -6,6 +6,7 @@
 //! system call.
 
 use crate::allocator::{Candidate, Ranking};
+use crate::bwe::Estimator;
 use crate::clock::{self, WallClock};
 use crate::codec;
 use crate::command::PeerId;
@@ -18,7 +19,7 @@ use crate::publisher::Fate;
 use crate::relay::{PlaneId, Relayed};
 use crate::room::{Room, is_self_muted};
 use crate::rtcp::{self, SenderReport};
-use crate::slot::{Forwarded, Slot};
+use crate::slot::{Forwarded, Slot, Written};
 use crate::subscriber::{self, Requests};
 use crate::transmits::Transmits;
 use crate::transport::{Arrival, Identity, TransportEvent, TransportStats, stun};
@@ -45,6 +46,8 @@ const LIVENESS_TICK: Duration = Duration::from_secs(1);
 /// How often layers are chosen anew where nothing else asks for it. Longer is late when a publisher's
 /// rates change, shorter costs idle CPU.
 const LAYERS_TICK: Duration = Duration::from_millis(250);
+/// What sealing adds to a packet, for the estimate of the link.
+const SEAL_BYTES: usize = 16;
 /// A participant whose transports were silent for this long is not alive.
 const SILENT_AFTER: Duration = protocol::limits::RECONNECTING_AFTER;
 
@@ -82,6 +85,8 @@ pub struct Stats {
     pub relayed_dropped: u64,
     /// RTP packets sent again.
     pub packets_resent: u64,
+    /// Packets of padding sent to probe links.
+    pub padding_out: u64,
     /// Keyframe requests heard from subscribers.
     pub keyframes_asked: u64,
     /// Transports that came back from another address.
@@ -265,6 +270,7 @@ impl Sfu {
             let start = self.transmits.mark();
             let slab = self.transmits.slab();
             if let Some(written) = subscriber.slots[slot].write_lost(&lost, &forwarded, slab) {
+                number(now, &mut subscriber.estimator, &written, start, slab);
                 peer.transport.seal_rtp(slab, start, written.header_len, written.index);
                 self.transmits.commit(to, start);
                 self.stats.packets_resent += 1;
@@ -400,7 +406,7 @@ impl Sfu {
             let view = room.members.get(&peer.participant).map_or(&no_view, |member| &member.view);
             let has_changed =
                 subscriber.allocate(now, peer.participant, view, &ranking, room, &mut keyframes);
-            let has_other_layers = subscriber.choose_layers(room, view, subscriber.budget());
+            let has_other_layers = subscriber.choose_layers(now, room, view);
             let has_changed = has_changed || has_other_layers;
             if has_changed || std::mem::take(&mut subscriber.is_unannounced) {
                 self.events.push_back(Event::SlotsChanged {
@@ -476,12 +482,38 @@ impl Sfu {
                     write_report(now, &self.config.wall, room, slot, self.transmits.slab());
                 }
                 // A keyframe that came while a slot was not ready for it did not help that slot.
+                if subscriber.estimator.poll_timeout().is_some_and(|at| at <= now) {
+                    subscriber.estimator.handle_timeout(now);
+                }
                 let awaited: Vec<(TrackKey, usize)> = subscriber.awaited(now).collect();
                 peer.send_rtcp(&mut self.transmits, start);
                 for (track, encoding) in awaited {
                     room.want_keyframe(track, encoding);
                 }
+                self.send_padding(now, key);
+                self.follow_estimate(now, key);
             }
+        }
+    }
+
+    /// Sends what a probe of the link still lacks.
+    fn send_padding(&mut self, now: Instant, key: PeerKey) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        let (Side::Subscribe(subscriber), Some(to)) =
+            (&mut peer.side, peer.transport.remote_addr())
+        else {
+            return;
+        };
+        let mut lacking = subscriber.estimator.poll_padding(now).unwrap_or(0);
+        while lacking > 0 {
+            let start = self.transmits.mark();
+            let slab = self.transmits.slab();
+            let Some(written) = subscriber.write_padding(lacking, slab) else { return };
+            number(now, &mut subscriber.estimator, &written, start, slab);
+            lacking = lacking.saturating_sub(slab.len() - start + SEAL_BYTES);
+            peer.transport.seal_rtp(slab, start, written.header_len, written.index);
+            self.transmits.commit(to, start);
+            self.stats.padding_out += 1;
         }
     }
 
@@ -649,9 +681,23 @@ fn forward(
         let Some(written) = slot.write(now, packet, transmits.slab()) else { continue };
         stats.packets_out += 1;
         stats.bytes_out += (transmits.mark() - start) as u64;
+        number(now, &mut subscriber.estimator, &written, start, transmits.slab());
         peer.transport.seal_rtp(transmits.slab(), start, written.header_len, written.index);
         transmits.commit(to, start);
     }
+}
+
+/// Gives a packet that begins at `start` its transport-wide sequence number.
+fn number(
+    now: Instant,
+    estimator: &mut Estimator,
+    written: &Written,
+    start: usize,
+    slab: &mut [u8],
+) {
+    let Some(at) = written.transport_sequence else { return };
+    let sequence = estimator.sent(now, slab.len() - start + SEAL_BYTES);
+    slab[start + at..start + at + 2].copy_from_slice(&sequence.to_be_bytes());
 }
 
 /// Appends a slot's sender report, when one is due and its publisher's clock is known.

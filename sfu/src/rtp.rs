@@ -165,6 +165,14 @@ pub fn write_header(out: &mut Vec<u8>, header: &Outgoing<'_>) -> usize {
     out.len() - begin
 }
 
+/// Appends that many bytes of padding, at least one, to the packet that begins at `begin`.
+pub fn pad(out: &mut Vec<u8>, begin: usize, length: u8) {
+    let length = length.max(1);
+    out[begin] |= HAS_PADDING;
+    out.resize(out.len() + usize::from(length) - 1, 0);
+    out.push(length);
+}
+
 /// Where in a header with one CSRC, as [`write_header`] writes it, the content of the first of these
 /// elements begins.
 pub fn first_element_offset(elements: &[(u8, &[u8])]) -> usize {
@@ -221,6 +229,7 @@ pub fn restore_retransmitted<'a>(
 }
 
 const VERSION: u8 = 2;
+const HAS_PADDING: u8 = 0x20;
 const CSRC_LEN: usize = 4;
 /// Profile and length in front of the elements.
 const EXTENSION_HEAD_LEN: usize = 4;

@@ -155,6 +155,8 @@ pub struct Slot {
     pub extensions: Extensions,
     /// What its client was told last: why it shows what it shows, and which layers flow.
     pub told: (SlotReason, Option<(usize, u8, u8)>),
+    /// Since when the link has been too slow for its lowest layer.
+    pub short_since: Option<Instant>,
     binding: Option<Binding>,
     history: VecDeque<Flow>,
     highest_out: u64,
@@ -192,6 +194,7 @@ impl Slot {
             payloads: Vec::new(),
             extensions: Extensions::default(),
             told: (SlotReason::Empty, None),
+            short_since: None,
             binding: None,
             history: VecDeque::new(),
             highest_out,
@@ -228,6 +231,7 @@ impl Slot {
         codec: Codec,
     ) {
         self.unbind();
+        self.short_since = None;
         let shows_another = self.last_sent.is_some_and(|(at, csrc)| {
             csrc != track.csrc && now.duration_since(at) < PICTURE_STANDS
         });
@@ -556,6 +560,33 @@ impl Slot {
         append_payload(packet, picture_delta, flow.tl0_delta, out);
         self.rtx_sequence = rtx_sequence;
         Some(Written { header_len, index: rtx_sequence, transport_sequence })
+    }
+
+    /// Appends a packet on the stream of repairs that is nothing but padding, for probes of the link.
+    /// None before anything was sent here, or where repairs have no stream or no number.
+    pub fn write_padding(&mut self, length: u8, out: &mut Vec<u8>) -> Option<Written> {
+        let flow = self.binding.as_ref()?.flow.as_ref()?;
+        let payload_type = flow.payload.rtx?;
+        let id = self.extensions.transport_cc?;
+        let sequence = self.rtx_sequence + 1;
+        let begin = out.len();
+        let extensions: [(u8, &[u8]); 1] = [(id, &[0, 0])];
+        let header_len = rtp::write_header(
+            out,
+            &Outgoing {
+                marker: false,
+                payload_type,
+                sequence: sequence as u16,
+                timestamp: self.last_timestamp?,
+                ssrc: self.rtx_ssrc,
+                csrc: flow.csrc,
+                extensions: &extensions,
+            },
+        );
+        rtp::pad(out, begin, length);
+        self.rtx_sequence = sequence;
+        let transport_sequence = Some(rtp::first_element_offset(&extensions));
+        Some(Written { header_len, index: sequence, transport_sequence })
     }
 
     /// The flow that a number went out in.

@@ -3,8 +3,10 @@
 mod layering;
 
 use crate::allocator::{self, Ranking, Wishes};
+use crate::bwe::{Bitrate, Estimator};
 use crate::clock;
 use crate::key::TrackKey;
+use crate::layers;
 use crate::room::{Pending, Room};
 use crate::rtcp::{self, Incoming};
 use crate::rtp::Header;
@@ -30,8 +32,12 @@ pub struct Subscriber {
     by_track: Vec<u8>,
     /// Video tracks that have a place, the most important first.
     by_importance: Vec<TrackKey>,
-    /// Bits per second that its slots would take at their best.
-    wanted: u64,
+    /// What the link to it carries.
+    pub estimator: Estimator,
+    /// Whether it has told when packets arrive, or what it can take.
+    is_measured: bool,
+    /// The budget for which layers were chosen last.
+    budgeted: u64,
 }
 
 /// What a receiver asks for in RTCP.
@@ -54,7 +60,9 @@ impl Subscriber {
             is_unannounced: false,
             by_track: Vec::new(),
             by_importance: Vec::new(),
-            wanted: 0,
+            estimator: Estimator::new(),
+            is_measured: false,
+            budgeted: 0,
         }
     }
 
@@ -218,7 +226,7 @@ impl Subscriber {
                     kind: slot.kind,
                     participant_id: bound.map(|(_, track)| track.participant),
                     track: bound.map(|(_, track)| track.public()),
-                    layer: None,
+                    layer: slot.flowing().and_then(|flowing| layers::public(bound?.1, flowing)),
                     reason,
                 }
             })
@@ -228,7 +236,8 @@ impl Subscriber {
     /// Reads the receiver's RTCP.
     pub fn receive_rtcp(&mut self, now: Instant, compound: &[u8]) -> Requests {
         let mut requests = Requests::default();
-        let slots = &mut self.slots;
+        let (slots, estimator) = (&mut self.slots, &mut self.estimator);
+        let is_measured = &mut self.is_measured;
         rtcp::parse(compound, |incoming| match incoming {
             Incoming::Nack { sender, ssrc, sequences } => {
                 requests.sender = Some(sender);
@@ -245,7 +254,19 @@ impl Subscriber {
                 requests.sender = Some(sender);
                 requests.keyframes.extend(ssrcs.iter().filter_map(|&s| shown(slots, s)));
             }
-            Incoming::ReceiverReport { ssrc, .. } => requests.sender = Some(ssrc),
+            Incoming::ReceiverReport { ssrc, blocks } => {
+                requests.sender = Some(ssrc);
+                let ours = blocks.iter().filter(|block| slots.iter().any(|s| s.ssrc == block.ssrc));
+                ours.for_each(|block| estimator.reported_loss(now, block.fraction_lost));
+            }
+            Incoming::TransportCc(feedback) => {
+                *is_measured = true;
+                estimator.feedback(now, &feedback);
+            }
+            Incoming::Remb { bitrate, .. } => {
+                *is_measured = true;
+                estimator.remb(now, Bitrate(bitrate));
+            }
             _ => {}
         });
         requests

@@ -297,12 +297,13 @@ fn an_encoder_that_sends_stereo_is_asked_for_it() {
 }
 
 #[test]
-fn layers_are_read_and_one_is_taken() {
+fn layers_are_read_and_all_are_taken() {
     for name in ["chromium-simulcast.offer.sdp", "firefox-simulcast.offer.sdp"] {
         let answer = published(name);
         assert_eq!(answer.sections[1].rids, ["q", "h", "f"], "{name}");
-        assert!(answer.sections[1].extensions.rid.is_some(), "{name}: Chromium needs it later");
-        assert!(!answer.sdp.contains("simulcast"), "{name}");
+        assert!(answer.sections[1].extensions.rid.is_some(), "{name}");
+        let lines = "a=rid:q recv\r\na=rid:h recv\r\na=rid:f recv\r\na=simulcast:recv q;h;f\r\n";
+        assert!(answer.sdp.contains(lines), "{name}");
     }
 }
 

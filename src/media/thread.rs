@@ -178,6 +178,7 @@ impl MediaThread {
             ("veche_media_packets_out_total", now.packets_out - before.packets_out),
             ("veche_media_bytes_out_total", now.bytes_out - before.bytes_out),
             ("veche_media_packets_resent_total", now.packets_resent - before.packets_resent),
+            ("veche_media_padding_out_total", now.padding_out - before.padding_out),
             ("veche_media_keyframes_asked_total", now.keyframes_asked - before.keyframes_asked),
             ("veche_media_rebinds_total", now.rebinds - before.rebinds),
             ("veche_media_faults_total", now.faults - before.faults),

@@ -1,22 +1,34 @@
 //! Which layers a subscriber's slots get, looked at anew now and then.
 
 use super::Subscriber;
+use crate::bwe::Bitrate;
 use crate::key::TrackKey;
 use crate::layers::{self, Rung, Wish};
 use crate::room::Room;
+use crate::slot::Written;
 use protocol::media::View;
 use protocol::{Kind, SlotReason};
+use std::time::{Duration, Instant};
 
 /// Set aside for each audio slot that is in use, in bits per second, with headers.
 const AUDIO_BITRATE: u64 = 48_000;
 
-/// Where nothing is known of the link.
+/// Before anything is known of the link: a receiver that never tells must get something.
 const UNKNOWN_BUDGET: u64 = u64::MAX / 4;
+/// The estimate must move by this share before layers are chosen anew between two looks.
+const MOVED: u64 = 10;
+/// How long a picture is kept for which the link seems too slow. The first estimate of a good link is
+/// low; a probe corrects it sooner than this.
+const GRACE: Duration = Duration::from_secs(3);
+/// Padding of one packet; the count stands in its last byte.
+const MAX_PADDING: usize = 224;
 
 impl Subscriber {
     /// Aims the video slots at what their tiles can show and `budget` bits per second can carry. True
     /// when what the client is told has changed.
-    pub fn choose_layers(&mut self, room: &Room, view: &View, budget: u64) -> bool {
+    pub fn choose_layers(&mut self, now: Instant, room: &Room, view: &View) -> bool {
+        let budget = self.budget();
+        self.budgeted = budget;
         let voices = self.slots.iter().filter(|slot| slot.kind == Kind::Audio);
         let voices = voices.filter(|slot| slot.binding().is_some()).count() as u64;
         let budget = budget.saturating_sub(voices * AUDIO_BITRATE);
@@ -39,21 +51,42 @@ impl Subscriber {
         for (&index, (target, choice)) in shown.iter().zip(aims) {
             let slot = &mut self.slots[index];
             match target {
-                Some(target) => slot.aim(target),
-                None if choice.reason == SlotReason::Bandwidth => slot.pause(),
+                Some(target) => {
+                    slot.short_since = None;
+                    slot.aim(target);
+                }
+                None if choice.reason == SlotReason::Bandwidth => {
+                    let since = *slot.short_since.get_or_insert(now);
+                    if now >= since + GRACE || slot.flowing().is_none() {
+                        slot.pause();
+                    }
+                }
                 // The publisher sends nothing: what it sends next is as good as anything.
                 None => {}
             }
             let told = (choice.reason, slot.flowing());
             has_changed |= std::mem::replace(&mut slot.told, told) != told;
         }
-        self.wanted = wanted;
+        self.estimator.set_wanted(now, Bitrate(wanted));
         has_changed
     }
 
     /// Bits per second that may be sent.
-    pub fn budget(&self) -> u64 {
-        UNKNOWN_BUDGET
+    fn budget(&self) -> u64 {
+        if self.is_measured { self.estimator.estimate().0 } else { UNKNOWN_BUDGET }
+    }
+
+    /// Whether the estimate has moved so far that layers are to be chosen anew.
+    pub fn has_moved(&self) -> bool {
+        let (budget, before) = (self.budget(), self.budgeted);
+        budget.abs_diff(before) > before / MOVED
+    }
+
+    /// Appends a packet of padding to `out`, at most so many bytes of it, in the name of a video slot
+    /// that has a stream for repairs. Receivers count it for the estimate and drop it.
+    pub fn write_padding(&mut self, bytes: usize, out: &mut Vec<u8>) -> Option<Written> {
+        let length = bytes.clamp(1, MAX_PADDING);
+        self.slots.iter_mut().find_map(|slot| slot.write_padding(length as u8, out))
     }
 
     /// Encodings that flow, and those that will.
