@@ -9,6 +9,7 @@ use sfu::sequence::SequenceUnwrapper;
 use sfu::transport::client::ConnectivityChecks;
 use sfu::transport::stun::{self, TransactionId};
 use sfu::transport::{Arrival, Transport};
+use sfu::twcc::TransportCc;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -26,6 +27,10 @@ pub struct Client {
     next_check: Instant,
     checks_sent: u8,
     sent: HashMap<u32, u64>,
+    /// Tells the server when packets arrive, once it is there.
+    pub feedback: Option<TransportCc>,
+    /// When each RTP packet came.
+    pub arrivals: Vec<Instant>,
 }
 
 impl Client {
@@ -47,6 +52,8 @@ impl Client {
             next_check: now,
             checks_sent: 0,
             sent: HashMap::new(),
+            feedback: None,
+            arrivals: Vec::new(),
         }
     }
 
@@ -91,16 +98,20 @@ impl Client {
         let media = match kind {
             Kind::Audio => {
                 "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=rtpmap:111 opus/48000/2\r\n\
-                            a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level\r\n"
+                            a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level\r\n\
+                            a=rtcp-fb:111 transport-cc\r\n"
             }
             Kind::Video => {
                 "m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\na=rtpmap:96 VP8/90000\r\n\
                             a=rtcp-fb:96 nack\r\na=rtcp-fb:96 nack pli\r\n\
-                            a=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n"
+                            a=rtcp-fb:96 transport-cc\r\n\
+                            a=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n\
+                            a=extmap:5 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n"
             }
         };
         format!(
-            "{media}c=IN IP4 0.0.0.0\r\na=mid:{mid}\r\na={direction}\r\na=rtcp-mux\r\n\
+            "{media}a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n\
+             c=IN IP4 0.0.0.0\r\na=mid:{mid}\r\na={direction}\r\na=rtcp-mux\r\n\
              a=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=fingerprint:{}\r\na=setup:actpass\r\n",
             self.local.ufrag,
             self.local.pwd,
@@ -132,7 +143,17 @@ impl Client {
         let mut datagram = datagram.to_vec();
         match self.transport.receive(now, self.server, &mut datagram) {
             Arrival::Nothing => {}
-            Arrival::Rtp(packet) => self.rtp.push(packet.to_vec()),
+            Arrival::Rtp(packet) => {
+                let number = Header::parse(packet).and_then(|h| h.extension(packet, 3));
+                if let (Some(log), Some(&[high, low])) = (&mut self.feedback, number) {
+                    log.arrived(now, u16::from_be_bytes([high, low]));
+                }
+                // Padding is for the estimate alone.
+                if Header::parse(packet).is_none_or(|h| !h.payload(packet).is_empty()) {
+                    self.arrivals.push(now);
+                    self.rtp.push(packet.to_vec());
+                }
+            }
             Arrival::Rtcp(compound) => self.rtcp.push(compound.to_vec()),
         }
     }
@@ -154,6 +175,11 @@ impl Client {
             out.push(datagram);
         }
         while self.transport.poll_event().is_some() {}
+        let mut compound = Vec::new();
+        while self.feedback.as_mut().is_some_and(|log| log.poll(now, 1, 2, &mut compound)) {
+            self.transport.seal_rtcp(&mut compound, 0);
+            out.push(std::mem::take(&mut compound));
+        }
         out
     }
 
@@ -167,13 +193,17 @@ impl Client {
 
     pub fn seal(&mut self, ssrc: u32, index: u64, timestamp: u32, media: &Media) -> Vec<u8> {
         let level = [media.level];
-        let extensions: &[(u8, &[u8])] =
-            if media.payload_type == 111 { &[(1, &level)] } else { &[] };
+        let rid = media.rid.unwrap_or_default();
+        let extensions: &[(u8, &[u8])] = match (media.payload_type, media.rid) {
+            (111, _) => &[(1, &level)],
+            (_, Some(_)) => &[(5, rid.as_bytes())],
+            _ => &[],
+        };
         let mut packet = Vec::new();
         let header_len = rtp::write_header(
             &mut packet,
             &Outgoing {
-                marker: true,
+                marker: media.marker,
                 payload_type: media.payload_type,
                 sequence: index as u16,
                 timestamp,
@@ -209,12 +239,21 @@ pub struct Media {
     pub payload_type: u8,
     pub level: u8,
     pub payload: Vec<u8>,
+    pub marker: bool,
+    /// Simulcast layer.
+    pub rid: Option<&'static str>,
 }
 
 impl Media {
     /// An Opus packet as loud as that many -dBov.
     pub fn voice(level: u8) -> Self {
-        Self { payload_type: 111, level: 0x80 | level, payload: vec![0x78; 80] }
+        Self {
+            payload_type: 111,
+            level: 0x80 | level,
+            payload: vec![0x78; 80],
+            marker: true,
+            rid: None,
+        }
     }
 
     /// A VP8 frame in one packet with a 15-bit picture id.
@@ -225,7 +264,7 @@ impl Media {
             payload.extend([0x9d, 0x01, 0x2a, 64, 0, 64, 0]);
         }
         payload.resize(300, 0x55);
-        Self { payload_type: 96, level: 0, payload }
+        Self { payload_type: 96, level: 0, payload, marker: true, rid: None }
     }
 }
 

@@ -4,6 +4,7 @@ extern crate veche_sfu as sfu;
 
 mod client;
 mod crowd;
+mod layers;
 mod world;
 
 use client::Media;

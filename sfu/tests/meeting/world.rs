@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 pub const ROOM: RoomId = RoomId(Uuid::from_u128(1));
+/// What waits in front of a limited link before it drops.
+const QUEUE: Duration = Duration::from_millis(300);
 const STEP: Duration = Duration::from_millis(5);
 
 pub fn person(n: u8) -> ParticipantId {
@@ -38,6 +40,10 @@ pub struct World {
     /// Share of datagrams lost, both ways.
     pub loss: f64,
     pub address: SocketAddr,
+    /// What the link to each client carries, in bits per second, where it is limited.
+    pub limits: BTreeMap<PeerId, u64>,
+    /// When the queue in front of each limited link is empty.
+    queues: BTreeMap<PeerId, Instant>,
     identity: Identity,
     flights: Vec<Flight>,
     sent: u64,
@@ -64,6 +70,8 @@ impl World {
             delay: Duration::from_millis(10),
             loss: 0.0,
             address,
+            limits: BTreeMap::new(),
+            queues: BTreeMap::new(),
             identity,
             flights: Vec::new(),
             sent: 0,
@@ -87,12 +95,18 @@ impl World {
     }
 
     pub fn offer(&mut self, peer: u64, who: u8, sources: &[(Source, u32)]) {
+        self.offer_with(peer, who, sources, "");
+    }
+
+    /// An offer whose last m-line has those lines too.
+    pub fn offer_with(&mut self, peer: u64, who: u8, sources: &[(Source, u32)], lines: &str) {
         let (address, identity, now) = (self.address, self.identity.clone(), self.now);
         let client = self
             .clients
             .entry(PeerId(peer))
             .or_insert_with(|| Client::new(peer, 5000, address, identity, now));
-        let (offer, tracks) = client.offer(sources);
+        let (mut offer, tracks) = client.offer(sources);
+        offer += lines;
         self.command(Command::Publish {
             peer: PeerId(peer),
             room: ROOM,
@@ -159,7 +173,18 @@ impl World {
     fn fly(&mut self, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
         self.sent += 1;
         if !self.rng.random_bool(self.loss) {
-            let at = self.now + self.delay;
+            let limited = self.clients.iter().find(|(_, client)| client.address == to);
+            let limited = limited.and_then(|(peer, _)| Some((*peer, *self.limits.get(peer)?)));
+            let mut left = self.now;
+            if let Some((peer, rate)) = limited {
+                let empty = self.queues.get(&peer).copied().unwrap_or(self.now).max(self.now);
+                if empty > self.now + QUEUE {
+                    return;
+                }
+                left = empty + Duration::from_secs_f64(bytes.len() as f64 * 8.0 / rate as f64);
+                self.queues.insert(peer, left);
+            }
+            let at = left + self.delay;
             self.flights.push(Flight { at, order: self.sent, from, to, bytes });
         }
     }

@@ -1,0 +1,278 @@
+//! Layers over links of all kinds: what is shown, how soon, and that nothing freezes.
+
+use crate::client::{Client, Media};
+use crate::world::{ROOM, World, person};
+use protocol::media::{View, ViewTile};
+use protocol::{SlotReason, Source};
+use sfu::codec::vp8;
+use sfu::rtcp::{self, Incoming};
+use sfu::rtp::Header;
+use sfu::twcc::TransportCc;
+use sfu::{Command, Event, PeerId};
+use std::time::{Duration, Instant};
+
+const LAYERS: &str = "a=rid:q send\r\na=rid:h send\r\na=rid:f send\r\na=simulcast:send q;h;f\r\n";
+const SECOND: Duration = Duration::from_secs(1);
+const FRAME: Duration = Duration::from_millis(35);
+
+/// One simulcast layer of a made-up encoder.
+struct Layer {
+    rid: &'static str,
+    ssrc: u32,
+    height: u16,
+    /// Of frames that are no keyframes.
+    frame_bytes: usize,
+    picture_id: u16,
+    is_keyframe_due: bool,
+    is_active: bool,
+    /// The encoder has not the bits for it.
+    is_starved: bool,
+}
+
+/// A camera in three layers of 150, 500 and 1,500 kbit/s with two temporal layers each.
+struct Camera {
+    peer: u64,
+    layers: [Layer; 3],
+    frames: u32,
+    seen_rtcp: usize,
+}
+
+impl Camera {
+    fn publish(world: &mut World, peer: u64, who: u8) -> Self {
+        world.offer_with(peer, who, &[(Source::Camera, 1)], LAYERS);
+        world.run_until(|world| world.is_connected(peer));
+        let layer = |rid, ssrc, height, frame_bytes| Layer {
+            rid,
+            ssrc,
+            height,
+            frame_bytes,
+            picture_id: ssrc as u16,
+            is_keyframe_due: true,
+            is_active: true,
+            is_starved: false,
+        };
+        let layers =
+            [layer("q", 11, 180, 650), layer("h", 12, 360, 2_150), layer("f", 13, 720, 6_500)];
+        Self { peer, layers, frames: 0, seen_rtcp: 0 }
+    }
+
+    /// Films for a while, and does what it is asked.
+    fn film(&mut self, world: &mut World, time: Duration) {
+        let end = world.now + time;
+        while world.now < end {
+            self.obey(world);
+            self.frames += 1;
+            for layer in self.layers.iter_mut().filter(|l| l.is_active && !l.is_starved) {
+                for packet in layer.frame(world.client(self.peer), self.frames) {
+                    world.send(self.peer, packet);
+                }
+            }
+            world.run(FRAME);
+        }
+    }
+
+    fn obey(&mut self, world: &mut World) {
+        let rtcp = &world.client(self.peer).rtcp;
+        for compound in &rtcp[self.seen_rtcp..] {
+            rtcp::parse(compound, |incoming| {
+                if let Incoming::Pli { ssrc, .. } = incoming
+                    && let Some(layer) = self.layers.iter_mut().find(|layer| layer.ssrc == ssrc)
+                {
+                    layer.is_keyframe_due = true;
+                }
+            });
+        }
+        self.seen_rtcp = rtcp.len();
+        let wanted = world.events.iter().rev().find_map(|event| match event {
+            Event::LayersWanted { peer, rids, .. } if peer.0 == self.peer => Some(rids),
+            _ => None,
+        });
+        if let Some(rids) = wanted {
+            for layer in &mut self.layers {
+                let is_active = rids.iter().any(|rid| rid == layer.rid);
+                layer.is_keyframe_due |= is_active && !layer.is_active;
+                layer.is_active = is_active;
+            }
+        }
+    }
+}
+
+impl Layer {
+    fn frame(&mut self, client: &mut Client, frame: u32) -> Vec<Vec<u8>> {
+        let is_keyframe = std::mem::take(&mut self.is_keyframe_due);
+        self.picture_id = self.picture_id.wrapping_add(1) & 0x7fff;
+        let bytes = if is_keyframe { self.frame_bytes * 4 } else { self.frame_bytes };
+        let packets = bytes.div_ceil(1_100);
+        (0..packets)
+            .map(|at| {
+                let mut media = Media::vp8(is_keyframe && at == 0, self.picture_id);
+                media.payload = self.payload(is_keyframe, at, bytes / packets, frame);
+                media.marker = at + 1 == packets;
+                media.rid = Some(self.rid);
+                client.send(self.ssrc, frame * 3_150 + self.ssrc * 1_000, &media)
+            })
+            .collect()
+    }
+
+    /// X; I, L and T: picture id, TL0PICIDX, temporal layer by parity with Y; the frame's first bytes.
+    fn payload(&self, is_keyframe: bool, at: usize, length: usize, frame: u32) -> Vec<u8> {
+        let temporal = if is_keyframe { 0 } else { (frame % 2) as u8 };
+        let [high, low] = (0x8000 | self.picture_id).to_be_bytes();
+        let start = if at == 0 { 0x10 } else { 0 };
+        let sync = 0x20;
+        let mut payload =
+            vec![0x80 | start, 0xe0, high, low, (frame / 2) as u8, temporal << 6 | sync];
+        payload.push(u8::from(!is_keyframe));
+        if is_keyframe && at == 0 {
+            let [low, high] = self.height.to_le_bytes();
+            let [wide, wider] = (self.height * 16 / 9).to_le_bytes();
+            payload.extend([0, 0, 0x9d, 0x01, 0x2a, wide, wider, low, high]);
+        }
+        payload.resize(length, 0x55);
+        payload
+    }
+}
+
+/// What somebody saw on the video slot.
+#[derive(Debug)]
+struct Seen {
+    at: Instant,
+    sequence: u16,
+    picture_id: u16,
+    height: Option<u16>,
+    marker: bool,
+}
+
+/// Everything that came on the video slot of a subscriber, repairs and padding apart.
+fn seen(world: &mut World, peer: u64) -> Vec<Seen> {
+    let client = world.client(peer);
+    client
+        .rtp
+        .iter()
+        .zip(&client.arrivals)
+        .filter_map(|(packet, at)| {
+            let header = Header::parse(packet).filter(|header| header.payload_type == 96)?;
+            let payload = header.payload(packet);
+            Some(Seen {
+                at: *at,
+                sequence: header.sequence,
+                picture_id: vp8::Descriptor::parse(payload)?.picture_id?,
+                height: vp8::size(payload).map(|(_, height)| height),
+                marker: header.marker,
+            })
+        })
+        .collect()
+}
+
+/// Anna films, Boris watches and tells when packets arrive.
+fn anna_films_boris_watches(seed: u64) -> (World, Camera) {
+    let mut world = World::new(seed);
+    let camera = Camera::publish(&mut world, 1, 1);
+    world.subscribe(2, 2, 1, 1);
+    world.client(2).feedback = Some(TransportCc::new());
+    (world, camera)
+}
+
+fn height(world: &mut World, peer: u64) -> Option<u16> {
+    seen(world, peer).iter().rev().find_map(|seen| seen.height)
+}
+
+fn longest_gap(seen: &[Seen]) -> Duration {
+    seen.windows(2).map(|pair| pair[1].at - pair[0].at).max().unwrap_or_default()
+}
+
+/// Lets the camera run until the newest keyframe has that height; how long it took.
+fn until_height(world: &mut World, camera: &mut Camera, wanted: u16, most: Duration) -> Duration {
+    let start = world.now;
+    while height(world, 2) != Some(wanted) {
+        let took = world.now - start;
+        assert!(took < most, "{:?} after {took:?}, {:?}", height(world, 2), world.slots(2));
+        camera.film(world, FRAME);
+    }
+    world.now - start
+}
+
+#[test]
+fn a_good_link_has_the_best_layer_within_four_seconds_and_no_number_is_missing() {
+    let (mut world, mut camera) = anna_films_boris_watches(31);
+    until_height(&mut world, &mut camera, 720, 4 * SECOND);
+    camera.film(&mut world, 6 * SECOND);
+    assert_eq!(height(&mut world, 2), Some(720));
+    let seen = seen(&mut world, 2);
+    for pair in seen.windows(2) {
+        assert_eq!(pair[1].sequence, pair[0].sequence.wrapping_add(1));
+        let next =
+            if pair[0].marker { (pair[0].picture_id + 1) & 0x7fff } else { pair[0].picture_id };
+        assert_eq!(pair[1].picture_id, next, "{pair:?}");
+    }
+    assert!(longest_gap(&seen) < Duration::from_millis(200), "{:?}", longest_gap(&seen));
+    let slot = world.slots(2).into_iter().find(|slot| slot.track.is_some()).unwrap();
+    assert_eq!(slot.reason, SlotReason::Best);
+    assert_eq!(slot.layer.unwrap().rid.as_deref(), Some("f"));
+}
+
+#[test]
+fn a_link_that_is_cut_loses_layers_and_not_the_picture_and_has_them_back_when_it_is_lifted() {
+    let (mut world, mut camera) = anna_films_boris_watches(32);
+    world.limits.insert(PeerId(2), 4_000_000);
+    until_height(&mut world, &mut camera, 720, 5 * SECOND);
+    camera.film(&mut world, 5 * SECOND);
+    world.limits.insert(PeerId(2), 400_000);
+    let cut = world.now;
+    until_height(&mut world, &mut camera, 180, 5 * SECOND);
+    camera.film(&mut world, 10 * SECOND);
+    let slot = world.slots(2).into_iter().find(|slot| slot.track.is_some()).unwrap();
+    assert_eq!(slot.reason, SlotReason::Bandwidth);
+    let all = seen(&mut world, 2);
+    let during: Vec<Seen> = all.into_iter().filter(|seen| seen.at >= cut).collect();
+    assert!(longest_gap(&during) < SECOND, "{:?}", longest_gap(&during));
+    world.limits.insert(PeerId(2), 4_000_000);
+    until_height(&mut world, &mut camera, 720, 10 * SECOND);
+    assert!(longest_gap(&seen(&mut world, 2)) < SECOND);
+}
+
+#[test]
+fn a_small_tile_gets_a_small_layer_and_what_nobody_takes_is_paused() {
+    let (mut world, mut camera) = anna_films_boris_watches(33);
+    until_height(&mut world, &mut camera, 720, 4 * SECOND);
+    let tile = |width, height| {
+        let (participant_id, source) = (person(1), Source::Camera);
+        let tile = ViewTile { participant_id, source, width, height, pinned: false };
+        let view = View { tiles: Some(vec![tile]), ..View::default() };
+        Command::SetView { room: ROOM, participant: person(2), view }
+    };
+    world.command(tile(320, 180));
+    until_height(&mut world, &mut camera, 180, 2 * SECOND);
+    camera.film(&mut world, 7 * SECOND);
+    let active = |camera: &Camera| camera.layers.each_ref().map(|layer| layer.is_active);
+    assert_eq!(active(&camera), [true, false, false]);
+    let slot = world.slots(2).into_iter().find(|slot| slot.track.is_some()).unwrap();
+    assert_eq!(slot.reason, SlotReason::Viewport);
+    world.command(tile(1280, 720));
+    until_height(&mut world, &mut camera, 720, 3 * SECOND);
+    assert_eq!(active(&camera), [true, false, true]);
+    assert!(longest_gap(&seen(&mut world, 2)) < Duration::from_millis(300));
+}
+
+#[test]
+fn the_others_keep_their_layer_when_one_link_is_slow() {
+    let (mut world, mut camera) = anna_films_boris_watches(34);
+    world.subscribe(3, 3, 1, 1);
+    world.client(3).feedback = Some(TransportCc::new());
+    world.limits.insert(PeerId(2), 400_000);
+    camera.film(&mut world, 12 * SECOND);
+    assert_eq!(height(&mut world, 3), Some(720));
+    assert_eq!(height(&mut world, 2), Some(180));
+}
+
+#[test]
+fn a_layer_that_the_publisher_stops_is_followed_by_the_next() {
+    let (mut world, mut camera) = anna_films_boris_watches(35);
+    until_height(&mut world, &mut camera, 720, 4 * SECOND);
+    camera.film(&mut world, 4 * SECOND);
+    // As browsers do whose uplink is too slow.
+    camera.layers[2].is_starved = true;
+    until_height(&mut world, &mut camera, 360, 4 * SECOND);
+    let slot = world.slots(2).into_iter().find(|slot| slot.track.is_some()).unwrap();
+    assert_eq!(slot.reason, SlotReason::Publisher);
+}
