@@ -9,6 +9,7 @@ pub mod media;
 pub mod rest;
 pub mod room;
 pub mod server;
+pub mod stats;
 
 pub use client::{ClientMessage, ClientRequest};
 pub use error::{ErrorBody, ErrorCode, ErrorDetail};

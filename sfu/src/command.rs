@@ -109,6 +109,13 @@ pub enum Command {
         /// Whether.
         away: bool,
     },
+    /// Tells how a room's media does. Answered by [`Event::Reported`](crate::Event::Reported).
+    Report {
+        /// Room.
+        room: RoomId,
+        /// Comes back in the answer.
+        request: u64,
+    },
     /// Ends every transport of a room.
     CloseRoom {
         /// Room.

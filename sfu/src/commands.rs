@@ -82,6 +82,10 @@ impl Sfu {
             Command::SetAway { room, participant, away } => {
                 self.member(room, participant).is_away = away;
             }
+            Command::Report { room, request } => {
+                let report = Box::new(self.report(now, room));
+                self.events.push_back(Event::Reported { room, request, report });
+            }
             Command::CloseRoom { room } => self.close_room(room),
             Command::HandOver { room, track, to, wanted } => {
                 self.hand_over(room, track, to, wanted)

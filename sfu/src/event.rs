@@ -1,6 +1,7 @@
 //! What the media plane tells the control plane.
 
 use crate::command::PeerId;
+use protocol::stats::RoomStats;
 use protocol::{ParticipantId, RoomId, SlotBinding, Track};
 
 /// Why a transport ended.
@@ -109,6 +110,15 @@ pub enum Event {
         room: RoomId,
         /// Loudest first; empty when nobody speaks.
         speakers: Vec<ParticipantId>,
+    },
+    /// How a room's media does, for `Report`.
+    Reported {
+        /// Room.
+        room: RoomId,
+        /// As the command said.
+        request: u64,
+        /// What there is.
+        report: Box<RoomStats>,
     },
     /// A participant's transports fell silent for 10 s (`false`), or one is heard again (`true`).
     Alive {

@@ -24,6 +24,7 @@ pub mod peer;
 pub mod publisher;
 pub mod reception;
 pub mod relay;
+mod report;
 pub mod room;
 pub mod router;
 pub mod rtcp;

@@ -97,6 +97,12 @@ impl Reception {
         })
     }
 
+    /// Packets received, and those that are missing of all that were sent.
+    pub fn totals(&self) -> (u64, u64) {
+        let expected = if self.received == 0 { 0 } else { self.highest - self.first + 1 };
+        (self.received, expected.saturating_sub(self.received))
+    }
+
     /// Interarrival jitter.
     pub fn jitter(&self) -> Duration {
         Duration::from_micros(
@@ -182,6 +188,7 @@ mod tests {
         let block = reception.report(start, 7).unwrap();
         assert_eq!((block.ssrc, block.highest_sequence), (7, 99));
         assert_eq!((block.cumulative_lost, block.fraction_lost), (24, (24 * 256 / 100) as u8));
+        assert_eq!(reception.totals(), (76, 24));
         for sequence in 100..200 {
             reception.received(start, BASE + sequence, 0);
         }

@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use protocol::rest::{AccountRole, CreateRoomRequest, InvitedRoom, MessagePage, UpdateRoomRequest};
 use protocol::room::{Participant, Role, Room};
+use protocol::stats::RoomStats;
 use protocol::{ErrorCode, MessageId, RoomId};
 use store::{NewRoom, RoomChange, RoomCreated};
 use uuid::Uuid;
@@ -121,6 +122,20 @@ impl Signaling {
             return Err(ApiError::new(ErrorCode::Forbidden, reason));
         }
         Ok(self.inner.hub.participants(room.id).await)
+    }
+
+    /// How a room's media does, for those who look after it.
+    pub(crate) async fn room_stats(
+        &self,
+        identity: &Identity,
+        slug: &str,
+    ) -> Result<RoomStats, ApiError> {
+        match self.room_and_role(identity, slug).await? {
+            (room, Some(Role::Owner | Role::Admin)) => self.inner.hub.stats(room.id).await,
+            (_, Some(Role::Member | Role::Guest) | None) => {
+                Err(ApiError::new(ErrorCode::Forbidden, "only the room's moderators may see that"))
+            }
+        }
     }
 
     /// What the holder of an invite code may see.

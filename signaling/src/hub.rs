@@ -4,6 +4,7 @@
 
 mod mailbox;
 mod media_line;
+mod reports;
 mod task;
 
 use crate::app::ApiError;
@@ -12,8 +13,10 @@ use crate::room::{Door, DoorRequest, JoinRequest, Refusal, Room, SocketId};
 use crate::settings::MediaPlane;
 use crate::socket::outbox::Outbox;
 use mailbox::Mailbox;
+use protocol::limits::ANSWER_WITHIN;
 use protocol::room::Participant;
 use protocol::server::close;
+use protocol::stats::RoomStats;
 use protocol::{ClientMessage, ErrorCode, RoomId};
 use serde_json::Value;
 use sfu::Event;
@@ -67,6 +70,7 @@ enum Note {
     Knock { request: Box<DoorRequest>, reply: oneshot::Sender<Door> },
     EndDoor { session: String, reply: oneshot::Sender<bool> },
     Participants { reply: oneshot::Sender<Vec<Participant>> },
+    Stats { reply: oneshot::Sender<RoomStats> },
     SetTopic { topic: String },
     Close { reply: oneshot::Sender<()> },
     Suspend,
@@ -158,6 +162,19 @@ impl Hub {
         answer.await.unwrap_or_default()
     }
 
+    /// How a room's media does now; nobody is in a room that does not live.
+    pub(crate) async fn stats(&self, room: RoomId) -> Result<RoomStats, ApiError> {
+        let Some(handle) = self.find(room) else { return Ok(RoomStats::default()) };
+        let (reply, answer) = oneshot::channel();
+        handle.notes.send(Note::Stats { reply }).await.ok();
+        match tokio::time::timeout(ANSWER_WITHIN, answer).await {
+            Ok(Ok(stats)) => Ok(stats),
+            Ok(Err(_)) | Err(_) => {
+                Err(ApiError::new(ErrorCode::Unavailable, "the media plane does not answer now"))
+            }
+        }
+    }
+
     /// How many are seen in a room now.
     pub(crate) fn count(&self, room: RoomId) -> u32 {
         let count = self.find(room).map_or(0, |handle| handle.count.load(Ordering::Relaxed));
@@ -192,6 +209,7 @@ impl Hub {
             | Event::SlotsChanged { room, .. }
             | Event::LayersWanted { room, .. }
             | Event::SpeakersChanged { room, .. }
+            | Event::Reported { room, .. }
             | Event::Alive { room, .. } => rooms.by_id.get(room),
         };
         let mailbox = handle.map(|handle| Arc::clone(&handle.mailbox));

@@ -145,8 +145,8 @@ export class Api {
    * @param {{invite_key?: string, resume?: string}} request
    * @returns {Promise<{ticket: string, expires_in: number}>}
    */
-  ticket(slug, request) {
-    return this.#call('POST', `rooms/${encodeURIComponent(slug)}/ticket`, { body: request });
+  ticket(slug, request, withinMs = TIMEOUT_MS) {
+    return this.#call('POST', `rooms/${encodeURIComponent(slug)}/ticket`, { body: request, withinMs });
   }
 
   /**
@@ -169,7 +169,7 @@ export class Api {
   /**
    * @param {string} method
    * @param {string} path
-   * @param {{body?: unknown, open?: boolean, headers?: Record<string, string>}} [options] `open` calls need no token
+   * @param {{body?: unknown, open?: boolean, withinMs?: number, headers?: Record<string, string>}} [options] `open` calls need no token
    * @returns {Promise<any>}
    */
   async #call(method, path, options = {}) {
@@ -187,7 +187,7 @@ export class Api {
   /**
    * @param {string} method
    * @param {string} path
-   * @param {{body?: unknown, open?: boolean, headers?: Record<string, string>}} options
+   * @param {{body?: unknown, open?: boolean, withinMs?: number, headers?: Record<string, string>}} options
    * @param {string | null} token
    */
   async #fetch(method, path, options, token) {
@@ -203,7 +203,7 @@ export class Api {
         headers,
         body: options.body === undefined ? null : JSON.stringify(options.body),
         cache: 'no-store',
-        signal: AbortSignal.timeout(TIMEOUT_MS),
+        signal: AbortSignal.timeout(options.withinMs ?? TIMEOUT_MS),
       });
     } catch {
       throw new ApiError('network', 0, 'no answer');

@@ -1,6 +1,7 @@
 // One meeting from joining to leaving: wires the socket, both peer connections, the devices and the state.
 
 import { ApiError } from './api.js';
+import { watchNetwork } from './network.js';
 import { prefer, preferences } from './preferences.js';
 import { Publisher } from './publisher.js';
 import { CLOSE, RequestError, RoomSocket } from './socket.js';
@@ -47,6 +48,7 @@ export class Meeting extends EventTarget {
   /** Why it did not.
    * @type {RequestError | null} */
   #refusal = null;
+  #stopWatchingNetwork;
   #flows = { publish: 'connecting', subscribe: 'connecting' };
   /** @type {number | undefined} */
   #blocked;
@@ -78,6 +80,7 @@ export class Meeting extends EventTarget {
     document.body.append(this.sounds);
     local.addEventListener('change', this.#localChanged);
     addEventListener('pagehide', this.#pageHidden);
+    this.#stopWatchingNetwork = watchNetwork(() => this.#networkChanged());
   }
 
   get state() {
@@ -124,8 +127,8 @@ export class Meeting extends EventTarget {
       };
       setTimeout(() => giveUp(new RequestError('timeout', 'the room did not answer')), JOIN_MS);
       this.#socket = new RoomSocket({
-        address: async () => {
-          const address = first ?? (await this.#address());
+        address: async (withinMs) => {
+          const address = first ?? (await this.#address(withinMs));
           first = null;
           this.#isInside = false;
           this.#refusal = null;
@@ -254,11 +257,12 @@ export class Meeting extends EventTarget {
 
   // ---- What the server says ----
 
-  async #address() {
+  /** @param {number} [withinMs] */
+  async #address(withinMs) {
     const { slug, key } = this.invitation;
     const resume = this.#resume;
     // Too late to take the participant over, or as a guest renewed meanwhile, one enters as somebody new.
-    const { ticket } = await this.api.ticket(slug, { ...(key ? { invite_key: key } : {}), ...(resume ? { resume } : {}) });
+    const { ticket } = await this.api.ticket(slug, { ...(key ? { invite_key: key } : {}), ...(resume ? { resume } : {}) }, withinMs);
     const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
     return `${scheme}//${location.host}/ws/rooms/${encodeURIComponent(slug)}?ticket=${encodeURIComponent(ticket)}`;
   }
@@ -317,9 +321,10 @@ export class Meeting extends EventTarget {
       if (this.state.phase === 'ended' || this.#publisher) return;
       this.#makePeers(ice_servers);
     }
-    const isUp = (/** @type {RTCPeerConnection | null | undefined} */ pc) => pc?.connectionState === 'connected';
-    if (!resumed || !isUp(this.#publisher?.connection)) this.#publisher?.restart();
-    if (!resumed || !isUp(this.#subscriber?.connection)) this.#subscriber?.restart();
+    for (const end of [this.#publisher, this.#subscriber]) {
+      if (resumed) end?.resume();
+      else end?.restart();
+    }
     this.#viewChanged();
   }
 
@@ -361,6 +366,12 @@ export class Meeting extends EventTarget {
   }
 
   // ---- Media ----
+
+  #networkChanged() {
+    this.#socket?.test();
+    this.#publisher?.networkChanged();
+    this.#subscriber?.networkChanged();
+  }
 
   /**
    * @param {'publish' | 'subscribe'} which
@@ -461,6 +472,7 @@ export class Meeting extends EventTarget {
   #dispose() {
     this.local.removeEventListener('change', this.#localChanged);
     removeEventListener('pagehide', this.#pageHidden);
+    this.#stopWatchingNetwork();
     clearInterval(this.#ticker);
     clearTimeout(this.#viewTimer);
     clearTimeout(this.#blocked);

@@ -2,7 +2,8 @@
 
 import { waitBefore } from './backoff.js';
 import { Encodings, addLine } from './encodings.js';
-import { newPeerName, watch } from './link.js';
+import { Link, newPeerName } from './link.js';
+import { RequestError } from './socket.js';
 
 /** @typedef {import('./types.js').Source} Source */
 
@@ -30,7 +31,8 @@ export class Publisher {
   #attempt = 0;
   /** @type {number | undefined} */
   #retry;
-  #stopWatching = () => {};
+  /** @type {Link | null} */
+  #link = null;
   #isClosed = false;
 
   /** @param {PublisherWorld} world */
@@ -76,12 +78,18 @@ export class Publisher {
     const pc = new RTCPeerConnection({ iceServers: this.#world.iceServers, bundlePolicy: 'max-bundle' });
     this.#pc = pc;
     this.#name = newPeerName('publish');
-    this.#stopWatching = watch(pc, {
+    this.#link = new Link(pc, {
       up: () => {
         this.#attempt = 0;
         this.#world.tell('connected');
       },
       shaky: () => this.#world.tell('connecting'),
+      repair: () => {
+        if (!this.#world.canAsk()) return false;
+        pc.restartIce();
+        this.#negotiate();
+        return true;
+      },
       dead: () => this.#again(),
     });
     this.#addLine(pc, 'microphone');
@@ -89,6 +97,18 @@ export class Publisher {
     if (this.#tracks.has('screen')) this.#addLine(pc, 'screen');
     if (this.#tracks.has('screen_audio')) this.#addLine(pc, 'screen_audio');
     this.#negotiate();
+  }
+
+  /** The socket is back and the server still knows us: what was left undone is done now. */
+  resume() {
+    if (!this.#pc || !this.#link?.wasUp) this.restart();
+    else if (!this.#link.isUp) this.#link.repair();
+    else if (this.#mustNegotiate) this.#negotiate();
+  }
+
+  /** The network is another: the old way may be gone before the browser notices. */
+  networkChanged() {
+    this.#link?.repair();
   }
 
   /**
@@ -151,6 +171,12 @@ export class Publisher {
         for (const encodings of this.#encodings.values()) void encodings.settled();
       } catch (error) {
         if (pc !== this.#pc) continue;
+        if (error instanceof RequestError && error.code === 'disconnected' && this.#link?.wasUp) {
+          // What is sent goes on; the change is made when the socket is back.
+          this.#mustNegotiate = true;
+          this.#link.repairLost();
+          break;
+        }
         console.warn('publishing failed', error);
         this.#again();
       }
@@ -166,7 +192,8 @@ export class Publisher {
   }
 
   #drop() {
-    this.#stopWatching();
+    this.#link?.stop();
+    this.#link = null;
     this.#pc?.close();
     this.#pc = null;
     this.#lines.clear();

@@ -12,6 +12,14 @@ export const CLOSE = { tooSlow: 4001, replaced: 4002, roomClosed: 4003, kicked: 
 const PING_MS = 3_000;
 /** Nothing heard for this long means the line is dead; the server calls us reconnecting after 10 s. */
 const DEAD_MS = 7_000;
+/** A line whose network has changed is dead when a ping is not answered by then. */
+const TEST_MS = 3_000;
+/** Somebody whose place is kept for 25 s tries often, because what was sent into a dead network is not sent again soon. */
+const REENTER_MS = 3_000;
+/** After so many of them the link may just be slow. */
+const QUICK_ATTEMPTS = 4;
+/** An attempt to connect takes no longer. */
+const CONNECT_MS = 10_000;
 /** A request without an answer fails after this. */
 const ANSWER_MS = 10_000;
 
@@ -30,7 +38,7 @@ export class RequestError extends Error {
 
 /**
  * @typedef {object} SocketEvents
- * @property {() => Promise<string>} address where to connect now: fetches a one-use ticket
+ * @property {(withinMs: number) => Promise<string>} address where to connect now: fetches a one-use ticket
  * @property {(message: ServerMessage) => void} message
  * @property {(why: {restarting: boolean}) => void} dropped the line is lost and will be tried again
  * @property {(why: {code: number} | {error: unknown}) => void} ended for good: the server said so, or `address` cannot be had
@@ -48,6 +56,9 @@ export class RoomSocket {
   #heardMs = 0;
   #pingedMs = 0;
   #isOver = false;
+  #wasInside = false;
+  /** Grows with each attempt to connect: what an older one brings is too late. */
+  #turn = 0;
   /** @type {number | undefined} */
   #retry;
   /** @type {number} */
@@ -109,10 +120,12 @@ export class RoomSocket {
     this.#retry = undefined;
     /** @type {string} */
     let address;
+    const turn = ++this.#turn;
+    const withinMs = this.#wasInside && this.#attempt <= QUICK_ATTEMPTS ? REENTER_MS : CONNECT_MS;
     try {
-      address = await this.#events.address();
+      address = await this.#events.address(withinMs);
     } catch (error) {
-      if (this.#isOver) return;
+      if (this.#isOver || turn !== this.#turn) return;
       if (this.#events.isFinal(error)) {
         this.close();
         this.#events.ended({ error });
@@ -121,10 +134,13 @@ export class RoomSocket {
       }
       return;
     }
-    if (this.#isOver) return;
+    if (this.#isOver || turn !== this.#turn) return;
     const socket = new WebSocket(address);
     this.#socket = socket;
     this.#heardMs = Date.now();
+    setTimeout(() => {
+      if (socket === this.#socket && socket.readyState === WebSocket.CONNECTING) this.#drop(socket);
+    }, withinMs);
     socket.onmessage = (event) => this.#heard(socket, event.data);
     socket.onclose = (event) => this.#lost(socket, event.code);
   }
@@ -143,7 +159,10 @@ export class RoomSocket {
     } catch {
       return;
     }
-    if (message.type === 'joined') this.#attempt = 0;
+    if (message.type === 'joined') {
+      this.#attempt = 0;
+      this.#wasInside = true;
+    }
     this.#events.message(message);
     const re = 're' in message ? message.re : undefined;
     const asked = re === undefined || re === null ? undefined : this.#waiting.get(String(re));
@@ -197,15 +216,34 @@ export class RoomSocket {
     const now = Date.now();
     // A background tab's timer may run once a minute: only a ping that nothing followed proves silence.
     if (this.#pingedMs > this.#heardMs && now - this.#heardMs > DEAD_MS) {
-      // `close` alone would wait for an answer that cannot come.
-      socket.onclose = null;
-      socket.onmessage = null;
-      socket.close();
-      this.#lost(socket, 1006);
+      this.#drop(socket);
     } else if (socket.readyState === WebSocket.OPEN) {
       this.#pingedMs = now;
       socket.send('{"type":"ping"}');
     }
+  }
+
+  /** The network has changed under the line: a word from the server, or a new line. */
+  test() {
+    const socket = this.#socket;
+    if (socket?.readyState !== WebSocket.OPEN) return;
+    const asked = Date.now();
+    this.#pingedMs = asked;
+    socket.send('{"type":"ping"}');
+    setTimeout(() => {
+      if (socket === this.#socket && this.#heardMs < asked) this.#drop(socket);
+    }, TEST_MS);
+  }
+
+  /**
+   * Lets go of a line that is dead; `close` alone would wait for an answer that cannot come.
+   * @param {WebSocket} socket
+   */
+  #drop(socket) {
+    socket.onclose = null;
+    socket.onmessage = null;
+    socket.close();
+    this.#lost(socket, 1006);
   }
 
   #abandon() {

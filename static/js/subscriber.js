@@ -2,7 +2,8 @@
 // Who is in a slot is read from the packets (CSRC); the message `slots.changed` only comes beside them.
 
 import { waitBefore } from './backoff.js';
-import { newPeerName, watch } from './link.js';
+import { Link, newPeerName } from './link.js';
+import { RequestError } from './socket.js';
 
 /** @typedef {import('./types.js').SlotBinding} SlotBinding */
 
@@ -88,7 +89,8 @@ export class Subscriber {
   #attempt = 0;
   /** @type {number | undefined} */
   #retry;
-  #stopWatching = () => {};
+  /** @type {Link | null} */
+  #link = null;
   #reader = window.setInterval(() => this.#readAll(), READ_MS);
   #isClosed = false;
   /** Offers are answered one after the other. */
@@ -114,17 +116,45 @@ export class Subscriber {
     const pc = new RTCPeerConnection({ iceServers: this.#world.iceServers, bundlePolicy: 'max-bundle' });
     this.#pc = pc;
     this.#name = newPeerName('subscribe');
-    this.#stopWatching = watch(pc, {
+    this.#link = new Link(pc, {
       up: () => {
         this.#attempt = 0;
         this.#world.tell('connected');
       },
       shaky: () => this.#world.tell('connecting'),
+      repair: () => {
+        if (!this.#world.canAsk()) return false;
+        this.#ask(pc);
+        return true;
+      },
       dead: () => this.#again(),
     });
+    this.#ask(pc);
+  }
+
+  /** The socket is back and the server still knows us. */
+  resume() {
+    if (!this.#pc || !this.#link?.wasUp) this.restart();
+    else if (!this.#link.isUp) this.#link.repair();
+  }
+
+  /** The network is another: the old way may be gone before the browser notices. */
+  networkChanged() {
+    this.#link?.repair();
+  }
+
+  /**
+   * Asks for an offer: the first one, or one with new ICE credentials.
+   * @param {RTCPeerConnection} pc
+   */
+  #ask(pc) {
     const { audio, video } = this.#world.slots;
     this.#world.request({ type: 'media.subscribe', pc: this.#name, audio_slots: audio, video_slots: video }).catch((error) => {
       if (pc !== this.#pc) return;
+      if (error instanceof RequestError && error.code === 'disconnected' && this.#link?.wasUp) {
+        this.#link.repairLost();
+        return;
+      }
       console.warn('subscribing failed', error);
       this.#again();
     });
@@ -206,7 +236,8 @@ export class Subscriber {
   }
 
   #drop() {
-    this.#stopWatching();
+    this.#link?.stop();
+    this.#link = null;
     this.#pc?.close();
     this.#pc = null;
     this.#announced = [];

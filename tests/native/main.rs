@@ -6,6 +6,7 @@ mod long;
 mod meeting;
 mod rebind;
 mod recovery;
+mod report;
 mod strangers;
 
 use protocol::Kind;

@@ -47,6 +47,7 @@ impl Mailbox {
             | Event::Offered { .. }
             | Event::Refused { .. }
             | Event::Connected { .. }
+            | Event::Reported { .. }
             | Event::Closed { .. } => None,
         };
         waiting.next += 1;

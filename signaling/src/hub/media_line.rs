@@ -54,6 +54,7 @@ fn is_request(command: &Command) -> bool {
         | Command::Subscribe { .. }
         | Command::Answer { .. }
         | Command::Watch { .. }
+        | Command::Report { .. }
         | Command::SetView { .. } => true,
         Command::SetMedia { .. }
         | Command::SetAway { .. }

@@ -1,6 +1,7 @@
 //! The task that owns a room: it tells the pure room what happens and runs the effects in order.
 
 use super::media_line::MediaLine;
+use super::reports::Reports;
 use super::{Hub, Note, RoomHandle, STOP_CODE};
 use crate::clock::now_ms;
 use crate::room::{Door, Effect, Input, Refusal, Room, SocketId, Verdict};
@@ -55,6 +56,7 @@ impl RoomTask {
             media: self.media,
             seats: HashMap::new(),
             knocks: HashMap::new(),
+            reports: Reports::default(),
             closing: Vec::new(),
             gauges: Gauges::new(),
         };
@@ -94,6 +96,8 @@ struct Stage {
     seats: HashMap<SocketId, Seat>,
     /// Sessions of WHIP and WHEP that wait for their answer.
     knocks: HashMap<String, oneshot::Sender<Door>>,
+    /// Who waits to hear how the room's media does.
+    reports: Reports,
     /// Who waits for the room to be closed.
     closing: Vec<oneshot::Sender<()>>,
     gauges: Gauges,
@@ -164,6 +168,7 @@ impl Stage {
                 taken += 1;
             }
             for event in handle.mailbox.take() {
+                let Some(event) = self.reports.answer(&self.room, event) else { continue };
                 effects.extend(self.apply(Input::Media(event)));
             }
             // Last, so that nobody is given up whose sign of life is in the batch.
@@ -222,6 +227,12 @@ impl Stage {
             }
             Note::Participants { reply } => {
                 reply.send(self.room.participants()).ok();
+                return;
+            }
+            Note::Stats { reply } => {
+                if let Some(request) = self.reports.ask(reply) {
+                    self.media.send(Command::Report { room: self.id, request });
+                }
                 return;
             }
             Note::SetTopic { topic } => Input::SetTopic { topic },
@@ -397,6 +408,7 @@ fn refuse(note: Note) {
         | Note::Request { .. }
         | Note::SocketGone { .. }
         | Note::Participants { .. }
+        | Note::Stats { .. }
         | Note::SetTopic { .. }
         | Note::Suspend => {}
     }
@@ -447,6 +459,7 @@ mod tests {
             media: MediaLine::new(hub.inner.media.clone()),
             seats: HashMap::new(),
             knocks: HashMap::new(),
+            reports: Reports::default(),
             closing: Vec::new(),
             gauges: Gauges::new(),
         };

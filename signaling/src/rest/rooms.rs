@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use protocol::ErrorBody;
 use protocol::rest::{CreateRoomRequest, ParticipantList, RoomList, UpdateRoomRequest};
 use protocol::room::Room;
+use protocol::stats::RoomStats;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -16,6 +17,7 @@ pub(super) fn routes() -> OpenApiRouter<Signaling> {
         .routes(routes!(list, create))
         .routes(routes!(show, update, delete))
         .routes(routes!(participants))
+        .routes(routes!(stats))
 }
 
 /// Make a room. You own it.
@@ -121,4 +123,20 @@ async fn participants(
 ) -> Result<axum::Json<ParticipantList>, ApiError> {
     let participants = signaling.participants(&identity, &slug).await?;
     Ok(axum::Json(ParticipantList { participants }))
+}
+
+/// How the room's media does now, participant by participant. For its owner and moderators.
+#[utoipa::path(get, path = "/rooms/{slug}/stats", tag = "rooms", security(("bearer" = [])),
+    params(("slug" = String, Path)), responses(
+    (status = 200, description = "Transports, tracks and slots", body = RoomStats),
+    (status = 401, description = "`unauthorized`", body = ErrorBody),
+    (status = 403, description = "`forbidden`: you are no moderator", body = ErrorBody),
+    (status = 404, description = "`not_found`", body = ErrorBody),
+    (status = 503, description = "`unavailable`", body = ErrorBody)))]
+async fn stats(
+    State(signaling): State<Signaling>,
+    identity: Identity,
+    Path(slug): Path<String>,
+) -> Result<axum::Json<RoomStats>, ApiError> {
+    signaling.room_stats(&identity, &slug).await.map(axum::Json)
 }

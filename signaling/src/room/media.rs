@@ -249,6 +249,8 @@ impl Room {
                     out.broadcast(ServerMessage::SpeakersChanged { speakers });
                 }
             }
+            // Whoever asked is told by the room's task: it changes nothing here.
+            Event::Reported { .. } => {}
             Event::Alive { participant, alive: true, .. } => self.media_heard(participant, out),
             Event::Alive { participant, alive: false, .. } => {
                 // The media plane says so after as long a silence as makes somebody `reconnecting`.

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { waitAfterRestart, waitBefore } from '../../../static/js/backoff.js';
 
-test('waits grow and stop growing at eight seconds', () => {
+test('waits stay short while a place is kept, then grow and stop growing at eight seconds', () => {
   const longest = [0, 1, 2, 3, 4, 5, 6, 50].map((attempt) => waitBefore(attempt, 1));
-  assert.deepEqual(longest, [300, 600, 1200, 2400, 4800, 8000, 8000, 8000]);
+  assert.deepEqual(longest, [300, 600, 1200, 1200, 1200, 8000, 8000, 8000]);
 });
 
 test('chance moves a wait only within its upper half', () => {

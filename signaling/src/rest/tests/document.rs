@@ -7,6 +7,7 @@ use protocol::rest::{
     RoomList, TicketRequest, TicketResponse, UpdateRoomRequest, User,
 };
 use protocol::room::Room;
+use protocol::stats::RoomStats;
 use protocol::{ErrorBody, ErrorCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -105,6 +106,7 @@ fn the_examples_are_what_the_types_are() {
     is::<TicketRequest>("POST /api/v1/rooms/{slug}/ticket", "request");
     is::<TicketResponse>("POST /api/v1/rooms/{slug}/ticket", "answer");
     is::<ParticipantList>("GET /api/v1/rooms/{slug}/participants", "answer");
+    is::<RoomStats>("GET /api/v1/rooms/{slug}/stats", "answer");
     is::<MessagePage>("GET /api/v1/rooms/{slug}/messages", "answer");
     is::<IceServers>("GET /api/v1/webrtc/ice-servers", "answer");
     is::<PublicConfig>("GET /api/v1/config", "answer");

@@ -68,3 +68,50 @@ async fn a_deleted_room_is_over_for_everybody_in_it() {
     let late = live.open(&format!("/ws/rooms/weekly?ticket={ticket}"), &[]).await;
     assert_eq!(late.err(), Some(404));
 }
+
+#[tokio::test]
+async fn how_the_media_does_is_for_moderators_and_comes_with_names() {
+    use sfu::{Command, Event};
+
+    let live = Live::new().await;
+    let (ada, bob) = (live.guest("Ada").await, live.guest("Bob").await);
+    live.room(&ada, "weekly").await;
+    let path = "rooms/weekly/stats";
+    assert_eq!(get(&live, path, &ada.token).await.json(), json!({"participants": []}));
+    assert_eq!(get(&live, path, &bob.token).await.refusal(), (403, "forbidden".into()));
+    assert_eq!(get(&live, path, "").await.refusal(), (401, "unauthorized".into()));
+    let nowhere = get(&live, "rooms/nowhere/stats", &ada.token).await;
+    assert_eq!(nowhere.refusal(), (404, "not_found".into()));
+
+    let (_bobs, joined) = live.enter(&bob, "weekly").await;
+    assert_eq!(get(&live, path, &bob.token).await.refusal(), (403, "forbidden".into()));
+    let answer = async {
+        loop {
+            if let Command::Report { room, request } = live.command().await {
+                break (room, request);
+            }
+        }
+    };
+    let (shown, ()) = tokio::join!(get(&live, path, &ada.token), async {
+        let (room, request) = answer.await;
+        let told = json!({"participants": [
+            {"participant_id": joined["participant_id"], "transports": []},
+            {"participant_id": "0198c0de-0000-7000-8000-000000000099", "transports": []},
+        ]});
+        let report = Box::new(serde_json::from_value(told).expect("a report"));
+        live.signaling.media_event(Event::Reported { room, request, report });
+    });
+    let shown = shown.json();
+    assert_eq!(shown["participants"][0]["display_name"], "Bob");
+    assert_eq!(shown["participants"][1]["display_name"], Value::Null, "a viewer has no name");
+}
+
+#[tokio::test]
+async fn a_media_plane_that_does_not_report_is_unavailable() {
+    let live = Live::new().await;
+    let ada = live.guest("Ada").await;
+    live.room(&ada, "weekly").await;
+    let (_socket, _) = live.enter(&ada, "weekly").await;
+    let answer = get(&live, "rooms/weekly/stats", &ada.token).await;
+    assert_eq!(answer.refusal(), (503, "unavailable".into()));
+}

@@ -1,0 +1,121 @@
+//! A room as it is now, for those who look after it. Reads, and changes nothing.
+
+use crate::format::Codec;
+use crate::peer::{Peer, Side};
+use crate::publisher::Publisher;
+use crate::room::Room;
+use crate::router::Sfu;
+use crate::subscriber::Subscriber;
+use crate::track::{Encoding, Track};
+use protocol::RoomId;
+use protocol::stats::{
+    Direction, EncodingStats, ParticipantStats, RoomStats, SlotStats, TrackStats, TransportStats,
+};
+use std::time::{Duration, Instant};
+
+impl Sfu {
+    /// Everybody with a transport in a room; nobody where there is no such room.
+    pub(crate) fn report(&self, now: Instant, room: RoomId) -> RoomStats {
+        let Some(room) = self.room_keys.get(&room).and_then(|&key| self.rooms.get(key)) else {
+            return RoomStats::default();
+        };
+        let participants = room
+            .members
+            .iter()
+            .filter(|(_, member)| !member.peers.is_empty())
+            .map(|(&participant_id, member)| ParticipantStats {
+                participant_id,
+                display_name: None,
+                transports: member
+                    .peers
+                    .iter()
+                    .filter_map(|&key| self.peers.get(key))
+                    .map(|peer| transport(now, room, peer))
+                    .collect(),
+            })
+            .collect();
+        RoomStats { participants }
+    }
+}
+
+fn transport(now: Instant, room: &Room, peer: &Peer) -> TransportStats {
+    let counted = peer.transport.stats();
+    let (direction, rtt, tracks, slots) = match &peer.side {
+        Side::Publish(publisher) => {
+            let tracks = tracks(room, publisher);
+            (Direction::Publish, round_trip(room, publisher), tracks, Vec::new())
+        }
+        Side::Subscribe(subscriber) => {
+            (Direction::Subscribe, None, Vec::new(), slots(room, subscriber))
+        }
+    };
+    TransportStats {
+        direction,
+        is_connected: peer.transport.is_connected(),
+        silent_ms: millis(now.saturating_duration_since(peer.transport.last_heard())),
+        rtt_ms: rtt.map(millis),
+        bandwidth: None,
+        bad_packets: counted.bad_packets + counted.replays + counted.stun_failures,
+        tracks,
+        slots,
+    }
+}
+
+fn published<'a>(room: &'a Room, publisher: &'a Publisher) -> impl Iterator<Item = &'a Track> {
+    publisher.sections.iter().filter_map(|section| room.track(section.track?))
+}
+
+fn tracks(room: &Room, publisher: &Publisher) -> Vec<TrackStats> {
+    published(room, publisher)
+        .map(|track| TrackStats {
+            source: track.source,
+            mid: track.mid.clone(),
+            codec: track.codec.map(|codec| codec_name(codec).to_owned()),
+            is_blocked: track.is_blocked,
+            encodings: track.encodings.iter().map(encoding).collect(),
+        })
+        .collect()
+}
+
+/// Of all its streams the shortest: what repairs took beyond that was waiting, not way.
+fn round_trip(room: &Room, publisher: &Publisher) -> Option<Duration> {
+    let encodings = published(room, publisher).flat_map(|track| &track.encodings);
+    encodings.filter_map(|encoding| encoding.nack.round_trip()).min()
+}
+
+fn encoding(encoding: &Encoding) -> EncodingStats {
+    let (packets, lost) = encoding.reception.totals();
+    EncodingStats {
+        rid: None,
+        packets,
+        lost,
+        jitter_ms: millis(encoding.reception.jitter()),
+        bitrate: None,
+    }
+}
+
+fn slots(room: &Room, subscriber: &Subscriber) -> Vec<SlotStats> {
+    let accepted = subscriber.slots.iter().filter(|slot| slot.is_accepted);
+    accepted
+        .zip(subscriber.bindings(room))
+        .map(|(slot, binding)| {
+            let (packets, bytes) = slot.sent();
+            SlotStats { binding, packets, bytes }
+        })
+        .collect()
+}
+
+fn codec_name(codec: Codec) -> &'static str {
+    match codec {
+        Codec::Opus => "opus",
+        Codec::Red => "red",
+        Codec::Vp8 => "VP8",
+        Codec::Vp9 { .. } => "VP9",
+        Codec::Av1 { .. } => "AV1",
+        Codec::H264 { .. } => "H264",
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
