@@ -92,6 +92,22 @@ export class Meeting extends EventTarget {
     return this.#subscriber ? [...this.#subscriber.slots.values()] : [];
   }
 
+  /**
+   * What the server says of a slot: whose it is, which layer comes, and why.
+   * @param {string} mid
+   */
+  bindingOf(mid) {
+    return this.#subscriber?.bindingOf(mid) ?? null;
+  }
+
+  /**
+   * The m-line on which a source of this device is sent now.
+   * @param {import('./types.js').Source} source
+   */
+  sentMid(source) {
+    return this.#publisher?.midOf(source) ?? null;
+  }
+
   /** Peer connections as they are now, for statistics and tests. */
   get connections() {
     return { publish: this.#publisher?.connection ?? null, subscribe: this.#subscriber?.connection ?? null };

@@ -46,6 +46,14 @@ export class Publisher {
   }
 
   /**
+   * The m-line that carries a source, once it is settled.
+   * @param {Source} source
+   */
+  midOf(source) {
+    return this.#tracks.has(source) ? (this.#lines.get(source)?.mid ?? null) : null;
+  }
+
+  /**
    * Sends this track for a source, or nothing. Microphone and camera have their lines from the start, so
    * changing them costs no negotiation; a screen's line comes and goes.
    * @param {Source} source

@@ -11,7 +11,7 @@ import { LIMITS } from './types.js';
 
 /** @typedef {'room' | 'socket' | 'media'} Step */
 /** @typedef {'left' | 'kicked' | 'closed' | 'replaced' | 'flooding' | 'refused' | 'full'} EndReason */
-/** @typedef {'chat' | 'people'} Panel */
+/** @typedef {'chat' | 'people' | 'details'} Panel */
 /** @typedef {'waiting' | 'connecting' | 'connected' | 'blocked'} Flow */
 
 /**

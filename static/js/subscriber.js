@@ -106,6 +106,14 @@ export class Subscriber {
     return this.#pc;
   }
 
+  /**
+   * What the server says of a slot.
+   * @param {string} mid
+   */
+  bindingOf(mid) {
+    return this.#announced.find((binding) => binding.mid === mid) ?? null;
+  }
+
   /** Starts over with a new connection and new slots. */
   restart() {
     if (this.#isClosed) return;

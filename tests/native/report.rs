@@ -9,9 +9,9 @@ use testkit::{Person, Publication};
 fn stats(person: &Person) -> RoomStats {
     let path = format!("/api/v1/rooms/{}/stats", person.slug);
     let request = Request { method: "GET", path: &path, token: Some(&person.token), body: None };
-    let answer = person.api.call(&request).unwrap();
+    let answer = person.api.call(&request).expect("an answer");
     assert_eq!(answer.status, 200, "{}", answer.text());
-    serde_json::from_slice(&answer.body).unwrap()
+    serde_json::from_slice(&answer.body).expect("statistics")
 }
 
 fn of<'a>(stats: &'a RoomStats, person: &Person) -> &'a ParticipantStats {

@@ -43,6 +43,7 @@ export function callBar(app, meeting) {
     react: () => openReactions(meeting, reactions.button),
     chat: () => openPanel(meeting, 'chat'),
     people: () => openPanel(meeting, 'people'),
+    details: () => openPanel(meeting, 'details'),
     leave: () => meeting.leave(),
   };
   mic.button.addEventListener('click', acts.mic);
@@ -66,6 +67,7 @@ export function callBar(app, meeting) {
         pick: () => meeting.state.room && void copyLink(linkTo(location.origin, meeting.state.room)),
       },
       { label: t(document.fullscreenElement ? 'more.fullscreen.end' : 'more.fullscreen'), icon: 'expand', action: 'fullscreen', pick: () => void toggleFullscreen() },
+      { label: t('details.open'), icon: 'signal', action: 'details', pick: () => openPanel(meeting, 'details') },
       { label: t('more.keys'), icon: 'keyboard', action: 'keys', pick: () => openShortcuts() },
     ]),
   );

@@ -34,7 +34,7 @@ export function keyPressed(event, meeting, bar) {
     return;
   }
   /** @type {Record<string, keyof typeof bar.acts>} */
-  const keys = { KeyM: 'mic', KeyV: 'camera', KeyS: 'screen', KeyR: 'react', KeyC: 'chat', KeyP: 'people' };
+  const keys = { KeyM: 'mic', KeyV: 'camera', KeyS: 'screen', KeyR: 'react', KeyC: 'chat', KeyP: 'people', KeyI: 'details' };
   const act = keys[event.code];
   if (!act) return;
   event.preventDefault();

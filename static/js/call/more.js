@@ -42,6 +42,7 @@ export function openShortcuts() {
     ['R', 'keys.react'],
     ['C', 'keys.chat'],
     ['P', 'keys.people'],
+    ['I', 'keys.details'],
     ['␣', 'keys.talk'],
     ['Esc', 'keys.close'],
     ['?', 'keys.list'],

@@ -5,6 +5,7 @@ import { gridBoxes, pageOf, stageBoxes, withSpeakersVisible } from '../grid.js';
 import { t } from '../i18n.js';
 import { toggleMenu } from '../menu.js';
 import { ownerOf, tilesOf, volumeOf } from '../state.js';
+import { Quality } from '../stats.js';
 import { float } from './reactions.js';
 import { Tile } from './tile.js';
 
@@ -36,11 +37,24 @@ export class Stage {
   #levels;
   #pager = pager((step) => this.#meeting.store.dispatch({ type: 'local.page', page: this.#meeting.state.page + step }));
   #ownLevel = 0;
+  #readings;
+  /** Judges of links, by tile.
+   * @type {WeakMap<Tile, Quality>} */
+  #qualities = new WeakMap();
+  /** Shows the details of a tile.
+   * @type {((key: string) => void) | null} */
+  openDetails = null;
   #stops;
 
-  /** @param {import('../meeting.js').Meeting} meeting */
-  constructor(meeting) {
+  /**
+   * @param {import('../meeting.js').Meeting} meeting
+   * @param {import('../readings.js').Readings} readings
+   */
+  constructor(meeting, readings) {
     this.#meeting = meeting;
+    this.#readings = readings;
+    const judge = () => this.#judge();
+    readings.addEventListener('read', judge);
     this.element.append(this.#pager.element);
     this.#resize = new ResizeObserver(() => this.draw());
     this.#resize.observe(this.element);
@@ -50,6 +64,7 @@ export class Stage {
     meeting.addEventListener('slots', bind);
     meeting.addEventListener('local', draw);
     this.#stops = [
+      () => readings.removeEventListener('read', judge),
       meeting.store.subscribe(draw),
       () => meeting.removeEventListener('slots', bind),
       () => meeting.removeEventListener('local', draw),
@@ -125,6 +140,8 @@ export class Stage {
       if (!tile) {
         tile = new Tile();
         tile.openMenu = (of, anchor) => this.#openMenu(of, anchor);
+        tile.openDetails = (of) => of.spec && this.openDetails?.(of.spec.key);
+        this.#qualities.set(tile, new Quality());
         this.#tiles.set(spec.key, tile);
         this.element.append(tile);
         if (spec.mine) this.#makeMovable(tile);
@@ -142,6 +159,24 @@ export class Stage {
     this.#pager.draw(page, pages);
     this.#bind();
     this.#tellView(placed);
+  }
+
+  /** What stands on the stage now, in that order. */
+  get shown() {
+    return [...this.#tiles.values()].flatMap((tile) => tile.spec ?? []);
+  }
+
+  /** Marks tiles whose picture suffers. The own one suffers when much of what is sent is lost. */
+  #judge() {
+    for (const [tile, quality] of [...this.#tiles.values()].map((tile) => /** @type {const} */ ([tile, this.#qualities.get(tile)]))) {
+      const { spec } = tile;
+      if (!spec || !quality) continue;
+      const slot = spec.csrc === null ? undefined : this.#meeting.slots.find((s) => s.kind === 'video' && s.current === spec.csrc);
+      const sent = (this.#readings.sent.get('camera') ?? []).filter((layer) => layer.active && layer.bitrate > 0);
+      const worst = sent.reduce((a, b) => (a && a.loss >= b.loss ? a : b), /** @type {import('../stats.js').Reading | null} */ (null));
+      const reading = spec.mine ? worst : slot ? (this.#readings.received.get(slot.mid) ?? null) : null;
+      tile.setWeak(quality.judge(reading));
+    }
   }
 
   /**
@@ -218,9 +253,11 @@ export class Stage {
     toggleMenu(anchor, participant.display_name, () => {
       /** @type {import('../menu.js').MenuItem[]} */
       const items = [{ heading: participant.display_name }];
+      const details = { label: t('details.open'), icon: 'signal', action: 'details', pick: () => this.openDetails?.(spec.key) };
       if (spec.mine) {
         if (tile.classList.contains('floating')) items.push({ label: t('tile.move'), icon: 'expand', action: 'move-self', pick: () => this.#moveOn() });
         else items.push({ heading: t('tile.only_you') });
+        items.push(details);
         return items;
       }
       items.push({ element: volumeSlider(this.#meeting, participant.user_id, participant.display_name) });
@@ -234,6 +271,7 @@ export class Stage {
       if (document.fullscreenEnabled) {
         items.push({ label: t('tile.fullscreen'), icon: 'expand', action: 'fullscreen', pick: () => void tile.requestFullscreen().catch(() => {}) });
       }
+      items.push(details);
       return items;
     });
   }

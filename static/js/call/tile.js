@@ -25,11 +25,17 @@ export class Tile extends HTMLElement {
    * @type {((tile: Tile, anchor: HTMLButtonElement) => void) | null} */
   openMenu = null;
 
+  /** Shows why the link is called weak; set by the stage.
+   * @type {((tile: Tile) => void) | null} */
+  openDetails = null;
+
   #video = h('video', { playsinline: true, autoplay: true, 'aria-hidden': 'true', tabindex: '-1', disablepictureinpicture: true });
   #face = h('div', { class: 'face' });
   #mic = icon('mic-off', 'small');
   #name = h('span', { class: 'tile-name' });
   #mute = icon('volume-off', 'small');
+  #weak = h('button', { type: 'button', class: 'tile-weak', hidden: true, data: { action: 'weak' } }, icon('signal-weak', 'small'));
+  #isWeak = false;
   #away = h('div', { class: 'away' }, h('span', { class: 'spinner', 'aria-hidden': 'true' }), h('span', null));
   #more = h('button', { type: 'button', class: 'tile-more', 'aria-haspopup': 'menu', 'aria-expanded': 'false', data: { action: 'tile-menu' } }, icon('more', 'small'));
   #picture = new Picture(this.#video, () => this.#drawState());
@@ -44,6 +50,7 @@ export class Tile extends HTMLElement {
     super();
     this.#video.muted = true;
     this.#more.addEventListener('click', () => this.openMenu?.(this, this.#more));
+    this.#weak.addEventListener('click', () => this.openDetails?.(this));
     this.#away.hidden = true;
   }
 
@@ -51,7 +58,7 @@ export class Tile extends HTMLElement {
     if (this.firstChild) return;
     this.className = 'tile';
     this.setAttribute('role', 'group');
-    this.append(this.#face, this.#video, this.#away, h('div', { class: 'plate' }, this.#mic, this.#mute, this.#name), this.#more);
+    this.append(this.#face, this.#video, this.#away, h('div', { class: 'plate' }, this.#mic, this.#mute, this.#name, this.#weak), this.#more);
   }
 
   disconnectedCallback() {
@@ -86,11 +93,14 @@ export class Tile extends HTMLElement {
     setIcon(this.#mic, 'mic-off');
     this.#mute.toggleAttribute('hidden', mine || look.volume > 0);
     setText(this.#name, shownName);
+    this.#weak.setAttribute('aria-label', t('tile.weak.do'));
+    this.#weak.title = t('tile.weak.do');
     const details = [
       shownName,
       isScreen ? '' : mic_forced ? t('tile.forced') : mic_muted ? t('tile.muted') : '',
       !mine && look.volume === 0 ? t('tile.silenced') : '',
       participant.presence === 'reconnecting' ? t('tile.away') : '',
+      this.#isWeak ? t('tile.weak') : '',
     ];
     this.setAttribute('aria-label', details.filter(Boolean).join(', '));
     this.#more.setAttribute('aria-label', t('tile.menu', { name: shownName }));
@@ -136,6 +146,17 @@ export class Tile extends HTMLElement {
       }
     }
     this.#drawState();
+  }
+
+  /** @param {boolean} isWeak whether the link behind the picture is */
+  setWeak(isWeak) {
+    if (isWeak === this.#isWeak) return;
+    this.#isWeak = isWeak;
+    this.#weak.hidden = !isWeak;
+    this.dataset.weak = String(isWeak);
+    const label = this.getAttribute('aria-label') ?? '';
+    const without = label.replace(`, ${t('tile.weak')}`, '');
+    this.setAttribute('aria-label', isWeak ? `${without}, ${t('tile.weak')}` : without);
   }
 
   /** @param {Box} box */

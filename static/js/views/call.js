@@ -6,9 +6,9 @@
 //   body[data-media]        waiting | connecting | connected | blocked   (sound and picture; only in a call)
 //   veche-tile              [data-participant] id, [data-source] camera | screen, [data-name] display name,
 //                           [data-state] picture | loading | avatar, [data-mic] on | muted | forced,
-//                           [data-speaking] true | false, [data-mine] true | false; one <video> inside
+//                           [data-speaking] true | false, [data-weak] true | false, [data-mine] true | false; one <video> inside
 //   .sounds audio           [data-mid] slot, [data-participant] and [data-source] of whoever is heard in it now
-//   [data-action]           new-meeting open-invitation join mic camera screen react chat people more leave send rejoin home
+//   [data-action]           new-meeting open-invitation join mic camera screen react chat people details weak more leave send rejoin home
 //                           copy-link create-room delete-room confirm-delete submit-sign-in submit-register
 //                           sign-in sign-out account rooms language theme retry-device dismiss mic-menu camera-menu
 //                           tile-menu pin move-self fullscreen volume page-back page-on close-panel settings keys
@@ -23,6 +23,7 @@
 
 import { callBar } from '../call/bar.js';
 import { ChatPanel } from '../call/chat.js';
+import { DetailsPanel } from '../call/details.js';
 import { endTalk, keyPressed } from '../call/keys.js';
 import { PeoplePanel } from '../call/people.js';
 import { ReactionTeller } from '../call/reactions.js';
@@ -31,6 +32,7 @@ import { h, icon, setText } from '../dom.js';
 import { errorText, t } from '../i18n.js';
 import { measure } from '../meter.js';
 import { announce, clearToasts, toast } from '../notices.js';
+import { Readings } from '../readings.js';
 import { linkTo } from '../route.js';
 import { others } from '../state.js';
 import { problemNotes } from './prejoin.js';
@@ -51,12 +53,18 @@ const PATIENCE_MS = 2_000;
  */
 export function callView(app, meeting) {
   const { local } = meeting;
-  const stage = new Stage(meeting);
+  const readings = new Readings(meeting);
+  const stage = new Stage(meeting, readings);
   const chat = new ChatPanel(meeting);
   const people = new PeoplePanel(meeting);
+  const details = new DetailsPanel(meeting, readings, () => stage.shown);
+  stage.openDetails = (key) => {
+    meeting.store.dispatch({ type: 'local.panel', panel: 'details' });
+    details.show(key);
+  };
   const notes = h('div', { class: 'call-notes', 'aria-live': 'polite' });
   const bar = callBar(app, meeting);
-  const panel = sidePanel(meeting, chat, people);
+  const panel = sidePanel(meeting, chat, people, details);
   const title = h('h1', { class: 'hush' });
   const element = h('div', { class: 'call' }, h('main', { class: 'call-main' }, title, notes, stage.element), panel.element, bar.element);
 
@@ -175,6 +183,7 @@ export function callView(app, meeting) {
       clearTimeout(patience);
       stopMeasuring();
       stage.stop();
+      readings.stop();
       teller.stop();
       meeting.removeEventListener('message', heard);
       meeting.removeEventListener('refused', refused);
@@ -213,15 +222,16 @@ function note(mood, sign, text, button = null) {
  * @param {Meeting} meeting
  * @param {ChatPanel} chat
  * @param {PeoplePanel} people
+ * @param {DetailsPanel} details
  */
-function sidePanel(meeting, chat, people) {
+function sidePanel(meeting, chat, people, details) {
   const heading = h('h2', { id: 'panel-title' });
   const close = h(
     'button',
     { type: 'button', class: 'icon-button', 'aria-label': t('close'), title: t('close'), data: { action: 'close-panel' }, onclick: () => meeting.store.dispatch({ type: 'local.panel', panel: null }) },
     icon('close'),
   );
-  const element = h('aside', { class: 'panel', 'aria-labelledby': 'panel-title', hidden: true }, h('header', null, heading, close), chat.element, people.element);
+  const element = h('aside', { class: 'panel', 'aria-labelledby': 'panel-title', hidden: true }, h('header', null, heading, close), chat.element, people.element, details.element);
   /** @type {Panel | null | undefined} */
   let shown;
   return {
@@ -231,9 +241,11 @@ function sidePanel(meeting, chat, people) {
       element.hidden = panel === null;
       chat.element.hidden = panel !== 'chat';
       people.element.hidden = panel !== 'people';
-      setText(heading, panel === 'people' ? t('people.count', { n: participants.length }) : t('chat.title'));
+      details.element.hidden = panel !== 'details';
+      setText(heading, panel === 'people' ? t('people.count', { n: participants.length }) : t(panel === 'details' ? 'details.title' : 'chat.title'));
       if (panel === 'chat') chat.draw();
       if (panel === 'people') people.draw();
+      if (panel === 'details') details.draw();
       if (panel === shown) return;
       const was = shown;
       shown = panel;
@@ -244,7 +256,7 @@ function sidePanel(meeting, chat, people) {
         clearToasts('answered');
         chat.focus();
       }
-      else if (panel === 'people') close.focus();
+      else if (panel) close.focus();
       else if (was && document.activeElement === document.body) {
         const opener = document.querySelector(`.bar [data-action="${was}"]`);
         if (opener instanceof HTMLElement) opener.focus();
