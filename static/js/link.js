@@ -87,11 +87,8 @@ export class Link {
         this.#timer = setTimeout(() => (this.wasUp ? this.repair() : this.#die()), REPAIR_AFTER_MS);
         break;
       case 'failed':
-        if (!this.wasUp) this.#die();
-        else {
-          this.#tell.shaky();
-          this.repair();
-        }
+        // Firefox 153 never sends again on a connection whose ICE has failed once, restarted or not.
+        this.#die();
         break;
       case 'new':
       case 'connecting':

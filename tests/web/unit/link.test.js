@@ -40,10 +40,14 @@ test('a connection that never comes up is replaced, not repaired', (context) => 
   assert.deepEqual(told, ['dead']);
 });
 
-test('nor is one that fails before it is up', (context) => {
-  const { pc, told } = watched(context);
+test('a connection that has failed is replaced at once, repair or not', (context) => {
+  const { pc, told, pass } = watched(context);
+  pc.become('connected');
+  pc.become('disconnected');
+  pass(2_000);
   pc.become('failed');
-  assert.deepEqual(told, ['dead']);
+  pass(60_000);
+  assert.deepEqual(told, ['up', 'shaky', 'repair', 'dead']);
 });
 
 test('a short gap heals by itself', (context) => {
@@ -62,17 +66,17 @@ test('a longer one is repaired on the same connection', (context) => {
   pc.become('disconnected');
   pass(2_000);
   assert.deepEqual(told, ['up', 'shaky', 'repair']);
-  pc.become('failed');
   pc.become('connecting');
   pc.become('connected');
   pass(60_000);
-  assert.deepEqual(told, ['up', 'shaky', 'repair', 'shaky', 'up']);
+  assert.deepEqual(told, ['up', 'shaky', 'repair', 'up']);
 });
 
 test('what cannot be repaired is replaced after eight seconds', (context) => {
   const { pc, told, pass } = watched(context);
   pc.become('connected');
-  pc.become('failed');
+  pc.become('disconnected');
+  pass(2_000);
   pass(7_999);
   assert.deepEqual(told, ['up', 'shaky', 'repair']);
   pass(1);
@@ -83,7 +87,7 @@ test('without a socket nothing is asked and nothing is given up; with the next o
   let isOpen = false;
   const { pc, told, link, pass } = watched(context, () => isOpen);
   pc.become('connected');
-  pc.become('failed');
+  pc.become('disconnected');
   pass(60_000);
   assert.deepEqual(told, ['up', 'shaky', 'cannot']);
   isOpen = true;
