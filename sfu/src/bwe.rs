@@ -63,6 +63,7 @@ pub struct Estimator {
     arrivals: ArrivalClock,
     groups: Groups,
     trend: Trend,
+    delay: DelayState,
     queue: Queue,
     rate: Rate,
     loss: Loss,
@@ -165,6 +166,7 @@ impl Estimator {
             arrivals: ArrivalClock::default(),
             groups: Groups::default(),
             trend: Trend::new(),
+            delay: DelayState::Normal,
             queue: Queue::default(),
             rate: Rate::new(START.as_f64()),
             loss: Loss::default(),
@@ -213,10 +215,16 @@ impl Estimator {
         if let (Some(quickest), Some(acked_bps)) = (told.quickest, acked_bps) {
             self.queue.update(now_us, quickest, acked_bps, self.estimate.as_f64());
         }
-        let has_fired = self.trend.take_fired();
-        let state = self.trend.state();
+        // In noise there are trends too; a queue that grows is also long.
+        let noise_us = (1000.0 * JITTERS * self.trend.jitter_ms()) as i64;
+        let is_queued = self.queue.standing_us() > MIN_QUEUE_US + noise_us;
+        let has_fired = self.trend.take_fired() && is_queued;
+        self.delay = match self.trend.state() {
+            DelayState::Overuse if !is_queued => DelayState::Normal,
+            state => state,
+        };
         let observed = Observed {
-            state,
+            state: self.delay,
             has_fired,
             is_clear: self.queue.is_clear(),
             acked_bps,
@@ -317,7 +325,7 @@ impl Estimator {
             loss: self.loss.fraction() as f32,
             inherent_loss: self.loss.inherent() as f32,
             rtt: self.rtt_us.map(|rtt_us| Duration::from_micros(rtt_us.unsigned_abs())),
-            delay: self.trend.state(),
+            delay: self.delay,
             queued: Duration::from_micros(self.queue.standing_us().unsigned_abs()),
             reason: self.reason,
         }
@@ -373,6 +381,7 @@ impl Estimator {
     fn begin_anew(&mut self) {
         self.groups.restart();
         self.trend.restart();
+        self.delay = DelayState::Normal;
         self.queue.restart();
         self.acked = Throughput::default();
     }
@@ -506,7 +515,7 @@ impl Estimator {
             Source::Nothing => self.history.next() > 0 && self.probing.is_fresh(),
             Source::Reports => false,
         };
-        is_answered && self.trend.state() == DelayState::Normal && self.queue.is_empty()
+        is_answered && self.delay == DelayState::Normal && self.queue.is_empty()
     }
 
     /// Makes the estimate out of all opinions.
@@ -557,6 +566,11 @@ pub const FLOOR: Bitrate = Bitrate(50_000);
 /// The estimate never rises above. No meeting on a screen needs more, and what a lying receiver can
 /// ask for ends here.
 pub const CEILING: Bitrate = Bitrate(50_000_000);
+
+/// A queue that lowers the rate is at least so long beyond some times the jitter. Longer notices
+/// later, shorter takes noise for it.
+const MIN_QUEUE_US: i64 = 10_000;
+const JITTERS: f64 = 2.0;
 
 const START_RTT_US: i64 = 100_000;
 

@@ -145,7 +145,7 @@ const HARMLESS: f64 = 0.05;
 const KEPT: f64 = 0.9;
 
 /// A decrease that leaves more than this of the loss did not help.
-const SAME: f64 = 0.75;
+const SAME: f64 = 0.65;
 
 /// A link that loses more by itself is always taken for overused. Higher would take a flooded link
 /// for a bad one, lower would starve people on terrible radio.

@@ -20,6 +20,8 @@ pub(super) struct Probing {
     is_fresh: bool,
     /// Probes since the last that the link carried.
     failures: u32,
+    /// Probes since the last with a verdict.
+    unclear: u32,
 }
 
 /// Everything that leaves from one packet on, until enough has.
@@ -36,6 +38,8 @@ struct Run {
     due_us: i64,
     is_sent: bool,
     give_up_us: i64,
+    /// A verdict is wanted even if it may be wrong.
+    is_last_try: bool,
     arrived: Arrived,
 }
 
@@ -56,6 +60,16 @@ struct Arrived {
     sum_left_by_bytes: f64,
     sum_arrived: f64,
     sum_arrived_by_bytes: f64,
+    sum_arrived_squares: f64,
+}
+
+/// Of both lines, in µs per byte.
+#[derive(Clone, Copy, Debug)]
+struct Slopes {
+    left: f64,
+    arrived: f64,
+    /// By how much the latter may well be wrong, as packets came irregularly.
+    error: f64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -129,7 +143,8 @@ impl Probing {
         let known_bps = circumstances.capacity_bps.unwrap_or(0.0).min(FACTOR * estimate_bps);
         let target_bps = (factor * estimate_bps).max(CAREFUL_FACTOR * known_bps).max(least_bps);
         let target_bps = target_bps.min(MARGIN * self.wanted_bps.max(estimate_bps));
-        let millis = (min_ms + JITTERS * circumstances.jitter_ms).min(MAX_MS);
+        let millis = min_ms * f64::from(1 + self.unclear) + JITTERS * circumstances.jitter_ms;
+        let millis = millis.min(MAX_MS);
         let bytes = (target_bps / 8000.0 * millis) as usize;
         let bytes = bytes.max(MIN_BYTES);
         let lasts_us = (bytes as f64 * 8e6 / target_bps) as i64;
@@ -144,6 +159,7 @@ impl Probing {
             due_us: now_us,
             is_sent: false,
             give_up_us: now_us + 2 * lasts_us + 2 * circumstances.rtt_us + ANSWER_US,
+            is_last_try: self.unclear >= MAX_UNCLEAR,
             arrived: Arrived::default(),
         });
     }
@@ -215,6 +231,7 @@ impl Probing {
             }
             verdict => verdict,
         };
+        self.unclear = if verdict.is_none() { (self.unclear + 1).min(MAX_UNCLEAR) } else { 0 };
         match verdict {
             Some(Verdict::Carried(_)) => {
                 self.failures = 0;
@@ -226,7 +243,7 @@ impl Probing {
                 let pause_us = if self.failures == 1 { RETRY_US } else { PAUSE_US };
                 self.next_us = now_us + pause_us * self.pause_us / PAUSE_US;
             }
-            None => self.next_us = now_us + RETRY_US,
+            None => self.next_us = now_us + UNCLEAR_US,
         }
         verdict
     }
@@ -291,19 +308,24 @@ impl Run {
         if !self.is_sent || !is_told || arrived.packets < MIN_PACKETS {
             return None;
         }
-        let (left_bps, mut arrived_bps) = arrived.rates()?;
+        let slopes = arrived.slopes()?;
+        let left_bps = bits_per_second(slopes.left).min(self.target_bps);
+        let mut arrived_bps = bits_per_second(slopes.arrived);
+        let is_clear = bits_per_second(slopes.arrived - slopes.error) < CARRIED * left_bps;
         let delivered = f64::from(arrived.packets) / f64::from(told);
         let chance = (MAX_LOSS / f64::from(arrived.packets)).sqrt();
-        if delivered < 1.0 - inherent_loss - MAX_LOSS - chance {
+        let is_lossy = delivered < 1.0 - inherent_loss - MAX_LOSS - chance;
+        if is_lossy {
             arrived_bps = arrived_bps.min(left_bps) * delivered;
         }
         // More than was asked for is chance, or a burst of media.
-        let left_bps = left_bps.min(self.target_bps);
         let measured_bps = arrived_bps.min(left_bps);
         if measured_bps >= CARRIED * left_bps {
             Some(Verdict::Carried(measured_bps))
-        } else {
+        } else if is_clear || is_lossy || self.is_last_try {
             Some(Verdict::Limited(measured_bps))
+        } else {
+            None
         }
     }
 }
@@ -326,23 +348,29 @@ impl Arrived {
         self.sum_left_by_bytes += left * self.bytes;
         self.sum_arrived += arrived;
         self.sum_arrived_by_bytes += arrived * self.bytes;
+        self.sum_arrived_squares += arrived * arrived;
     }
 
-    /// Bits per second at which it left, and at which it arrived.
-    fn rates(&self) -> Option<(f64, f64)> {
-        let below = self.points * self.sum_squares - self.sum_bytes * self.sum_bytes;
-        if below <= 0.0 {
+    fn slopes(&self) -> Option<Slopes> {
+        let points = self.points;
+        let spread = points * self.sum_squares - self.sum_bytes * self.sum_bytes;
+        if spread <= 0.0 || points < 3.0 {
             return None;
         }
-        let rate = |sum: f64, sum_by_bytes: f64| {
-            let us_per_byte = (self.points * sum_by_bytes - sum * self.sum_bytes) / below;
-            // What left or arrived at one moment has no rate that could be told.
-            8e6 / us_per_byte.max(8e6 / CEILING.as_f64())
-        };
-        let left_bps = rate(self.sum_left, self.sum_left_by_bytes);
-        let arrived_bps = rate(self.sum_arrived, self.sum_arrived_by_bytes);
-        Some((left_bps, arrived_bps))
+        let with_left = points * self.sum_left_by_bytes - self.sum_left * self.sum_bytes;
+        let with_arrived = points * self.sum_arrived_by_bytes - self.sum_arrived * self.sum_bytes;
+        let arrived_spread =
+            points * self.sum_arrived_squares - self.sum_arrived * self.sum_arrived;
+        let arrived = with_arrived / spread;
+        let residue = (arrived_spread - arrived * with_arrived).max(0.0);
+        let error = 2.0 * (residue / ((points - 2.0) * spread)).sqrt();
+        Some(Slopes { left: with_left / spread, arrived, error })
     }
+}
+
+/// Bits per second where a byte takes `us`. What left or arrived at one moment has none that could be told.
+fn bits_per_second(us: f64) -> f64 {
+    8e6 / us.max(8e6 / CEILING.as_f64())
 }
 
 /// The first probe, and the one after a blackout.
@@ -371,6 +399,8 @@ const PART_US: i64 = 5000;
 
 /// What arrives at this share of the rate at which it left was carried.
 const CARRIED: f64 = 0.9;
+/// After so many probes that told nothing for sure, the next is believed.
+const MAX_UNCLEAR: u32 = 3;
 /// A probe says something new if it carries more than this of the known limit.
 pub(super) const NEWS: f64 = 1.1;
 /// A probe that loses more than this beyond what the link always loses was too much.
@@ -378,6 +408,8 @@ const MAX_LOSS: f64 = 0.15;
 
 /// After a probe that failed first.
 const RETRY_US: i64 = 1_000_000;
+/// After one that told nothing.
+const UNCLEAR_US: i64 = 400_000;
 /// After one that failed again. Shorter would load a full link for nothing, longer would leave people
 /// with a bad picture on a link that has become good.
 const PAUSE_US: i64 = 4_000_000;
@@ -484,6 +516,6 @@ mod tests {
         let give_up = probing.run.as_ref().unwrap().give_up_us;
         assert_eq!(probing.verdict(give_up - 1, 0, 0.0, None), None);
         assert_eq!(probing.verdict(give_up, 0, 0.0, None), None);
-        assert_eq!(probing.next_us(400_000.0), Some(give_up + RETRY_US));
+        assert_eq!(probing.next_us(400_000.0), Some(give_up + UNCLEAR_US));
     }
 }

@@ -90,9 +90,12 @@ proptest! {
                 Step::Wanted(bps) => estimator.set_wanted(now, Bitrate(bps)),
                 Step::Timeout => estimator.handle_timeout(now),
             }
+            estimator.handle_timeout(now);
             if let Some(padding) = estimator.poll_padding(now) {
                 prop_assert!(padding > 0 && padding < 1_000_000, "{} bytes", padding);
             }
+            // Whoever sleeps until then must not wake for ever.
+            prop_assert!(estimator.poll_timeout().is_none_or(|at| at > now));
             let estimate = estimator.estimate();
             prop_assert!(FLOOR <= estimate && estimate <= CEILING, "{:?}", estimate);
             let stats = estimator.stats();

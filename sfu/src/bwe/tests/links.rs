@@ -17,6 +17,10 @@ fn mean(samples: &[f64]) -> f64 {
     samples.iter().sum::<f64>() / samples.len() as f64
 }
 
+fn least(samples: &[f64]) -> f64 {
+    samples.iter().copied().fold(f64::MAX, f64::min)
+}
+
 /// Bits per second that arrive from now to `to`.
 fn delivered(world: &mut World, flow: usize, to: Duration) -> f64 {
     let before = world.flows[flow].delivered_bytes;
@@ -31,7 +35,6 @@ fn a_good_link_is_known_within_3_seconds() {
     for seed in SEEDS {
         let mut world = one_flow(seed, Link::new(20_000_000));
         let took = world.run_until(10 * SECOND, |world| world.estimate() >= WANTED as f64);
-        println!("{took:?}");
         assert!(took < 3 * SECOND, "{took:?} with seed {seed}");
     }
 }
@@ -64,19 +67,11 @@ fn a_steady_link_is_used_without_a_standing_queue() {
         world.run_to(10 * SECOND, |_| ());
         world.flows[0].samples.clear();
         world.waits.clear();
-        let mut worst_s = (0.0, 0.0f64);
-        world.run_to(60 * SECOND, |world| {
-            worst_s = (worst_s.0 + 1.0, worst_s.1.max(world.estimate()))
-        });
+        world.run_to(60 * SECOND, |_| ());
         let estimate = mean(&world.flows[0].samples);
-        let least = world.flows[0].samples.iter().copied().fold(f64::MAX, f64::min);
+        let least = least(&world.flows[0].samples);
         world.waits.sort();
         let wait = world.waits[world.waits.len() * 95 / 100];
-        let longest = world.waits.last().unwrap();
-        println!(
-            "mean {estimate:.0} least {least:.0} most {:.0} wait95 {wait:?} longest {longest:?}",
-            worst_s.1
-        );
         assert!((750_000.0..1_050_000.0).contains(&estimate), "{estimate} with seed {seed}");
         assert!(least > 600_000.0, "{least} with seed {seed}");
         assert!(wait < 200 * MS, "{wait:?} with seed {seed}");
@@ -105,7 +100,6 @@ fn a_cut_link_is_noticed_and_so_is_its_end() {
     for seed in SEEDS {
         for queue_ms in [300, 2500] {
             let (down, up, wait) = cut(seed, 400_000 / 8 * queue_ms / 1000);
-            println!("{queue_ms} {down:?} {up:?} {wait:?}");
             assert!(down < 3 * SECOND, "down in {down:?} with seed {seed}, queue {queue_ms}");
             assert!(up < 8 * SECOND, "up in {up:?} with seed {seed}, queue {queue_ms}");
             assert!(wait < 400 * MS, "{wait:?} with seed {seed}, queue {queue_ms}");
@@ -116,28 +110,23 @@ fn a_cut_link_is_noticed_and_so_is_its_end() {
 #[test]
 fn random_loss_leaves_the_rate_useful() {
     for seed in SEEDS {
-        let mean_at = |loss: f64| {
+        let mean_and_least_at = |loss: f64| {
             let mut link = Link::new(2_000_000);
             link.loss = loss;
             let mut world = one_flow(seed, link);
             world.run_to(10 * SECOND, |_| ());
-            let early = world.estimate();
             world.flows[0].samples.clear();
             world.run_to(60 * SECOND, |_| ());
             let samples = &world.flows[0].samples;
-            println!(
-                "{loss} {early} mean {} least {}",
-                mean(samples),
-                samples.iter().copied().fold(f64::MAX, f64::min)
-            );
-            mean(samples)
+            (mean(samples), least(samples))
         };
-        let at_5 = mean_at(0.05);
+        let (at_5, _) = mean_and_least_at(0.05);
         assert!(at_5 > 0.6 * 2e6, "{at_5} with seed {seed}");
-        let at_15 = mean_at(0.15);
-        assert!(at_15 > 500_000.0, "{at_15} with seed {seed}");
-        let at_30 = mean_at(0.30);
-        assert!(at_30 > 150_000.0, "{at_30} with seed {seed}");
+        let (at_15, least_at_15) = mean_and_least_at(0.15);
+        assert!(at_15 > 0.4 * 2e6, "{at_15} with seed {seed}");
+        assert!(least_at_15 > 150_000.0, "{least_at_15} with seed {seed}");
+        let (at_30, _) = mean_and_least_at(0.30);
+        assert!(at_30 > 400_000.0, "{at_30} with seed {seed}");
     }
 }
 
@@ -155,9 +144,8 @@ fn a_short_queue_that_drops_limits_the_rate() {
         let arrived = (world.flows[0].delivered_bytes - arrived) as f64;
         let estimate = mean(&world.flows[0].samples);
         let lost = 1.0 - arrived / sent;
-        println!("short {estimate} {lost}");
         assert!((600_000.0..1_150_000.0).contains(&estimate), "{estimate} with seed {seed}");
-        assert!(lost < 0.12, "{lost} with seed {seed}");
+        assert!(lost < 0.15, "{lost} with seed {seed}");
     }
 }
 
@@ -170,20 +158,27 @@ fn jitter_is_no_overuse() {
             link.is_reordering = is_reordering;
             let mut world = one_flow(seed, link);
             let took = world.run_until(30 * SECOND, |world| world.estimate() >= WANTED as f64);
-            world.flows[0].samples.clear();
-            let mut overused = 0;
+            assert!(took < 8 * SECOND, "{took:?} with seed {seed}");
             world.run_to(60 * SECOND, |world| {
-                overused +=
-                    u32::from(world.flows[0].estimator.stats().delay == DelayState::Overuse);
+                let stats = world.flows[0].estimator.stats();
+                assert_ne!(stats.delay, DelayState::Overuse, "at {} with seed {seed}", world.at());
+                assert!(world.estimate() >= 0.95 * WANTED as f64, "{stats:?} with seed {seed}");
             });
-            let samples = &world.flows[0].samples;
-            println!(
-                "{is_reordering} {took:?} overused {overused} of {} mean {} least {}",
-                samples.len(),
-                mean(samples),
-                samples.iter().copied().fold(f64::MAX, f64::min)
-            );
         }
+    }
+}
+
+#[test]
+fn radio_with_loss_and_jitter_is_used() {
+    for seed in SEEDS {
+        let mut link = Link::new(20_000_000);
+        (link.delay, link.loss, link.jitter) = (60 * MS, 0.05, 30 * MS);
+        let mut world = one_flow(seed, link);
+        let took = world.run_until(30 * SECOND, |world| world.estimate() >= WANTED as f64);
+        assert!(took < 4 * SECOND, "{took:?} with seed {seed}");
+        world.run_to(60 * SECOND, |world| {
+            assert!(world.estimate() >= 0.9 * WANTED as f64, "at {} with seed {seed}", world.at());
+        });
     }
 }
 
@@ -197,7 +192,6 @@ fn two_flows_share_a_link() {
         let before = world.flows[1].delivered_bytes;
         let first = delivered(&mut world, 0, 90 * SECOND);
         let second = (world.flows[1].delivered_bytes - before) as f64 * 8.0 / 60.0;
-        println!("{first:.0} {second:.0}");
         assert!(first.min(second) > 0.25 * 2e6, "{first} and {second} with seed {seed}");
         assert!(first + second > 0.7 * 2e6, "{first} and {second} with seed {seed}");
     }
@@ -214,7 +208,6 @@ fn after_a_blackout_the_rate_is_back_soon() {
         world.run_to(30 * SECOND, |_| ());
         world.link.is_dead = false;
         let up = world.run_until(10 * SECOND, |world| world.estimate() >= WANTED as f64);
-        println!("{down:?} {up:?}");
         assert!(up < 3 * SECOND, "up in {up:?} with seed {seed}");
     }
 }
@@ -230,7 +223,6 @@ fn lost_feedback_is_no_lost_media() {
         world.flows[0].samples.clear();
         world.run_to(60 * SECOND, |_| ());
         let estimate = mean(&world.flows[0].samples);
-        println!("{took:?} {estimate}");
         assert!(estimate > 0.8 * WANTED as f64, "{estimate} with seed {seed}");
     }
 }

@@ -252,7 +252,9 @@ impl World {
             return;
         }
         estimator.handle_timeout(now);
-        let Some(mut padding) = estimator.poll_padding(now) else { return };
+        let padding = estimator.poll_padding(now);
+        assert!(estimator.poll_timeout().is_none_or(|at| at > now), "nothing is left to do now");
+        let Some(mut padding) = padding else { return };
         while padding > 0 {
             self.send(index, PADDING_BYTES);
             padding = padding.saturating_sub(PADDING_BYTES);
