@@ -231,6 +231,7 @@ check "client: unit tests" npm run --silent --prefix tests/web unit
 check "licences, bans, sources" cargo deny check --hide-inclusion-graph licenses bans sources
 check "advisories" advisories
 check "lints" cargo clippy --workspace --all-targets --locked -- -D warnings
+check "fuzz targets build" cargo check --manifest-path fuzz/Cargo.toml --locked
 start_postgres || true
 check "PostgreSQL" postgres_answers
 check "Rust tests" rust_tests

@@ -5,11 +5,21 @@ extern crate veche_sfu as sfu;
 
 #[path = "../../fuzz/entries.rs"]
 mod entries;
+#[path = "../../fuzz/plane.rs"]
+mod plane;
 
 use std::path::Path;
 
+/// Places where an input that makes whole handshakes is cut besides.
+const PLANE_CUTS: usize = 8;
+
 /// Runs every file of one target; there must be `at_least` that many, so that a moved folder is noticed.
 fn replay(target: &str, at_least: usize, run: fn(&[u8])) {
+    replay_cut(target, at_least, 512, run);
+}
+
+/// The same with at most so many cuts of each input.
+fn replay_cut(target: &str, at_least: usize, cuts: usize, run: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
     let mut count = 0;
     for entry in std::fs::read_dir(&folder).expect("the corpus is committed") {
@@ -20,7 +30,8 @@ fn replay(target: &str, at_least: usize, run: fn(&[u8])) {
             std::panic::resume_unwind(panic);
         }
         // What arrives over UDP may also be cut anywhere.
-        for length in 0..input.len().min(512) {
+        let every = if cuts < 512 { input.len().div_ceil(cuts).max(1) } else { 1 };
+        for length in (0..input.len()).step_by(every).take(cuts) {
             run(&input[..length]);
         }
         count += 1;
@@ -51,6 +62,64 @@ fn every_sdp_of_the_corpus_is_answered_or_refused() {
 #[test]
 fn every_stun_message_of_the_corpus_is_read_or_refused() {
     replay("stun", 6, entries::stun);
+}
+
+#[test]
+fn the_plane_outlives_every_input_of_the_corpus() {
+    replay_cut("plane", 12, PLANE_CUTS, |input| {
+        plane::run(input);
+    });
+}
+
+/// Seeded, so that what it finds once it finds again; the fuzzer itself is guided by what the code does.
+#[test]
+#[ignore = "long: a minute of inputs that chance makes of the corpus"]
+fn the_plane_outlives_what_chance_makes_of_the_corpus() {
+    use rand::{RngExt, SeedableRng};
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/plane");
+    let mut seeds: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    seeds.sort();
+    let seeds: Vec<Vec<u8>> = seeds.iter().map(|path| std::fs::read(path).unwrap()).collect();
+    let begin = std::time::Instant::now();
+    let mut runs = 0;
+    while begin.elapsed() < std::time::Duration::from_secs(60) {
+        let mut rng = rand::rngs::StdRng::seed_from_u64(runs);
+        let mut input = seeds[rng.random_range(0..seeds.len())].clone();
+        let other = &seeds[rng.random_range(0..seeds.len())];
+        input.truncate(rng.random_range(0..=input.len()));
+        input.extend_from_slice(&other[rng.random_range(0..=other.len())..]);
+        for _ in 0..rng.random_range(0..20) {
+            let at = rng.random_range(0..input.len().max(1));
+            match (input.get_mut(at), rng.random_range(0..3)) {
+                (Some(byte), 0) => *byte = rng.random(),
+                (Some(byte), 1) => *byte ^= 1 << rng.random_range(0..8),
+                (Some(_), _) => drop(input.remove(at)),
+                (None, _) => input.push(rng.random()),
+            }
+        }
+        if let Err(panic) = std::panic::catch_unwind(|| plane::run(&input)) {
+            eprintln!("seed {runs}: {input:02x?}");
+            std::panic::resume_unwind(panic);
+        }
+        runs += 1;
+    }
+    println!("{runs} inputs");
+    assert!(runs > 100, "{runs} inputs in a minute");
+}
+
+/// Inputs that reach nothing would be easy to outlive.
+#[test]
+fn the_inputs_of_the_plane_do_what_they_are_called() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/plane");
+    let stats = |name: &str| plane::run(&std::fs::read(folder.join(name)).expect(name));
+    let film = stats("speech-and-film");
+    assert!(film.packets_out >= 20, "{film:?}");
+    assert!(stats("keyframes-and-nacks").packets_resent > 0);
+    assert!(stats("keyframes-and-nacks").keyframes_asked > 0);
+    assert!(stats("muted-away-and-back").packets_blocked >= 10);
+    assert!(stats("datagrams-nobody-sealed").datagrams_refused >= 2);
+    assert!(stats("datagrams-nobody-sealed").strangers >= 1);
+    assert!(stats("sequence-jumps").packets_in >= 5);
 }
 
 /// The seeds must reach the code behind the parser, or the fuzzers start from nothing.

@@ -10,8 +10,9 @@ const JOINS: usize = 200;
 const GUESTS: usize = 10;
 /// Joins before the memory is first looked at: pools, code and buffers that are made once.
 const WARM_UP: usize = 50;
-/// What the rest may leave behind: less than a tenth of what one transport holds, for each join.
-const MAX_GROWTH_KIB: u64 = 300;
+/// What the rest may leave behind. A transport holds some 20 KiB, so transports that stayed would leave 6 MiB. The
+/// database keeps pages it has read, up to 2 MiB, and each coming and going is a row: 312 KiB were measured.
+const MAX_GROWTH_KIB: u64 = 1_024;
 
 #[test]
 #[ignore = "long: two minutes of joins and leaves"]

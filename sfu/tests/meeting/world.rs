@@ -1,6 +1,6 @@
 //! A server and its clients joined by a network of delays and losses that a seed decides.
 
-use crate::client::Client;
+use super::client::Client;
 use dimpl::certificate::generate_self_signed_certificate;
 use protocol::room::MediaState;
 use protocol::{ParticipantId, RoomId, SlotBinding, Source};
