@@ -29,6 +29,8 @@ const SUBSCRIBER: u64 = 2;
 const BYSTANDER: u64 = 3;
 const LISTENER: u64 = 4;
 const BYSTANDERS_MIC: u32 = 3001;
+const RIDS: [&str; 3] = ["q", "h", "f"];
+const LAYERS: &str = "a=rid:q send\r\na=rid:h send\r\na=rid:f send\r\na=simulcast:send q;h;f\r\n";
 /// Steps of one input; more only makes the fuzzer slow.
 const MAX_STEPS: usize = 200;
 /// Time that one input may let pass.
@@ -38,7 +40,10 @@ const MAX_TIME: Duration = Duration::from_secs(12);
 pub fn run(input: &[u8]) -> Stats {
     let mut input = Input(input);
     let mut world = World::new(1);
-    world.publish(PUBLISHER, 1, &[(Source::Microphone, MIC), (Source::Camera, CAMERA)]);
+    // The layers' lines are appended to the last m-line, the camera's.
+    let sources = [(Source::Microphone, MIC), (Source::Camera, CAMERA)];
+    world.offer_with(PUBLISHER, 1, &sources, LAYERS);
+    world.run_until(|world| world.is_connected(PUBLISHER));
     world.subscribe(SUBSCRIBER, 2, 2, 2);
     world.publish(BYSTANDER, 3, &[(Source::Microphone, BYSTANDERS_MIC)]);
     world.subscribe(LISTENER, 4, 4, 0);
@@ -74,9 +79,14 @@ fn step(world: &mut World, what: u8, input: &mut Input<'_>, next_peer: &mut u64)
         // RTP as the encoder might send it: the shape is right, what is in it is the input's.
         2 | 3 => {
             let (is_video, sequence) = (what & 16 != 0, input.word());
-            let (ssrc, payload_type) = if is_video { (CAMERA, 96) } else { (MIC, 111) };
+            // A camera has layers; the first is known by its SSRC too.
+            let layer = usize::from(what >> 6);
+            let rid = RIDS.get(layer).copied().filter(|_| is_video && layer > 0);
+            let (ssrc, payload_type) =
+                if is_video { (CAMERA + layer as u32, 96) } else { (MIC, 111) };
+            let marker = what & 32 == 0;
             let payload = input.bytes().to_vec();
-            let media = Media { payload_type, level: what, payload };
+            let media = Media { payload_type, level: what, payload, marker, rid };
             let timestamp = u32::from(sequence).wrapping_mul(3_000);
             let sealed =
                 world.client(PUBLISHER).seal(ssrc, u64::from(sequence) + 65_536, timestamp, &media);

@@ -119,6 +119,7 @@ fn the_inputs_of_the_plane_do_what_they_are_called() {
     assert!(stats("muted-away-and-back").packets_blocked >= 10);
     assert!(stats("datagrams-nobody-sealed").datagrams_refused >= 2);
     assert!(stats("datagrams-nobody-sealed").strangers >= 1);
+    assert!(stats("three-layers-and-views").packets_in >= 80);
     assert!(stats("sequence-jumps").packets_in >= 5);
 }
 
