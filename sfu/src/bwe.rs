@@ -14,7 +14,7 @@
 //! - **Probes** ([`probe`]): layers are discrete, so what is sent lies mostly far below what could
 //!   be, and only trying tells. A probe sends faster for 20 to 100 ms, with padding beside
 //!   media, and compares how fast it left with how fast it arrived. It is what makes the estimate
-//!   rise in steps; it never lowers it.
+//!   rise in steps; it lowers it only where it had grown beyond what was ever sent.
 //! - **Silence**: packets leave and nothing is heard. The rate halves five times a second, and
 //!   probing begins anew when the receiver is back.
 //!
@@ -471,30 +471,40 @@ impl Estimator {
             self.start_probe(now_us);
             return;
         };
-        let measured_bps = match verdict {
+        let estimate_bps = self.estimate.as_f64();
+        let is_news = |bps: f64| capacity_bps.is_none_or(|known| bps >= NEWS * known);
+        match verdict {
             Verdict::Carried(bps) => {
                 if bps > self.rate.bps() {
                     self.rate.forget_capacity();
                 }
-                bps
+                self.raise(now_us, bps);
             }
-            Verdict::Limited(bps) => {
+            Verdict::Limited(bps) | Verdict::Unsure(bps) => {
                 self.rate.learn_capacity(bps);
-                let kept_bps = PROBE_KEPT * bps;
-                if capacity_bps.is_some_and(|known| kept_bps < NEWS * known) {
-                    0.0
-                } else {
-                    kept_bps
+                if is_news(PROBE_KEPT * bps) {
+                    self.raise(now_us, PROBE_KEPT * bps);
                 }
             }
-        };
-        if measured_bps > self.estimate.as_f64() {
-            self.rate.set(measured_bps.max(self.rate.bps()));
-            self.loss.lift_over(measured_bps);
-            self.probing.raised(now_us, measured_bps);
+        }
+        if let Verdict::Limited(bps) = verdict
+            && bps < estimate_bps
+        {
+            // What was never tried was too optimistic. What arrives now is no part of that.
+            let acked_bps = self.acked.bits_per_second().unwrap_or(estimate_bps);
+            self.rate.set(bps.max(ARRIVES * acked_bps).min(self.rate.bps()));
             self.settle(now_us, Reason::Probe);
         }
         self.start_probe(now_us);
+    }
+
+    fn raise(&mut self, now_us: i64, bps: f64) {
+        if bps > self.estimate.as_f64() {
+            self.rate.set(bps.max(self.rate.bps()));
+            self.loss.lift_over(bps);
+            self.probing.raised(now_us, bps);
+            self.settle(now_us, Reason::Probe);
+        }
     }
 
     fn start_probe(&mut self, now_us: i64) {
@@ -575,7 +585,9 @@ const JITTERS: f64 = 2.0;
 const START_RTT_US: i64 = 100_000;
 
 /// What a probe measured as the limit is not used up.
-const PROBE_KEPT: f64 = 0.9;
+const PROBE_KEPT: f64 = 0.95;
+/// A probe never takes away what arrives anyway.
+const ARRIVES: f64 = 1.05;
 
 /// With packets on their way, feedback has to come within this beyond two round trips. Longer floods
 /// a dead link for longer, shorter takes each hiccup of a radio for death.

@@ -79,8 +79,9 @@ impl Loss {
         self.updated_us = now_us;
 
         let excess = ((fraction - self.inherent) / (1.0 - self.inherent)).max(0.0);
-        // So much a link with that loss strays by chance.
-        let chance = (self.inherent * (1.0 - self.inherent) / f64::from(packets.max(1))).sqrt();
+        // So much a link that loses by itself strays by chance.
+        let itself = self.inherent.max(HARMLESS);
+        let chance = (itself * (1.0 - itself) / f64::from(packets.max(1))).sqrt();
         if excess > HEAVY + chance {
             let cap_before_bps = self.cap_bps;
             self.cap_bps = Some((KEPT * acked_bps / (1.0 - self.inherent)).min(rate_bps));

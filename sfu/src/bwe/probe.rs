@@ -13,7 +13,8 @@ pub(super) struct Probing {
     run: Option<Run>,
     /// Not before.
     next_us: i64,
-    pause_us: i64,
+    /// Raises in a row that proved wrong.
+    broken: u32,
     /// The last raise, until it has proved right or wrong.
     raised: Option<Raised>,
     /// Probe in larger steps: little is known of the link.
@@ -85,6 +86,8 @@ pub(super) enum Verdict {
     Carried(f64),
     /// The link carries this and not more.
     Limited(f64),
+    /// The link carries this. That it did not carry more may be chance.
+    Unsure(f64),
 }
 
 /// What decides whether a probe makes sense now.
@@ -101,7 +104,7 @@ pub(super) struct Circumstances {
 
 impl Probing {
     pub fn new() -> Self {
-        Probing { pause_us: PAUSE_US, is_fresh: true, ..Self::default() }
+        Probing { is_fresh: true, ..Self::default() }
     }
 
     pub fn set_wanted(&mut self, wanted_bps: f64) {
@@ -120,7 +123,7 @@ impl Probing {
     /// Ends what runs without a verdict.
     pub fn abandon(&mut self, now_us: i64) {
         if self.run.take().is_some() {
-            self.next_us = now_us + self.pause_us;
+            self.next_us = now_us + RETRY_US;
         }
     }
 
@@ -136,7 +139,7 @@ impl Probing {
         }
         let (factor, least_bps, min_ms) = match self.failures {
             0 if self.is_fresh => (FRESH_FACTOR, MIN_FRESH_TARGET, MIN_MS),
-            0 | 1 => (FACTOR, 0.0, MIN_MS),
+            0..=RETRIES => (FACTOR, 0.0, MIN_MS),
             _ => (CAREFUL_FACTOR, 0.0, 2.0 * MIN_MS),
         };
         // It has to go beyond the known limit to tell of anything new.
@@ -227,7 +230,7 @@ impl Probing {
         let verdict = match run.verdict(inherent_loss) {
             // Taking back at once what overuse took away would be unfair to those who share the link.
             Some(Verdict::Carried(bps)) if capacity_bps.is_some_and(|known| bps < NEWS * known) => {
-                Some(Verdict::Limited(bps))
+                Some(Verdict::Unsure(bps))
             }
             verdict => verdict,
         };
@@ -237,11 +240,11 @@ impl Probing {
                 self.failures = 0;
                 self.next_us = now_us;
             }
-            Some(Verdict::Limited(_)) => {
+            Some(Verdict::Limited(_) | Verdict::Unsure(_)) => {
                 self.failures = self.failures.saturating_add(1);
                 // The first may have failed by chance.
-                let pause_us = if self.failures == 1 { RETRY_US } else { PAUSE_US };
-                self.next_us = now_us + pause_us * self.pause_us / PAUSE_US;
+                let pause_us = if self.failures <= RETRIES { RETRY_US } else { PAUSE_US };
+                self.next_us = now_us + pause_us;
             }
             None => self.next_us = now_us + UNCLEAR_US,
         }
@@ -250,10 +253,8 @@ impl Probing {
 
     /// The estimate went up by a probe: if it comes down soon, probes mislead here.
     pub fn raised(&mut self, now_us: i64, to_bps: f64) {
-        if let Some(raised) = self.raised
-            && now_us - raised.at_us > PROVED_US
-        {
-            self.pause_us = PAUSE_US;
+        if self.raised.is_some_and(|raised| now_us - raised.at_us > PROVED_US) {
+            self.broken = 0;
         }
         self.raised = Some(Raised { to_bps, at_us: now_us });
     }
@@ -264,11 +265,14 @@ impl Probing {
         self.next_us = self.next_us.max(now_us + CALM_US);
         let Some(raised) = self.raised else { return };
         if now_us - raised.at_us > PROVED_US {
-            (self.raised, self.pause_us) = (None, PAUSE_US);
+            (self.raised, self.broken) = (None, 0);
         } else if bps < BROKEN * raised.to_bps {
             self.raised = None;
-            self.pause_us = (2 * self.pause_us).min(MAX_PAUSE_US);
-            self.next_us = now_us + self.pause_us;
+            // Once may be chance.
+            if self.broken > 0 {
+                self.next_us = now_us + BROKEN_PAUSE_US;
+            }
+            self.broken += 1;
         }
     }
 
@@ -322,7 +326,9 @@ impl Run {
         let measured_bps = arrived_bps.min(left_bps);
         if measured_bps >= CARRIED * left_bps {
             Some(Verdict::Carried(measured_bps))
-        } else if is_clear || is_lossy || self.is_last_try {
+        } else if is_lossy || !is_clear && self.is_last_try {
+            Some(Verdict::Unsure(measured_bps))
+        } else if is_clear {
             Some(Verdict::Limited(measured_bps))
         } else {
             None
@@ -406,7 +412,8 @@ pub(super) const NEWS: f64 = 1.1;
 /// A probe that loses more than this beyond what the link always loses was too much.
 const MAX_LOSS: f64 = 0.15;
 
-/// After a probe that failed first.
+/// So many that fail in a row are repeated soon and as large.
+const RETRIES: u32 = 1;
 const RETRY_US: i64 = 1_000_000;
 /// After one that told nothing.
 const UNCLEAR_US: i64 = 400_000;
@@ -415,7 +422,7 @@ const UNCLEAR_US: i64 = 400_000;
 const PAUSE_US: i64 = 4_000_000;
 /// Where probes promise what the link then does not hold. Longer would wait too long on a link that
 /// has become better.
-const MAX_PAUSE_US: i64 = 6_000_000;
+const BROKEN_PAUSE_US: i64 = 6_000_000;
 /// A raise is a broken promise if less than this is left of it.
 const BROKEN: f64 = 0.7;
 /// A raise that lasts this long was right.
@@ -501,8 +508,11 @@ mod tests {
         let mut probing = Probing::new();
         probing.set_wanted(4e6);
         probing.raised(0, 2e6);
-        probing.lowered(2_000_000, 1e6);
-        assert_eq!(probing.next_us(1e6), Some(2_000_000 + MAX_PAUSE_US));
+        probing.lowered(1_000_000, 1e6);
+        assert_eq!(probing.next_us(1e6), Some(1_000_000 + CALM_US), "once may be chance");
+        probing.raised(3_000_000, 2e6);
+        probing.lowered(4_000_000, 1e6);
+        assert_eq!(probing.next_us(1e6), Some(4_000_000 + BROKEN_PAUSE_US));
         probing.raised(20_000_000, 2e6);
         probing.lowered(40_000_000, 1e6);
         assert_eq!(probing.next_us(1e6), Some(40_000_000 + CALM_US));
