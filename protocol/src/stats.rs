@@ -50,6 +50,9 @@ pub struct TransportStats {
     /// What its link takes, in bits per second, as estimated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bandwidth: Option<u64>,
+    /// What reaches it now, in bits per second, as it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throughput: Option<u64>,
     /// Malformed, forged and repeated packets that it was sent.
     pub bad_packets: u64,
     /// What it publishes.
@@ -86,9 +89,14 @@ pub struct EncodingStats {
     pub lost: u64,
     /// Jitter of their arrival in milliseconds.
     pub jitter_ms: u64,
-    /// Bits per second now.
+    /// Bits per second now; 0 while it is paused.
+    pub bitrate: u64,
+    /// Width of its picture, from its newest keyframe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bitrate: Option<u64>,
+    pub width: Option<u16>,
+    /// Height of its picture, from its newest keyframe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u16>,
 }
 
 /// One slot of a receiver.

@@ -1,5 +1,6 @@
 //! A room as it is now, for those who look after it. Reads, and changes nothing.
 
+use crate::codec::Layer;
 use crate::format::Codec;
 use crate::peer::{Peer, Side};
 use crate::publisher::Publisher;
@@ -40,39 +41,48 @@ impl Sfu {
 
 fn transport(now: Instant, room: &Room, peer: &Peer) -> TransportStats {
     let counted = peer.transport.stats();
-    let (direction, rtt, tracks, slots) = match &peer.side {
-        Side::Publish(publisher) => {
-            let tracks = tracks(room, publisher);
-            (Direction::Publish, round_trip(room, publisher), tracks, Vec::new())
-        }
-        Side::Subscribe(subscriber) => {
-            (Direction::Subscribe, None, Vec::new(), slots(room, subscriber))
-        }
-    };
-    TransportStats {
-        direction,
+    let mut stats = TransportStats {
+        direction: Direction::Publish,
         is_connected: peer.transport.is_connected(),
         silent_ms: millis(now.saturating_duration_since(peer.transport.last_heard())),
-        rtt_ms: rtt.map(millis),
+        rtt_ms: None,
         bandwidth: None,
+        throughput: None,
         bad_packets: counted.bad_packets + counted.replays + counted.stun_failures,
-        tracks,
-        slots,
+        tracks: Vec::new(),
+        slots: Vec::new(),
+    };
+    match &peer.side {
+        Side::Publish(publisher) => {
+            stats.rtt_ms = round_trip(room, publisher).map(millis);
+            stats.tracks = tracks(now, room, publisher);
+        }
+        Side::Subscribe(subscriber) => {
+            stats.direction = Direction::Subscribe;
+            stats.slots = slots(room, subscriber);
+            if subscriber.is_measured() {
+                let link = subscriber.estimator.stats();
+                stats.rtt_ms = link.rtt.map(millis);
+                stats.bandwidth = Some(link.estimate.0);
+                stats.throughput = Some(link.throughput.0);
+            }
+        }
     }
+    stats
 }
 
 fn published<'a>(room: &'a Room, publisher: &'a Publisher) -> impl Iterator<Item = &'a Track> {
     publisher.sections.iter().filter_map(|section| room.track(section.track?))
 }
 
-fn tracks(room: &Room, publisher: &Publisher) -> Vec<TrackStats> {
+fn tracks(now: Instant, room: &Room, publisher: &Publisher) -> Vec<TrackStats> {
     published(room, publisher)
         .map(|track| TrackStats {
             source: track.source,
             mid: track.mid.clone(),
             codec: track.codec.map(|codec| codec_name(codec).to_owned()),
             is_blocked: track.is_blocked,
-            encodings: track.encodings.iter().map(encoding).collect(),
+            encodings: track.encodings.iter().map(|e| encoding(now, e)).collect(),
         })
         .collect()
 }
@@ -83,14 +93,19 @@ fn round_trip(room: &Room, publisher: &Publisher) -> Option<Duration> {
     encodings.filter_map(|encoding| encoding.nack.round_trip()).min()
 }
 
-fn encoding(encoding: &Encoding) -> EncodingStats {
+/// Every spatial and temporal layer of a stream.
+const ALL_LAYERS: Layer = Layer { spatial: u8::MAX, temporal: u8::MAX };
+
+fn encoding(now: Instant, encoding: &Encoding) -> EncodingStats {
     let (packets, lost) = encoding.reception.totals();
     EncodingStats {
-        rid: None,
+        rid: encoding.rid.clone(),
         packets,
         lost,
         jitter_ms: millis(encoding.reception.jitter()),
-        bitrate: None,
+        bitrate: if encoding.meter.is_live(now) { encoding.meter.rate(ALL_LAYERS) } else { 0 },
+        width: encoding.size.map(|(width, _)| width),
+        height: encoding.size.map(|(_, height)| height),
     }
 }
 

@@ -66,6 +66,11 @@ impl Subscriber {
         }
     }
 
+    /// Whether the estimate rests on what the receiver has told.
+    pub fn is_measured(&self) -> bool {
+        self.is_measured
+    }
+
     /// How the slots stand in an SDP.
     pub fn specs(&self) -> Vec<SlotSpec> {
         self.slots.iter().map(slot_spec).collect()

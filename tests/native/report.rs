@@ -39,6 +39,7 @@ fn the_owner_sees_what_everybody_sends_and_gets() {
     assert_eq!(camera.codec.as_deref(), Some("VP8"));
     assert!(camera.encodings.iter().map(|e| e.packets).sum::<u64>() >= 50, "{camera:?}");
     assert!(camera.encodings.iter().all(|e| e.lost == 0), "{camera:?}");
+    assert!(camera.encodings.iter().any(|e| e.bitrate > 10_000), "{camera:?}");
     let microphone = transport.tracks.iter().find(|t| t.source == Source::Microphone).unwrap();
     assert_eq!(microphone.codec.as_deref(), Some("opus"));
 

@@ -34,6 +34,9 @@ for (const kind of [Chromium, Firefox]) {
     let server;
     /** @type {Chromium | Firefox} */
     let browser;
+    /** Boris has a browser of his own: Firefox paints nothing in a tab that is behind another.
+     * @type {Chromium} */
+    let second;
     /** @type {Proxy} */
     let udp;
     /** @type {TcpProxy} */
@@ -49,8 +52,9 @@ for (const kind of [Chromium, Firefox]) {
       udp = await Proxy.start(server.mediaPort, () => (isCut ? 'drop' : 'pass'));
       tcp = await TcpProxy.start(server.port);
       browser = await kind.launch();
+      second = await Chromium.launch();
       const room = await server.room();
-      boris = await browser.tab({ instruments: { colour: PALETTE.green, tone: 660 } });
+      boris = await second.tab({ instruments: { colour: PALETTE.green, tone: 660 } });
       await enter(boris, `${server.url}/r/${room.slug}`, 'Boris');
       // Only Anna's network is in the hands of the test.
       anna = await browser.tab({ instruments: { colour: PALETTE.red, tone: 440, mediaPort: udp.port } });
@@ -65,7 +69,7 @@ for (const kind of [Chromium, Firefox]) {
     };
     after(async () => {
       udp?.close();
-      await closeAll(browser, tcp, server);
+      await closeAll(browser, second, tcp, server);
     });
 
     test('another network restarts ICE on the connections that there are', async () => {
