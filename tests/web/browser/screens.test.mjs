@@ -85,6 +85,21 @@ for (const { name: look, options } of LOOKS) {
       await inspect(tab, `${look}-people`);
       await tab.click('[data-action=people]');
     }
+    await tab.click('[data-action=react]');
+    await tab.visible('.reaction');
+    await inspect(tab, `${look}-reactions`);
+    await tab.click('.reaction[data-emoji="👍"]');
+    await tab.until('the thumb over the own tile', () => document.querySelector('veche-tile[data-mine=true] > .floating-reaction')?.textContent === '👍');
+    await friend.until('the thumb over their tile', () => document.querySelector('veche-tile:not([data-mine=true]) > .floating-reaction')?.textContent === '👍');
+    await tab.press('Escape');
+    await tab.press('KeyI');
+    await tab.until('the picture explained', () => {
+      const facts = [...document.querySelectorAll('.details section:has(h3) [data-fact=picture] dd')].map((fact) => fact.textContent ?? '');
+      const why = document.querySelector('.details [data-fact=why] dd')?.textContent;
+      return facts.some((fact) => /[1-9]\d* × [1-9]\d* · [1-9]/.test(fact.replaceAll('\u00a0', ' '))) && why;
+    });
+    await inspect(tab, `${look}-details`);
+    await tab.press('KeyI');
     await friend.click('[data-action=screen]');
     await tab.visible('veche-tile[data-source=screen]');
     await inspect(tab, `${look}-screen`);
