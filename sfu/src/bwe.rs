@@ -6,12 +6,12 @@
 //! Each packet leaves with a transport-wide sequence number, and the receiver tells when it arrived.
 //! From that come four opinions:
 //!
-//! - **Delay** ([`trend`], [`rate`]): packets that take longer and longer stand in a queue that
+//! - **Delay** (`trend`, `rate`): packets that take longer and longer stand in a queue that
 //!   grows. Then the rate falls to 85 % of what arrives, else it rises, by up to 8 % a second. A
-//!   queue that stands although it does not grow is drained at half of what arrives ([`queue`]).
-//! - **Loss** ([`loss`]): more than 10 % lost lowers the rate, once; if that does not help, the link
+//!   queue that stands although it does not grow is drained at half of what arrives (`queue`).
+//! - **Loss** (`loss`): more than 10 % lost lowers the rate, once; if that does not help, the link
 //!   loses by itself and is not held responsible for it.
-//! - **Probes** ([`probe`]): layers are discrete, so what is sent lies mostly far below what could
+//! - **Probes** (`probe`): layers are discrete, so what is sent lies mostly far below what could
 //!   be, and only trying tells. A probe sends faster for 20 to 100 ms, with padding beside
 //!   media, and compares how fast it left with how fast it arrived. It is what makes the estimate
 //!   rise in steps; it lowers it only where it had grown beyond what was ever sent.
@@ -22,7 +22,30 @@
 //! transport-cc are served by their REMB or, without that too, by the losses in their reports.
 //!
 //! The algorithm follows draft-ietf-rmcat-gcc-02 and what became of it in browsers (a line in place
-//! of the Kalman filter, probing).
+//! of the Kalman filter, probing). Not from there: a queue has to be there before a trend counts
+//! (else jitter does), standing queues are drained, probes are judged by lines with their error, and
+//! what probes find is not used to take back at once what overuse took away (else of two flows on one
+//! link the larger starves the other).
+//!
+//! # What was measured
+//!
+//! In virtual time (`tests/links.rs`), ten seeds each, a sender that wants 4 Mbit/s and a round trip
+//! of 60 ms; worst to best:
+//!
+//! | link | result |
+//! |---|---|
+//! | 20 Mbit/s | 4 Mbit/s known after 0.33 s |
+//! | 6 Mbit/s, 30 ms jitter | after 0.4 to 1.6 s, never below 4.2 Mbit/s then; with reordering after 0.3 to 8.7 s |
+//! | 5 % loss, 30 ms jitter, 120 ms round trip | after 0.6 to 1.8 s, never below 4.2 Mbit/s then |
+//! | 1 Mbit/s | mean 93 %, between 83 and 109 %; 95 % of packets wait less than 110 ms |
+//! | 2 Mbit/s, cut to 0.4 and back | below 450 kbit/s after 0.5 s, above 1.8 Mbit/s after 0.3 to 4.3 s |
+//! | 2 Mbit/s with 5, 15, 30 % random loss | mean 89, 71, 64 % of the link at worst |
+//! | 2 Mbit/s for two | the smaller has 33 to 47 % of the link, both together 94 % |
+//! | 20 s blackout | at the floor after 2.2 s, 4 Mbit/s again 0.75 s after its end |
+//!
+//! A packet costs 30 to 50 ns where it leaves and 60 to 80 ns where its feedback is taken in; an estimator
+//! takes 1.1 KiB, and 2 KiB more from the first packet on (up to 32 KiB where thousands of packets
+//! are on their way).
 
 mod arrival;
 mod bitrate;
@@ -188,7 +211,9 @@ impl Estimator {
     pub fn sent(&mut self, now: Instant, bytes: usize) -> u16 {
         let now_us = self.now_us(now);
         let number = self.history.push(now_us, bytes, self.source == Source::Feedback);
-        self.sent.add(now_us, bytes);
+        if self.source != Source::Feedback {
+            self.sent.add(now_us, bytes);
+        }
         self.probing.sent(number, bytes);
         if self.silence.at_us.is_none() && self.is_unanswered() {
             self.silence.at_us = Some(now_us + self.patience_us());
@@ -333,7 +358,9 @@ impl Estimator {
 
     fn now_us(&mut self, now: Instant) -> i64 {
         let epoch = *self.epoch.get_or_insert(now);
-        now.saturating_duration_since(epoch).as_micros() as i64
+        let since = now.saturating_duration_since(epoch);
+        // As `as_micros`, but without 128 bits on the packet path.
+        since.as_secs() as i64 * 1_000_000 + i64::from(since.subsec_micros())
     }
 
     /// Matches arrivals with what was sent.
