@@ -4,7 +4,7 @@
 //! `sendmmsg`; a burst to one receiver is one message with `UDP_SEGMENT`. Nothing is received, parsed,
 //! copied or rewritten: nobody can forward for less.
 
-use crate::{Drain, PAYLOAD, Pace};
+use crate::{Drain, Pace};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -15,7 +15,12 @@ use std::time::{Duration, Instant};
 /// Header of a forwarded packet: 12 bytes, one CSRC, and two extension elements.
 const HEADER: usize = 12 + 4 + 4 + 8;
 const TAG: usize = 16;
-const DATAGRAM: usize = HEADER + PAYLOAD + TAG;
+
+impl Pace {
+    fn datagram(&self) -> usize {
+        HEADER + self.payload + TAG
+    }
+}
 
 /// Microseconds of CPU per packet.
 pub fn measure(receivers: usize, pace: Pace, time: Duration) -> Result<f64, testkit::Error> {
@@ -75,7 +80,7 @@ impl Sender {
                 LessSafeKey::new(key.expect("32 bytes are a key of AES-256"))
             })
             .collect();
-        let slab = vec![0x5a; receivers.len() * pace.burst * DATAGRAM];
+        let slab = vec![0x5a; receivers.len() * pace.burst * pace.datagram()];
         Ok(Self { socket, keys, addresses, slab, pace, sequence: 0 })
     }
 
@@ -96,12 +101,14 @@ impl Sender {
     }
 
     fn seal(&mut self) {
-        for (key, run) in self.keys.iter().zip(self.slab.chunks_mut(self.pace.burst * DATAGRAM)) {
-            for (at, datagram) in run.chunks_mut(DATAGRAM).enumerate() {
+        for (key, run) in
+            self.keys.iter().zip(self.slab.chunks_mut(self.pace.burst * self.pace.datagram()))
+        {
+            for (at, datagram) in run.chunks_mut(self.pace.datagram()).enumerate() {
                 let mut nonce = [0; 12];
                 nonce[4..].copy_from_slice(&(self.sequence + at as u64).to_be_bytes());
                 let (header, rest) = datagram.split_at_mut(HEADER);
-                let (payload, tag) = rest.split_at_mut(PAYLOAD);
+                let (payload, tag) = rest.split_at_mut(self.pace.payload);
                 let sealed = key.seal_in_place_separate_tag(
                     Nonce::assume_unique_for_key(nonce),
                     Aad::from(&*header),
@@ -116,7 +123,7 @@ impl Sender {
     fn send(&mut self) -> io::Result<()> {
         const CONTROL: usize = 32;
         let count = self.addresses.len();
-        let run = self.pace.burst * DATAGRAM;
+        let run = self.pace.burst * self.pace.datagram();
         let mut parts: Vec<libc::iovec> = self
             .slab
             .chunks_mut(run)
@@ -140,7 +147,9 @@ impl Sender {
                     (*control).cmsg_level = libc::SOL_UDP;
                     (*control).cmsg_type = libc::UDP_SEGMENT;
                     (*control).cmsg_len = libc::CMSG_LEN(2) as usize;
-                    libc::CMSG_DATA(control).cast::<u16>().write_unaligned(DATAGRAM as u16);
+                    libc::CMSG_DATA(control)
+                        .cast::<u16>()
+                        .write_unaligned(self.pace.datagram() as u16);
                 }
             }
         }

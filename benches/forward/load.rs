@@ -103,7 +103,7 @@ const READ_EVERY: Duration = Duration::from_millis(500);
 
 /// Reads what the room says, on a thread of its own: sockets that answer no ping are dead to the server
 /// within seconds, and each look takes milliseconds that would turn single packets into bursts.
-fn read(mut people: Vec<Person>, shared: &Shared) -> Result<(), Error> {
+pub fn read(mut people: Vec<Person>, shared: &Shared) -> Result<(), Error> {
     while !shared.is_over.load(Ordering::Relaxed) {
         for person in &mut people {
             person.socket.drain()?;
@@ -113,14 +113,21 @@ fn read(mut people: Vec<Person>, shared: &Shared) -> Result<(), Error> {
     Ok(())
 }
 
+/// What the threads of a load tell each other.
 #[derive(Default)]
-struct Shared {
+pub struct Shared {
     /// RTP packets that arrived.
-    packets: AtomicU64,
+    pub packets: AtomicU64,
+    /// Those of them that are no larger than sound.
+    pub small: AtomicU64,
     /// Subscribers that got at least one.
     reached: AtomicU64,
-    is_over: AtomicBool,
+    /// Everybody is to stop.
+    pub is_over: AtomicBool,
 }
+
+/// Larger than any packet of sound.
+const SMALL: usize = 400;
 
 /// The room in motion.
 pub struct Running {
@@ -204,7 +211,7 @@ impl Running {
 
 /// All subscribers on one thread. What arrives is counted and not decrypted; checks, reports and
 /// feedback are sent as browsers do.
-struct Receivers {
+pub struct Receivers {
     subscribers: Vec<Subscriber>,
     feedback: Option<Vec<Feedback>>,
     shared: Arc<Shared>,
@@ -217,7 +224,8 @@ struct Feedback {
 }
 
 impl Receivers {
-    fn new(subscribers: Vec<Subscriber>, feedback: bool, shared: Arc<Shared>) -> Self {
+    /// Nobody is read yet.
+    pub fn new(subscribers: Vec<Subscriber>, feedback: bool, shared: Arc<Shared>) -> Self {
         let feedback = feedback.then(|| {
             let of = |subscriber: &Subscriber| Feedback {
                 // 0 is no extension's id: without one nothing is ever reported.
@@ -230,12 +238,13 @@ impl Receivers {
         Self { subscribers, feedback, shared }
     }
 
-    fn run(mut self) -> Result<(), Error> {
+    /// Reads until it is over.
+    pub fn run(mut self) -> Result<(), Error> {
         let sockets = self.subscribers.iter().map(|s| s.link.as_raw_fd()).collect();
         let mut drain = Drain::new(sockets)?;
         let mut is_reached = vec![false; self.subscribers.len()];
         let (mut next_tick, mut next_report) = (Instant::now(), Instant::now());
-        let mut packets = 0;
+        let (mut packets, mut small) = (0, 0);
         while !self.shared.is_over.load(Ordering::Relaxed) {
             let now = Instant::now();
             let (feedback, subscribers) = (&mut self.feedback, &mut self.subscribers);
@@ -247,6 +256,7 @@ impl Receivers {
                     return;
                 }
                 packets += 1;
+                small += u64::from(datagram.len() < SMALL);
                 is_reached[index] = true;
                 let Some(feedback) = feedback.as_mut().map(|all| &mut all[index]) else { return };
                 let header = Header::parse(datagram);
@@ -256,6 +266,7 @@ impl Receivers {
                 }
             })?;
             self.shared.packets.store(packets, Ordering::Relaxed);
+            self.shared.small.store(small, Ordering::Relaxed);
             let reached = is_reached.iter().filter(|reached| **reached).count();
             self.shared.reached.store(reached as u64, Ordering::Relaxed);
             if now >= next_tick {

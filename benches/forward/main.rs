@@ -7,6 +7,7 @@
 mod drain;
 mod floor;
 mod load;
+mod meeting;
 
 use drain::Drain;
 use load::Load;
@@ -22,13 +23,15 @@ pub struct Pace {
     pub burst: usize,
     /// Between bursts.
     pub every: Duration,
+    /// Payload bytes of each packet.
+    pub payload: usize,
 }
 
 /// Payload bytes of each packet.
 pub const PAYLOAD: usize = 1_100;
 const PACES: [(&str, Pace, f64); 2] = [
-    ("single packets", Pace { burst: 1, every: Duration::from_millis(2) }, 1.2),
-    ("bursts of 8", Pace { burst: 8, every: Duration::from_millis(16) }, 1.4),
+    ("single packets", Pace { burst: 1, every: Duration::from_millis(2), payload: PAYLOAD }, 1.2),
+    ("bursts of 8", Pace { burst: 8, every: Duration::from_millis(16), payload: PAYLOAD }, 1.4),
 ];
 const GOAL_USERLAND_US: f64 = 1.5;
 const GOAL_KIB: f64 = 60.0;
@@ -121,6 +124,7 @@ fn run(options: &Options) -> Result<bool, testkit::Error> {
             verdict(ratio <= goal && userland <= GOAL_USERLAND_US && lost <= MAX_LOST, &mut is_met)
         );
     }
+    is_met &= meeting::row(options.rounds, time)?;
     let loaded = Cost::of(pid)?;
     let further = (count - first) as f64;
     let idle = join.resident_kib as f64 / further;
