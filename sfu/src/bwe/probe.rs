@@ -251,6 +251,11 @@ impl Probing {
         verdict
     }
 
+    /// The link carried a probe, and that is nothing new: no hurry.
+    pub fn pause(&mut self, now_us: i64) {
+        self.next_us = now_us + PAUSE_US;
+    }
+
     /// The estimate went up by a probe: if it comes down soon, probes mislead here.
     pub fn raised(&mut self, now_us: i64, to_bps: f64) {
         if self.raised.is_some_and(|raised| now_us - raised.at_us > PROVED_US) {
@@ -400,8 +405,9 @@ const MAX_MS: f64 = 100.0;
 /// At least this much, so that there are packets enough.
 const MIN_BYTES: usize = 3000;
 const MIN_PACKETS: u32 = 4;
-/// A probe leaves in parts, as a sender has better things to do than to wake for each packet.
-const PART_US: i64 = 5000;
+/// A probe leaves in parts, as a sender has better things to do than to wake for each packet. Not
+/// shorter than the server's tick: the first part has to last until the second.
+const PART_US: i64 = 10_000;
 
 /// What arrives at this share of the rate at which it left was carried.
 const CARRIED: f64 = 0.9;

@@ -247,6 +247,9 @@ impl World {
 
     fn send_padding(&mut self, index: usize) {
         let now = self.now;
+        if !(now - self.start).as_millis().is_multiple_of(TICK_MS) {
+            return;
+        }
         let estimator = &mut self.flows[index].estimator;
         if estimator.poll_timeout().is_none_or(|at| at > now) {
             return;
@@ -337,5 +340,7 @@ impl World {
     }
 }
 
+/// How often the server looks after its subscribers.
+const TICK_MS: u128 = 10;
 const AUDIO_BYTES: usize = 100;
 const PADDING_BYTES: usize = 250;
