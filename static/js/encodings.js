@@ -22,6 +22,20 @@ const CAMERA = [
  */
 const SCREEN = [{ maxBitrate: 2_500_000, maxFramerate: 30 }];
 
+/** Pixels from which Chromium sends three layers, or two. It leaves out the last ones, which would be the large ones. */
+const THREE_LAYERS = 960 * 540;
+const TWO_LAYERS = 480 * 270;
+
+/**
+ * How many layers a camera of this size is worth.
+ * @param {{width?: number, height?: number} | null} size null when it is not known
+ */
+export function layersFor(size) {
+  if (!size?.width || !size.height) return CAMERA.length;
+  const pixels = size.width * size.height;
+  return pixels >= THREE_LAYERS ? 3 : pixels >= TWO_LAYERS ? 2 : 1;
+}
+
 /**
  * A line that sends a source, or waits for its track.
  * @param {RTCPeerConnection} pc
@@ -53,6 +67,8 @@ export class Encodings {
   /** Layers that somebody takes; null before the server has said.
    * @type {ReadonlySet<string> | null} */
   #wanted = null;
+  /** Layers that the camera is worth. */
+  #count = CAMERA.length;
   #turn = Promise.resolve();
   #sender;
   #source;
@@ -69,6 +85,15 @@ export class Encodings {
 
   /** An answer was applied: it may have left one encoding of several. */
   settled() {
+    return this.#change((parameters) => this.#fit(parameters.encodings));
+  }
+
+  /**
+   * Another track is sent: the largest layer is all of it, however large that is.
+   * @param {{width?: number, height?: number}} size
+   */
+  sized(size) {
+    this.#count = layersFor(size);
     return this.#change((parameters) => this.#fit(parameters.encodings));
   }
 
@@ -90,9 +115,12 @@ export class Encodings {
       if (best?.scaleResolutionDownBy) Object.assign(only, { scaleResolutionDownBy: best.scaleResolutionDownBy, maxBitrate: best.maxBitrate, active: true });
       return;
     }
-    for (const encoding of encodings) {
-      if (encoding.rid && this.#wanted) encoding.active = this.#wanted.has(encoding.rid);
-    }
+    if (this.#source !== 'camera') return;
+    encodings.forEach((encoding, index) => {
+      const isSent = index < this.#count;
+      if (isSent) encoding.scaleResolutionDownBy = 2 ** (this.#count - 1 - index);
+      encoding.active = isSent && (this.#wanted === null || this.#wanted.has(encoding.rid ?? ''));
+    });
   }
 
   /** @param {(parameters: RTCRtpSendParameters) => void} edit */

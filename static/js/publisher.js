@@ -72,6 +72,7 @@ export class Publisher {
     } else {
       if (!isLasting) line.direction = track ? 'sendonly' : 'inactive';
       await line.sender.replaceTrack(track).catch(() => {});
+      if (track) void this.#encodings.get(source)?.sized(track.getSettings());
     }
     if (!isLasting) this.#negotiate();
   }
@@ -151,7 +152,10 @@ export class Publisher {
   #addLine(pc, source) {
     const line = addLine(pc, source, this.#tracks.get(source));
     this.#lines.set(source, line);
-    this.#encodings.set(source, new Encodings(line.sender, source));
+    const encodings = new Encodings(line.sender, source);
+    this.#encodings.set(source, encodings);
+    const track = this.#tracks.get(source);
+    if (track) void encodings.sized(track.getSettings());
   }
 
   #negotiate() {

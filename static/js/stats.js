@@ -94,11 +94,14 @@ const LOSSY = 0.05;
 const FROZEN = 0.2;
 /** Seconds that a weak link is spoken of after it was last seen: shorter flickers, longer lies. */
 const WEAK_SECONDS = 4;
+/** Seconds in which a picture that has just come is not judged: until its first frames flow, it stands. */
+const NEW_SECONDS = 3;
 
 /** Whether a tile's link is weak, told calmly: not at the first bad second, and not gone with the first good one. */
 export class Quality {
   #bad = 0;
   #left = 0;
+  #age = 0;
 
   /**
    * Called once a second.
@@ -109,9 +112,11 @@ export class Quality {
     if (!reading) {
       this.#bad = 0;
       this.#left = 0;
+      this.#age = 0;
       return false;
     }
-    const isBad = reading.loss >= LOSSY || reading.frozen >= FROZEN;
+    this.#age += 1;
+    const isBad = this.#age > NEW_SECONDS && (reading.loss >= LOSSY || reading.frozen >= FROZEN);
     this.#bad = isBad ? this.#bad + 1 : 0;
     if (this.#bad >= 2) this.#left = WEAK_SECONDS;
     else if (!isBad && this.#left > 0) this.#left -= 1;

@@ -82,6 +82,23 @@ test('a change that a negotiation made stale is made again, and one that never w
   assert.deepEqual(sender.active, ['f']);
 });
 
+test('a small camera is sent in fewer layers, the largest of them whole', async () => {
+  const sender = new FakeSender(LAYERS);
+  const encodings = encodingsOf(sender, 'camera');
+  const sent = () => sender.parameters.encodings.filter((e) => e.active).map((e) => [e.rid, e.scaleResolutionDownBy]);
+  await encodings.sized({ width: 640, height: 360 });
+  assert.deepEqual(sent(), [['q', 2], ['h', 1]]);
+  await encodings.want(['h', 'f']);
+  assert.deepEqual(sent(), [['h', 1]]);
+  await encodings.sized({ width: 320, height: 240 });
+  await encodings.want(['q', 'h', 'f']);
+  assert.deepEqual(sent(), [['q', 1]]);
+  await encodings.sized({ width: 720, height: 1280 });
+  assert.deepEqual(sent(), [['q', 4], ['h', 2], ['f', 1]]);
+  await encodings.sized({});
+  assert.deepEqual(sent(), [['q', 4], ['h', 2], ['f', 1]], 'what is not known is taken for large');
+});
+
 test('a server that takes one layer gets the whole picture, not the smallest one', async () => {
   const sender = new FakeSender([{ rid: 'q', scaleResolutionDownBy: 4, maxBitrate: 150_000 }]);
   const encodings = encodingsOf(sender, 'camera');

@@ -57,6 +57,7 @@ test('a link is weak after two bad seconds and well again after some good ones',
   const lossy = { ...good, loss: 0.2 };
   const frozen = { ...good, frozen: 0.5 };
   const quality = new Quality();
+  assert.deepEqual([frozen, frozen, frozen].map((reading) => quality.judge(reading)), [false, false, false], 'it has just come');
   const seen = [good, lossy, good, lossy, frozen, good, good, good, good, good].map((reading) => quality.judge(reading));
   assert.deepEqual(seen, [false, false, false, false, true, true, true, true, false, false]);
   quality.judge(lossy);
