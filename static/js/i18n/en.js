@@ -218,7 +218,7 @@ export const en = {
   'details.rid.q': 'Small',
   'details.rid.h': 'Medium',
   'details.rid.f': 'Large',
-  'details.paused': 'paused: nobody needs it now',
+  'details.paused': 'not sent now: nobody needs it, or your camera is small',
   'details.limit': 'Held back by',
   'details.limit.cpu': 'this device: it is busy',
   'details.limit.bandwidth': 'your link: it takes no more now',

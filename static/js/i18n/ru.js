@@ -219,7 +219,7 @@ export const ru = {
   'details.rid.q': 'Маленькая',
   'details.rid.h': 'Средняя',
   'details.rid.f': 'Большая',
-  'details.paused': 'на паузе: сейчас никому не нужна',
+  'details.paused': 'не передаётся: никому не нужна или камера меньше',
   'details.limit': 'Что сдерживает',
   'details.limit.cpu': 'это устройство: оно занято',
   'details.limit.bandwidth': 'ваша сеть: больше сейчас не проходит',
