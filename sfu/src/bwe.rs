@@ -51,6 +51,7 @@ mod arrival;
 mod bitrate;
 mod groups;
 mod history;
+mod lines;
 mod loss;
 mod pacer;
 mod probe;

@@ -3,8 +3,8 @@
 //! While one runs, everything that leaves belongs to it, and padding fills up what media leaves
 //! open. The rate at which it left against the rate at which it arrived is the verdict.
 
-use super::CEILING;
 use super::history::Sent;
+use super::lines::{Arrived, bits_per_second};
 
 /// When to probe, at which rate, and what came of it.
 #[derive(Clone, Debug, Default)]
@@ -42,35 +42,6 @@ struct Run {
     /// A verdict is wanted even if it may be wrong.
     is_last_try: bool,
     arrived: Arrived,
-}
-
-/// What arrived of a probe, and two lines through it: of the times it left and of those it arrived,
-/// over the bytes so far. Lines, as single packets are late by chance.
-#[derive(Clone, Debug, Default)]
-struct Arrived {
-    packets: u32,
-    lost: u32,
-    newest: u64,
-    bytes: f64,
-    /// Packets that the lines go through.
-    points: f64,
-    origin: Option<(i64, i64)>,
-    sum_bytes: f64,
-    sum_squares: f64,
-    sum_left: f64,
-    sum_left_by_bytes: f64,
-    sum_arrived: f64,
-    sum_arrived_by_bytes: f64,
-    sum_arrived_squares: f64,
-}
-
-/// Of both lines, in µs per byte.
-#[derive(Clone, Copy, Debug)]
-struct Slopes {
-    left: f64,
-    arrived: f64,
-    /// By how much the latter may well be wrong, as packets came irregularly.
-    error: f64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -339,49 +310,6 @@ impl Run {
             None
         }
     }
-}
-
-impl Arrived {
-    fn add(&mut self, number: u64, sent: Sent, arrived_us: i64) {
-        self.packets += 1;
-        if number < self.newest {
-            // It comes too late for its place on the lines.
-            return;
-        }
-        self.newest = number;
-        let (left, arrived) = *self.origin.get_or_insert((sent.at_us, arrived_us));
-        let (left, arrived) = ((sent.at_us - left) as f64, (arrived_us - arrived) as f64);
-        self.bytes += sent.bytes as f64;
-        self.points += 1.0;
-        self.sum_bytes += self.bytes;
-        self.sum_squares += self.bytes * self.bytes;
-        self.sum_left += left;
-        self.sum_left_by_bytes += left * self.bytes;
-        self.sum_arrived += arrived;
-        self.sum_arrived_by_bytes += arrived * self.bytes;
-        self.sum_arrived_squares += arrived * arrived;
-    }
-
-    fn slopes(&self) -> Option<Slopes> {
-        let points = self.points;
-        let spread = points * self.sum_squares - self.sum_bytes * self.sum_bytes;
-        if spread <= 0.0 || points < 3.0 {
-            return None;
-        }
-        let with_left = points * self.sum_left_by_bytes - self.sum_left * self.sum_bytes;
-        let with_arrived = points * self.sum_arrived_by_bytes - self.sum_arrived * self.sum_bytes;
-        let arrived_spread =
-            points * self.sum_arrived_squares - self.sum_arrived * self.sum_arrived;
-        let arrived = with_arrived / spread;
-        let residue = (arrived_spread - arrived * with_arrived).max(0.0);
-        let error = 2.0 * (residue / ((points - 2.0) * spread)).sqrt();
-        Some(Slopes { left: with_left / spread, arrived, error })
-    }
-}
-
-/// Bits per second where a byte takes `us`. What left or arrived at one moment has none that could be told.
-fn bits_per_second(us: f64) -> f64 {
-    8e6 / us.max(8e6 / CEILING.as_f64())
 }
 
 /// The first probe, and the one after a blackout.
