@@ -20,6 +20,9 @@ const JOIN_MS = 20_000;
 const VIEW_MS = 150;
 /** Without sound and picture for this long people are told that their network is in the way. */
 const BLOCKED_MS = 15_000;
+/** ICE servers are asked for again after this part of their time, and this soon when they could not be had. */
+const RENEW_AT = 0.75;
+const RENEW_AGAIN_S = 60;
 /** "Is writing" is renewed this often while keys are pressed. */
 const TYPING_MS = 3_000;
 
@@ -49,6 +52,8 @@ export class Meeting extends EventTarget {
    * @type {RequestError | null} */
   #refusal = null;
   #stopWatchingNetwork;
+  /** @type {number | undefined} */
+  #renewal;
   #flows = { publish: 'connecting', subscribe: 'connecting' };
   /** @type {number | undefined} */
   #blocked;
@@ -333,15 +338,30 @@ export class Meeting extends EventTarget {
     this.#saidView = '';
     this.#sayMedia();
     if (!this.#publisher || !this.#subscriber) {
-      const { ice_servers } = await this.api.iceServers().catch(() => ({ ice_servers: [] }));
+      const { ice_servers, ttl } = await this.api.iceServers().catch(() => ({ ice_servers: [], ttl: RENEW_AGAIN_S }));
       if (this.state.phase === 'ended' || this.#publisher) return;
       this.#makePeers(ice_servers);
+      this.#renewIceServers(ttl);
     }
     for (const end of [this.#publisher, this.#subscriber]) {
       if (resumed) end?.resume();
       else end?.restart();
     }
     this.#viewChanged();
+  }
+
+  /**
+   * Credentials of TURN end in the middle of a long meeting; a restart of ICE needs good ones.
+   * @param {number} ttl seconds
+   */
+  #renewIceServers(ttl) {
+    clearTimeout(this.#renewal);
+    this.#renewal = window.setTimeout(async () => {
+      const next = await this.api.iceServers().catch(() => null);
+      if (this.state.phase === 'ended') return;
+      if (next) for (const end of [this.#publisher, this.#subscriber]) end?.useIceServers(next.ice_servers);
+      this.#renewIceServers(next?.ttl ?? RENEW_AGAIN_S);
+    }, ttl * 1000 * RENEW_AT);
   }
 
   /** @param {RTCIceServer[]} iceServers */
@@ -489,6 +509,7 @@ export class Meeting extends EventTarget {
     this.local.removeEventListener('change', this.#localChanged);
     removeEventListener('pagehide', this.#pageHidden);
     this.#stopWatchingNetwork();
+    clearTimeout(this.#renewal);
     clearInterval(this.#ticker);
     clearTimeout(this.#viewTimer);
     clearTimeout(this.#blocked);

@@ -108,6 +108,15 @@ export class Publisher {
     this.#negotiate();
   }
 
+  /**
+   * TURN credentials end; the next restart of ICE uses these.
+   * @param {RTCIceServer[]} iceServers
+   */
+  useIceServers(iceServers) {
+    this.#world.iceServers = iceServers;
+    this.#pc?.setConfiguration({ ...this.#pc.getConfiguration(), iceServers });
+  }
+
   /** The socket is back and the server still knows us: what was left undone is done now. */
   resume() {
     if (!this.#pc || !this.#link?.wasUp) this.restart();

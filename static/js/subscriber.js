@@ -140,6 +140,15 @@ export class Subscriber {
     this.#ask(pc);
   }
 
+  /**
+   * TURN credentials end; the next restart of ICE uses these.
+   * @param {RTCIceServer[]} iceServers
+   */
+  useIceServers(iceServers) {
+    this.#world.iceServers = iceServers;
+    this.#pc?.setConfiguration({ ...this.#pc.getConfiguration(), iceServers });
+  }
+
   /** The socket is back and the server still knows us. */
   resume() {
     if (!this.#pc || !this.#link?.wasUp) this.restart();
