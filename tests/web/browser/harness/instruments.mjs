@@ -10,6 +10,7 @@
  * @property {number} [mediaPort] replaces the port of every remote candidate, so that a proxy can stand between
  * @property {boolean} [flashes] Chromium only: camera and microphone flash and beep together, each full second
  * @property {boolean} [films] the browser's own (fake) camera, at the size that the page asks for, and the tone
+ * @property {boolean} [sharp] the page takes its display for a fine one, so that small tiles want the best layer
  * @property {boolean} [real] leave the browser's own (fake) devices as they are
  */
 
@@ -57,6 +58,8 @@ export function install(wish) {
       });
     },
   });
+
+  if (wish.sharp) Object.defineProperty(window, 'devicePixelRatio', { get: () => 3 });
 
   const Native = w.RTCPeerConnection;
   w.RTCPeerConnection = class extends Native {

@@ -28,7 +28,7 @@ export class Person {
     self.name = name;
     self.link = await Proxy.start(server.mediaPort, undefined, seed);
     self.link.set(weather);
-    self.tab = await browser.tab({ instruments: { films, flashes, mediaPort: self.link.port } });
+    self.tab = await browser.tab({ instruments: { films, flashes, sharp: true, mediaPort: self.link.port } });
     await self.tab.open(url);
     await self.tab.fill('[name=display_name]', name);
     await self.tab.click('[data-action=join]');
