@@ -565,7 +565,9 @@ impl Slot {
     /// Appends a packet on the stream of repairs that is nothing but padding, for probes of the link.
     /// None before anything was sent here, or where repairs have no stream or no number.
     pub fn write_padding(&mut self, length: u8, out: &mut Vec<u8>) -> Option<Written> {
-        let flow = self.binding.as_ref()?.flow.as_ref()?;
+        // A slot that is paused for want of bandwidth is the one that a probe must bring back.
+        let current = self.binding.as_ref()?.flow.as_ref();
+        let flow = current.or_else(|| self.history.iter().next_back())?;
         let payload_type = flow.payload.rtx?;
         let id = self.extensions.transport_cc?;
         let sequence = self.rtx_sequence + 1;
@@ -579,7 +581,7 @@ impl Slot {
                 sequence: sequence as u16,
                 timestamp: self.last_timestamp?,
                 ssrc: self.rtx_ssrc,
-                csrc: flow.csrc,
+                csrc: current.map_or(0, |flow| flow.csrc),
                 extensions: &extensions,
             },
         );
