@@ -174,11 +174,14 @@ impl Encoding {
     /// changed.
     pub fn settle_activity(&mut self, now: Instant, is_taken: bool) -> bool {
         self.active_since.get_or_insert(now);
+        // One that does not come although it is asked for is waited for: paused, it would seem to be there
+        // for the asking, and be asked for and given up again and again.
+        let is_missing = self.is_active && !self.is_available(now);
         let taken = self.taken.get_or_insert(now);
         if is_taken {
             *taken = now;
         }
-        let is_active = now < *taken + PAUSED_AFTER;
+        let is_active = is_missing || now < *taken + PAUSED_AFTER;
         if is_active == self.is_active {
             return false;
         }

@@ -275,4 +275,14 @@ fn a_layer_that_the_publisher_stops_is_followed_by_the_next() {
     until_height(&mut world, &mut camera, 360, 4 * SECOND);
     let slot = world.slots(2).into_iter().find(|slot| slot.track.is_some()).unwrap();
     assert_eq!(slot.reason, SlotReason::Publisher);
+    let told = |world: &World| {
+        let is_told = |e: &&Event| matches!(e, Event::SlotsChanged { .. } | Event::LayersWanted { .. });
+        world.events.iter().filter(is_told).count()
+    };
+    camera.film(&mut world, 6 * SECOND);
+    let before = told(&world);
+    camera.film(&mut world, 20 * SECOND);
+    assert_eq!(told(&world), before, "nobody is told again and again");
+    camera.layers[2].is_starved = false;
+    until_height(&mut world, &mut camera, 720, 4 * SECOND);
 }
