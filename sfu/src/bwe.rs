@@ -76,6 +76,9 @@ use std::time::{Duration, Instant};
 use throughput::Throughput;
 use trend::Trend;
 
+/// What sealing adds to a packet on its way.
+pub const SEAL_BYTES: usize = 16;
+
 /// The bandwidth estimate for one receiver.
 #[derive(Debug)]
 pub struct Estimator {

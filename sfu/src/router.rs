@@ -6,21 +6,21 @@
 //! system call.
 
 use crate::allocator::{Candidate, Ranking};
-use crate::bwe::Estimator;
-use crate::clock::{self, WallClock};
+use crate::clock::WallClock;
 use crate::codec;
 use crate::command::PeerId;
 use crate::credentials::IceCredentials;
 use crate::event::{CloseReason, Event};
+use crate::fan_out;
 use crate::handover;
 use crate::key::{PeerKey, RoomKey, TrackKey};
 use crate::peer::{MAX_KNOWN_SSRCS, Peer, Side};
 use crate::publisher::Fate;
 use crate::relay::{PlaneId, Relayed};
 use crate::room::{Room, is_self_muted};
-use crate::rtcp::{self, SenderReport};
-use crate::slot::{Forwarded, Slot, Written};
+use crate::slot::Forwarded;
 use crate::subscriber::{self, Requests};
+use crate::timers::{LAYERS_TICK, LIVENESS_TICK};
 use crate::transmits::Transmits;
 use crate::transport::{Arrival, Identity, TransportEvent, TransportStats, stun};
 use protocol::{ParticipantId, RoomId};
@@ -30,27 +30,13 @@ use slotmap::SlotMap;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Bytes of sealed datagrams that are held before they must be sent. Larger falls out of the processor's
 /// cache between sealing and sending, smaller makes more system calls.
 const MAX_SLAB: usize = 256 * 1024;
 /// Transports of one media plane. Each costs some 20 kB; more are refused with a reason.
 pub const MAX_PEERS: usize = 20_000;
-/// How often feedback, reports and liveness are looked at. Shorter costs idle CPU, longer delays NACKs.
-const TICK: Duration = Duration::from_millis(10);
-/// The same while nobody is connected.
-const IDLE_TICK: Duration = Duration::from_millis(50);
-/// How often liveness is looked at.
-const LIVENESS_TICK: Duration = Duration::from_secs(1);
-/// How often layers are chosen anew where nothing else asks for it. Longer is late when a publisher's
-/// rates change, shorter costs idle CPU.
-const LAYERS_TICK: Duration = Duration::from_millis(250);
-/// What sealing adds to a packet, for the estimate of the link.
-const SEAL_BYTES: usize = 16;
-/// A participant whose transports were silent for this long is not alive.
-const SILENT_AFTER: Duration = protocol::limits::RECONNECTING_AFTER;
-
 /// What the media plane is told at start.
 #[derive(Clone)]
 pub struct Config {
@@ -83,6 +69,8 @@ pub struct Stats {
     pub bytes_out: u64,
     /// Packets for other planes that found no room in the queue.
     pub relayed_dropped: u64,
+    /// RTP packets of video that waited until their receiver's link had room.
+    pub packets_held: u64,
     /// RTP packets sent again.
     pub packets_resent: u64,
     /// Packets of padding sent to probe links.
@@ -119,9 +107,11 @@ pub struct Sfu {
     pub(crate) relayed: VecDeque<(PlaneId, Relayed)>,
     pub(crate) transmits: Transmits,
     pub(crate) events: VecDeque<Event>,
-    next_tick: Instant,
-    next_liveness: Instant,
-    next_layers: Instant,
+    pub(crate) next_tick: Instant,
+    pub(crate) next_liveness: Instant,
+    pub(crate) next_layers: Instant,
+    /// Room for the keys of those that a tick visits.
+    pub(crate) visited: Vec<PeerKey>,
     pub(crate) stats: Stats,
 }
 
@@ -146,6 +136,7 @@ impl Sfu {
             next_tick: now,
             next_liveness: now + LIVENESS_TICK,
             next_layers: now + LAYERS_TICK,
+            visited: Vec::new(),
             stats: Stats::default(),
         }
     }
@@ -173,7 +164,7 @@ impl Sfu {
     }
 
     /// Runs what concerns one peer. A panic in it costs that peer and nothing else.
-    fn guarded(&mut self, key: PeerKey, work: impl FnOnce(&mut Self)) {
+    pub(crate) fn guarded(&mut self, key: PeerKey, work: impl FnOnce(&mut Self)) {
         if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
             self.stats.faults += 1;
             tracing::error!(peer = ?self.peers.get(key).map(|peer| peer.id), "fault in a transport");
@@ -270,7 +261,7 @@ impl Sfu {
             let start = self.transmits.mark();
             let slab = self.transmits.slab();
             if let Some(written) = subscriber.slots[slot].write_lost(&lost, &forwarded, slab) {
-                number(now, &mut subscriber.estimator, &written, start, slab);
+                fan_out::number(now, subscriber, &written, start, slab);
                 peer.transport.seal_rtp(slab, start, written.header_len, written.index);
                 self.transmits.commit(to, start);
                 self.stats.packets_resent += 1;
@@ -371,7 +362,9 @@ impl Sfu {
                 served += 1;
                 let Some(peer) = self.peers.get_mut(subscriber) else { continue };
                 let (transmits, stats) = (&mut self.transmits, &mut self.stats);
-                let work = AssertUnwindSafe(|| forward(now, peer, &batch, transmits, stats));
+                let work = AssertUnwindSafe(|| {
+                    fan_out::forward(now, peer, room, ntp, &batch, transmits, stats)
+                });
                 if catch_unwind(work).is_err() {
                     faulty.push(subscriber);
                 }
@@ -419,124 +412,6 @@ impl Sfu {
         }
         for (track, encoding) in keyframes {
             room.want_keyframe(track, encoding);
-        }
-    }
-
-    /// Does what is due by time: retransmissions, feedback, reports, speakers, liveness.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        if now < self.next_tick {
-            return;
-        }
-        let mut has_connected = false;
-        let keys: Vec<PeerKey> = self.peers.keys().collect();
-        for key in keys {
-            if self.peers[key].transport.poll_timeout().is_some_and(|at| at <= now) {
-                self.guarded(key, |sfu| {
-                    if let Some(peer) = sfu.peers.get_mut(key) {
-                        peer.transport.handle_timeout(now);
-                    }
-                    sfu.after_transport(now, key);
-                });
-            }
-            has_connected |= self.peers.get(key).is_some_and(|p| p.transport.is_connected());
-            self.guarded(key, |sfu| sfu.send_feedback(now, key));
-        }
-        let rooms: Vec<RoomKey> = self.rooms.keys().collect();
-        for key in rooms {
-            let Some(room) = self.rooms.get_mut(key) else { continue };
-            if room.poll_speakers(now) {
-                let (id, speakers) = (room.id, room.speaking_people());
-                self.events.push_back(Event::SpeakersChanged { room: id, speakers });
-            }
-            self.reallocate(now, key);
-            self.ask_planes(now, key);
-        }
-        if now >= self.next_layers {
-            self.next_layers = now + LAYERS_TICK;
-            let rooms: Vec<RoomKey> = self.rooms.keys().collect();
-            for key in rooms {
-                self.choose_layers(now, key);
-            }
-        }
-        if now >= self.next_liveness {
-            self.next_liveness = now + LIVENESS_TICK;
-            self.check_liveness(now);
-        }
-        self.next_tick = now + if has_connected { TICK } else { IDLE_TICK };
-    }
-
-    fn send_feedback(&mut self, now: Instant, key: PeerKey) {
-        let Some(peer) = self.peers.get_mut(key) else { return };
-        if !peer.transport.is_connected() {
-            return;
-        }
-        let Some(room) = self.rooms.get_mut(peer.room) else { return };
-        let start = self.transmits.mark();
-        match &mut peer.side {
-            Side::Publish(publisher) => {
-                publisher.write_feedback(now, peer.ssrc, room, self.transmits.slab());
-                peer.send_rtcp(&mut self.transmits, start);
-            }
-            Side::Subscribe(subscriber) => {
-                for slot in &mut subscriber.slots {
-                    write_report(now, &self.config.wall, room, slot, self.transmits.slab());
-                }
-                // A keyframe that came while a slot was not ready for it did not help that slot.
-                if subscriber.estimator.poll_timeout().is_some_and(|at| at <= now) {
-                    subscriber.estimator.handle_timeout(now);
-                }
-                let awaited: Vec<(TrackKey, usize)> = subscriber.awaited(now).collect();
-                peer.send_rtcp(&mut self.transmits, start);
-                for (track, encoding) in awaited {
-                    room.want_keyframe(track, encoding);
-                }
-                self.send_padding(now, key);
-                self.follow_estimate(now, key);
-            }
-        }
-    }
-
-    /// Sends what a probe of the link still lacks.
-    fn send_padding(&mut self, now: Instant, key: PeerKey) {
-        let Some(peer) = self.peers.get_mut(key) else { return };
-        let (Side::Subscribe(subscriber), Some(to)) =
-            (&mut peer.side, peer.transport.remote_addr())
-        else {
-            return;
-        };
-        let mut lacking = subscriber.estimator.poll_padding(now).unwrap_or(0);
-        while lacking > 0 {
-            let start = self.transmits.mark();
-            let slab = self.transmits.slab();
-            let Some(written) = subscriber.write_padding(lacking, slab) else { return };
-            number(now, &mut subscriber.estimator, &written, start, slab);
-            lacking = lacking.saturating_sub(slab.len() - start + SEAL_BYTES);
-            peer.transport.seal_rtp(slab, start, written.header_len, written.index);
-            self.transmits.commit(to, start);
-            self.stats.padding_out += 1;
-        }
-    }
-
-    /// Tells whose transports fell silent, and whose are heard again.
-    fn check_liveness(&mut self, now: Instant) {
-        for room in self.rooms.values_mut() {
-            for (&participant, member) in &mut room.members {
-                let is_heard = member.peers.iter().any(|&key| {
-                    self.peers.get(key).is_some_and(|peer| {
-                        peer.transport.is_connected()
-                            && now.duration_since(peer.transport.last_heard()) < SILENT_AFTER
-                    })
-                });
-                // Who never had a transport heard is not reported silent: there was nothing to lose.
-                if member.alive.unwrap_or(false) != is_heard {
-                    member.alive = Some(is_heard);
-                    self.events.push_back(Event::Alive {
-                        room: room.id,
-                        participant,
-                        alive: is_heard,
-                    });
-                }
-            }
         }
     }
 
@@ -660,64 +535,6 @@ impl Sfu {
     pub(crate) fn make_ssrc(&mut self) -> u32 {
         self.rng.random_range(1..=u32::MAX)
     }
-}
-
-/// Writes and seals one subscriber's share of a batch. The hot loop: no lock, no wait, no allocation
-/// but the slab's growth.
-fn forward(
-    now: Instant,
-    peer: &mut Peer,
-    batch: &[(TrackKey, Forwarded<'_>)],
-    transmits: &mut Transmits,
-    stats: &mut Stats,
-) {
-    let Side::Subscribe(subscriber) = &mut peer.side else { return };
-    let Some(to) = peer.transport.remote_addr().filter(|_| peer.transport.is_connected()) else {
-        return;
-    };
-    for (track, packet) in batch {
-        let Some(slot) = subscriber.slot_of(*track) else { continue };
-        let start = transmits.mark();
-        let Some(written) = slot.write(now, packet, transmits.slab()) else { continue };
-        stats.packets_out += 1;
-        stats.bytes_out += (transmits.mark() - start) as u64;
-        number(now, &mut subscriber.estimator, &written, start, transmits.slab());
-        peer.transport.seal_rtp(transmits.slab(), start, written.header_len, written.index);
-        transmits.commit(to, start);
-    }
-}
-
-/// Gives a packet that begins at `start` its transport-wide sequence number.
-fn number(
-    now: Instant,
-    estimator: &mut Estimator,
-    written: &Written,
-    start: usize,
-    slab: &mut [u8],
-) {
-    let Some(at) = written.transport_sequence else { return };
-    let sequence = estimator.sent(now, slab.len() - start + SEAL_BYTES);
-    slab[start + at..start + at + 2].copy_from_slice(&sequence.to_be_bytes());
-}
-
-/// Appends a slot's sender report, when one is due and its publisher's clock is known.
-fn write_report(now: Instant, wall: &WallClock, room: &Room, slot: &mut Slot, out: &mut Vec<u8>) {
-    let Some((encoding, delta)) = slot.timestamp_delta() else { return };
-    let Some(track) = slot.binding().and_then(|b| room.track(b.track)) else { return };
-    let Some(encoding) = track.encodings.get(encoding) else { return };
-    let Some(member) = room.members.get(&track.participant) else { return };
-    let report = clock::sender_report_for(wall.ntp(now), &member.clock, &encoding.clock);
-    let Some((ntp, timestamp)) = report else { return };
-    if !slot.report_due(now) {
-        return;
-    }
-    let (packets, octets) = slot.sent();
-    rtcp::write_sender_report(
-        out,
-        &SenderReport { ssrc: slot.ssrc, ntp, rtp: timestamp.wrapping_add(delta), packets, octets },
-        &[],
-    );
-    rtcp::write_sdes_cname(out, slot.ssrc, &slot.cname);
 }
 
 /// Every track of a room that may be in a slot: codec known, not muted by a moderator, its owner here.

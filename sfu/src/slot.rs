@@ -288,6 +288,17 @@ impl Slot {
         if is_open { binding.selector.awaited() } else { None }
     }
 
+    /// Whether it waits for a keyframe, now or as soon as it opens.
+    pub fn is_waiting(&self) -> bool {
+        let binding = self.binding.as_ref().filter(|b| b.payload.is_some());
+        self.kind == Kind::Video && binding.is_some_and(|b| b.selector.awaited().is_some())
+    }
+
+    /// Whether packets of an encoding may be sent here, now or from their next keyframe on.
+    pub fn may_take(&self, encoding: usize) -> bool {
+        self.binding.as_ref().is_some_and(|binding| binding.selector.may_take(encoding))
+    }
+
     /// When it last sent something; slots that never did are the first to be taken.
     pub fn last_sent(&self) -> Option<Instant> {
         self.last_sent.map(|(at, _)| at)

@@ -1,6 +1,9 @@
 //! The sending half of a subscribe transport: its slots, and what its receiver asks for.
 
 mod layering;
+mod pacing;
+
+pub use pacing::{Held, Pacing};
 
 use crate::allocator::{self, Ranking, Wishes};
 use crate::bwe::{Bitrate, Estimator};
@@ -12,14 +15,18 @@ use crate::rtcp::{self, Incoming};
 use crate::rtp::Header;
 use crate::sdp::{SlotSpec, SubscribeSection};
 use crate::slot::{Forwarded, Lost, Slot, Target};
+use crate::timers::TICK;
 use protocol::media::View;
 use protocol::{Kind, ParticipantId, SlotBinding, SlotReason};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Marks a track that is in no slot.
 const NO_SLOT: u8 = u8::MAX;
 /// Packets answered per NACK message; more is a receiver far behind, whom a keyframe helps better.
 const MAX_LOST_PER_MESSAGE: usize = 64;
+
+/// How often slots are looked at of which none waits: for sender reports, which are due once a second.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The media state of a subscribe transport.
 pub struct Subscriber {
@@ -34,6 +41,10 @@ pub struct Subscriber {
     by_importance: Vec<TrackKey>,
     /// What the link to it carries.
     pub estimator: Estimator,
+    /// What leaves at once and what waits.
+    pub pacing: Pacing,
+    /// When its slots are looked at next; at once if never.
+    look_at: Option<Instant>,
     /// Whether it has told when packets arrive, or what it can take.
     is_measured: bool,
     /// The budget for which layers were chosen last.
@@ -61,6 +72,8 @@ impl Subscriber {
             by_track: Vec::new(),
             by_importance: Vec::new(),
             estimator: Estimator::new(),
+            pacing: Pacing::default(),
+            look_at: None,
             is_measured: false,
             budgeted: 0,
         }
@@ -127,6 +140,7 @@ impl Subscriber {
             has_changed |= self.rebind(now, index, wanted, room, keyframes);
         }
         if has_changed {
+            self.look_at = None;
             self.index_tracks(room.tracks.len());
         }
         has_changed
@@ -207,6 +221,40 @@ impl Subscriber {
         }
     }
 
+    /// Whether [`handle_timeout`](Self::handle_timeout) or a look at its slots is due, or what it may be sent
+    /// has changed.
+    pub fn is_due(&self, now: Instant) -> bool {
+        let is_past = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        self.look_at.is_none_or(|at| at <= now)
+            || is_past(self.estimator.poll_timeout())
+            || is_past(self.pacing.next_at())
+            || self.has_moved()
+    }
+
+    /// Notices what the receiver did not tell.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.estimator.poll_timeout().is_some_and(|at| at <= now) {
+            self.estimator.handle_timeout(now);
+            self.pace(now);
+        }
+    }
+
+    /// Whether it is time to look at the slots: often while one waits for a keyframe.
+    pub fn takes_look(&mut self, now: Instant) -> bool {
+        if self.look_at.is_some_and(|at| now < at) {
+            return false;
+        }
+        let is_waiting = self.slots.iter().any(Slot::is_waiting);
+        self.look_at = Some(now + if is_waiting { TICK } else { LOOK });
+        true
+    }
+
+    fn pace(&mut self, now: Instant) {
+        if self.is_measured {
+            self.pacing.set_estimate(now, self.estimator.estimate());
+        }
+    }
+
     /// Tracks that slots wait to show until their next keyframe.
     pub fn awaited(&self, now: Instant) -> impl Iterator<Item = (TrackKey, usize)> {
         let slots = self.slots.iter();
@@ -274,6 +322,7 @@ impl Subscriber {
             }
             _ => {}
         });
+        self.pace(now);
         requests
     }
 }

@@ -97,6 +97,12 @@ impl Selector {
         (!is_there && *self.target() != Target::NOTHING).then_some(self.target.encoding)
     }
 
+    /// Whether packets of an encoding may pass, now or from its next keyframe on.
+    pub fn may_take(&self, encoding: usize) -> bool {
+        let flows = self.current.is_some_and(|current| current.encoding == encoding);
+        flows || (self.awaited().is_some() && self.target.rank(encoding).is_some())
+    }
+
     /// Decides on a packet of the track; audio and video without layers pass through their only encoding.
     pub fn decide(
         &mut self,

@@ -5,7 +5,7 @@ use crate::bwe::Bitrate;
 use crate::key::TrackKey;
 use crate::layers::{self, Rung, Wish};
 use crate::room::Room;
-use crate::slot::Written;
+use crate::slot::{Slot, Written};
 use protocol::media::View;
 use protocol::{Kind, SlotReason};
 use std::time::{Duration, Instant};
@@ -68,6 +68,9 @@ impl Subscriber {
             has_changed |= std::mem::replace(&mut slot.told, told) != told;
         }
         self.estimator.set_wanted(now, Bitrate(wanted));
+        if self.slots.iter().any(Slot::is_waiting) {
+            self.look_at = None;
+        }
         has_changed
     }
 

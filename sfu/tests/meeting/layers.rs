@@ -22,6 +22,7 @@ struct Layer {
     height: u16,
     /// Of frames that are no keyframes.
     frame_bytes: usize,
+    keyframe_bytes: usize,
     picture_id: u16,
     is_keyframe_due: bool,
     is_active: bool,
@@ -46,6 +47,7 @@ impl Camera {
             ssrc,
             height,
             frame_bytes,
+            keyframe_bytes: frame_bytes * 4,
             picture_id: ssrc as u16,
             is_keyframe_due: true,
             is_active: true,
@@ -101,7 +103,7 @@ impl Layer {
     fn frame(&mut self, client: &mut Client, frame: u32) -> Vec<Vec<u8>> {
         let is_keyframe = std::mem::take(&mut self.is_keyframe_due);
         self.picture_id = self.picture_id.wrapping_add(1) & 0x7fff;
-        let bytes = if is_keyframe { self.frame_bytes * 4 } else { self.frame_bytes };
+        let bytes = if is_keyframe { self.keyframe_bytes } else { self.frame_bytes };
         let packets = bytes.div_ceil(1_100);
         (0..packets)
             .map(|at| {
@@ -276,7 +278,8 @@ fn a_layer_that_the_publisher_stops_is_followed_by_the_next() {
     let slot = world.slots(2).into_iter().find(|slot| slot.track.is_some()).unwrap();
     assert_eq!(slot.reason, SlotReason::Publisher);
     let told = |world: &World| {
-        let is_told = |e: &&Event| matches!(e, Event::SlotsChanged { .. } | Event::LayersWanted { .. });
+        let is_told =
+            |e: &&Event| matches!(e, Event::SlotsChanged { .. } | Event::LayersWanted { .. });
         world.events.iter().filter(is_told).count()
     };
     camera.film(&mut world, 6 * SECOND);
@@ -285,4 +288,29 @@ fn a_layer_that_the_publisher_stops_is_followed_by_the_next() {
     assert_eq!(told(&world), before, "nobody is told again and again");
     camera.layers[2].is_starved = false;
     until_height(&mut world, &mut camera, 720, 4 * SECOND);
+}
+
+#[test]
+fn a_large_keyframe_is_sent_no_faster_than_a_slow_link_can_hold_it() {
+    let (mut world, mut camera) = anna_films_boris_watches(36);
+    world.limits.insert(PeerId(2), 220_000);
+    camera.film(&mut world, 12 * SECOND);
+    let shown = height(&mut world, 2);
+    assert_eq!(shown, Some(180));
+    let before = world.sfu.stats();
+    // More than the queue before the link takes at once.
+    let layer = camera.layers.iter_mut().find(|layer| Some(layer.height) == shown).unwrap();
+    layer.keyframe_bytes = 9_000;
+    layer.is_keyframe_due = true;
+    let start = world.now;
+    camera.film(&mut world, 2 * SECOND);
+    let after = world.sfu.stats();
+    assert!(after.packets_held > before.packets_held);
+    let all = seen(&mut world, 2);
+    let since: Vec<Seen> = all.into_iter().filter(|seen| seen.at >= start).collect();
+    assert!(since.iter().any(|seen| seen.height == shown), "the keyframe came");
+    for pair in since.windows(2) {
+        assert_eq!(pair[1].sequence, pair[0].sequence.wrapping_add(1), "in order");
+    }
+    assert!(longest_gap(&since) < Duration::from_millis(300), "{:?}", longest_gap(&since));
 }

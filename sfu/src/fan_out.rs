@@ -1,0 +1,123 @@
+//! The hot loop: one subscriber's share of what came, at once or when its link has room for it.
+
+use crate::bwe::SEAL_BYTES;
+use crate::key::TrackKey;
+use crate::peer::{Peer, Side};
+use crate::room::Room;
+use crate::router::Stats;
+use crate::slot::{Forwarded, Written};
+use crate::subscriber::{self, Held, Subscriber};
+use crate::transmits::Transmits;
+use crate::transport::Transport;
+use protocol::Kind;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+/// Writes and seals one subscriber's share of a batch. No lock, no wait, and no allocation but the slab's
+/// growth and, on a link that is slower than what comes, that of the queue of what is held back.
+pub fn forward(
+    now: Instant,
+    peer: &mut Peer,
+    room: &Room,
+    ntp: u64,
+    batch: &[(TrackKey, Forwarded<'_>)],
+    transmits: &mut Transmits,
+    stats: &mut Stats,
+) {
+    release(now, peer, room, ntp, transmits, stats);
+    let Side::Subscribe(subscriber) = &mut peer.side else { return };
+    let Some(to) = reachable(&peer.transport) else { return };
+    for (track, packet) in batch {
+        let Some(slot) = subscriber.slot_of(*track) else { continue };
+        let is_video = packet.codec.kind() == Kind::Video;
+        if is_video && slot.may_take(packet.encoding) && !subscriber.pacing.passes(now) {
+            hold(now, subscriber, room, *track, packet);
+            stats.packets_held += 1;
+            continue;
+        }
+        send(now, subscriber, &mut peer.transport, to, *track, packet, transmits, stats);
+    }
+}
+
+/// Sends what was held back and may go now.
+pub fn release(
+    now: Instant,
+    peer: &mut Peer,
+    room: &Room,
+    ntp: u64,
+    transmits: &mut Transmits,
+    stats: &mut Stats,
+) {
+    let Side::Subscribe(subscriber) = &mut peer.side else { return };
+    let Some(to) = reachable(&peer.transport) else { return };
+    while let Some(held) = subscriber.pacing.take(now) {
+        let Some(pending) = held.find(room) else { continue };
+        let Some(packet) = subscriber::forwarded(room, &pending, ntp) else { continue };
+        send(now, subscriber, &mut peer.transport, to, held.track, &packet, transmits, stats);
+    }
+}
+
+/// Where to, once the transport stands.
+fn reachable(transport: &Transport) -> Option<SocketAddr> {
+    transport.remote_addr().filter(|_| transport.is_connected())
+}
+
+fn hold(
+    now: Instant,
+    subscriber: &mut Subscriber,
+    room: &Room,
+    track: TrackKey,
+    packet: &Forwarded<'_>,
+) {
+    let Some(generation) = room.track(track).map(|track| track.generation) else { return };
+    let held = Held {
+        track,
+        generation,
+        encoding: packet.encoding as u8,
+        is_keyframe: packet.is_keyframe,
+        frame: packet.frame,
+        sequence: packet.sequence,
+        since: now,
+    };
+    subscriber.pacing.hold(held);
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one packet, and everything that it meets on its way"
+)]
+fn send(
+    now: Instant,
+    subscriber: &mut Subscriber,
+    transport: &mut Transport,
+    to: SocketAddr,
+    track: TrackKey,
+    packet: &Forwarded<'_>,
+    transmits: &mut Transmits,
+    stats: &mut Stats,
+) {
+    let start = transmits.mark();
+    let Some(slot) = subscriber.slot_of(track) else { return };
+    let Some(written) = slot.write(now, packet, transmits.slab()) else { return };
+    stats.packets_out += 1;
+    stats.bytes_out += (transmits.mark() - start) as u64;
+    number(now, subscriber, &written, start, transmits.slab());
+    transport.seal_rtp(transmits.slab(), start, written.header_len, written.index);
+    transmits.commit(to, start);
+}
+
+/// Notes for the estimate and the pacer that a packet leaves, which begins at `start` and is the last in the
+/// slab, and gives it its transport-wide sequence number.
+pub fn number(
+    now: Instant,
+    subscriber: &mut Subscriber,
+    written: &Written,
+    start: usize,
+    slab: &mut [u8],
+) {
+    let bytes = slab.len() - start + SEAL_BYTES;
+    subscriber.pacing.sent(now, bytes);
+    let Some(at) = written.transport_sequence else { return };
+    let sequence = subscriber.estimator.sent(now, bytes);
+    slab[start + at..start + at + 2].copy_from_slice(&sequence.to_be_bytes());
+}
