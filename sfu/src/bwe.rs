@@ -320,6 +320,13 @@ impl Estimator {
         self.probing.padding(now_us)
     }
 
+    /// The padding that [`poll_padding`](Self::poll_padding) asked for cannot be sent: there is nothing yet that it
+    /// could go beside.
+    pub fn cannot_pad(&mut self, now: Instant) {
+        let now_us = self.now_us(now);
+        self.probing.cannot_pad(now_us);
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) and [`poll_padding`](Self::poll_padding) have
     /// something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {

@@ -574,12 +574,12 @@ impl Slot {
     }
 
     /// Appends a packet on the stream of repairs that is nothing but padding, for probes of the link.
-    /// None before anything was sent here, or where repairs have no stream or no number.
+    /// None while nothing is to be shown here, or where repairs have no stream or no number.
     pub fn write_padding(&mut self, length: u8, out: &mut Vec<u8>) -> Option<Written> {
-        // A slot that is paused for want of bandwidth is the one that a probe must bring back.
-        let current = self.binding.as_ref()?.flow.as_ref();
-        let flow = current.or_else(|| self.history.iter().next_back())?;
-        let payload_type = flow.payload.rtx?;
+        // Whether something flows does not matter: a slot that is paused for want of bandwidth is the one
+        // that a probe must bring back, and one that waits for its first keyframe loses no time.
+        let binding = self.binding.as_ref()?;
+        let payload_type = binding.payload?.rtx?;
         let id = self.extensions.transport_cc?;
         let sequence = self.rtx_sequence + 1;
         let begin = out.len();
@@ -590,9 +590,9 @@ impl Slot {
                 marker: false,
                 payload_type,
                 sequence: sequence as u16,
-                timestamp: self.last_timestamp?,
+                timestamp: self.last_timestamp.unwrap_or_default(),
                 ssrc: self.rtx_ssrc,
-                csrc: current.map_or(0, |flow| flow.csrc),
+                csrc: binding.flow.as_ref().map_or(0, |flow| flow.csrc),
                 extensions: &extensions,
             },
         );

@@ -131,7 +131,10 @@ impl Sfu {
         while lacking > 0 {
             let start = self.transmits.mark();
             let slab = self.transmits.slab();
-            let Some(written) = subscriber.write_padding(lacking, slab) else { return };
+            let Some(written) = subscriber.write_padding(lacking, slab) else {
+                subscriber.estimator.cannot_pad(now);
+                return;
+            };
             fan_out::number(now, subscriber, &written, start, slab);
             lacking = lacking.saturating_sub(slab.len() - start + SEAL_BYTES);
             peer.transport.seal_rtp(slab, start, written.header_len, written.index);

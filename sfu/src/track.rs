@@ -193,7 +193,8 @@ impl Encoding {
     /// Closes a window of its meter.
     pub fn measure(&mut self, now: Instant) {
         self.meter.roll(now);
-        if self.meter.is_live(now) {
+        // One that was paused fades out of the meter; that is not what it would cost.
+        if self.is_active && self.meter.is_live(now) {
             self.last_rate = self.meter.rate(Layer { spatial: u8::MAX, temporal: u8::MAX });
         }
     }

@@ -29,6 +29,9 @@ pub(super) struct Probing {
 #[derive(Clone, Debug)]
 struct Run {
     target_bps: f64,
+    /// The estimate when it began.
+    known_bps: f64,
+    is_first: bool,
     bytes: usize,
     started_us: i64,
     /// The first and the last packet that belong to it.
@@ -122,9 +125,11 @@ impl Probing {
         let bytes = (target_bps / 8000.0 * millis) as usize;
         let bytes = bytes.max(MIN_BYTES);
         let lasts_us = (bytes as f64 * 8e6 / target_bps) as i64;
-        self.is_fresh = false;
+        let is_first = std::mem::take(&mut self.is_fresh);
         self.run = Some(Run {
             target_bps,
+            known_bps: estimate_bps,
+            is_first,
             bytes,
             started_us: now_us,
             first: None,
@@ -149,6 +154,15 @@ impl Probing {
         run.due_us = now_us + PART_US;
         let missing = due.saturating_sub(run.sent_bytes);
         (missing > 0).then_some(missing)
+    }
+
+    /// There is nothing to pad with now. What media alone measures is media, so what runs ends as if it
+    /// had never begun.
+    pub fn cannot_pad(&mut self, now_us: i64) {
+        if let Some(run) = self.run.take_if(|run| !run.is_sent) {
+            self.is_fresh |= run.is_first;
+            self.next_us = now_us + UNPADDED_US;
+        }
     }
 
     /// Notes a packet that leaves.
@@ -290,6 +304,10 @@ impl Run {
         }
         let slopes = arrived.slopes()?;
         let left_bps = bits_per_second(slopes.left).min(self.target_bps);
+        if left_bps < self.known_bps {
+            // The sender came too late with it.
+            return None;
+        }
         let mut arrived_bps = bits_per_second(slopes.arrived);
         let is_clear = bits_per_second(slopes.arrived - slopes.error) < CARRIED * left_bps;
         let delivered = f64::from(arrived.packets) / f64::from(told);
@@ -351,6 +369,8 @@ const RETRIES: u32 = 1;
 const RETRY_US: i64 = 1_000_000;
 /// After one that told nothing.
 const UNCLEAR_US: i64 = 400_000;
+/// After one for which there was no padding. Shorter asks in vain, longer is late for a picture that begins.
+const UNPADDED_US: i64 = 200_000;
 /// After one that failed again. Shorter would load a full link for nothing, longer would leave people
 /// with a bad picture on a link that has become good.
 const PAUSE_US: i64 = 4_000_000;
@@ -450,6 +470,34 @@ mod tests {
         probing.raised(20_000_000, 2e6);
         probing.lowered(40_000_000, 1e6);
         assert_eq!(probing.next_us(1e6), Some(40_000_000 + CALM_US));
+    }
+
+    #[test]
+    fn what_leaves_slower_than_the_estimate_was_no_probe() {
+        let mut probing = Probing::new();
+        probing.set_wanted(4e6);
+        probing.start_if_due(0, CALM);
+        for number in 0..12 {
+            let at_us = number as i64 * 20_000;
+            probing.padding(at_us);
+            probing.sent(number, 250);
+            assert!(probing.arrived(number, Sent { at_us, bytes: 250 }, at_us + 30_000, false));
+        }
+        assert_eq!(probing.verdict(250_000, 12, 0.0, None), None);
+        assert_eq!(probing.next_us(400_000.0), Some(250_000 + UNCLEAR_US), "tried again soon");
+    }
+
+    #[test]
+    fn a_probe_that_nothing_can_pad_has_not_begun() {
+        let mut probing = Probing::new();
+        probing.set_wanted(4e6);
+        probing.start_if_due(0, CALM);
+        probing.cannot_pad(0);
+        assert!(!probing.is_running() && probing.is_fresh());
+        assert_eq!(probing.next_us(400_000.0), Some(UNPADDED_US));
+        let Some(Verdict::Carried(_)) = over_link(&mut probing, UNPADDED_US, 10e6) else {
+            panic!()
+        };
     }
 
     #[test]

@@ -40,7 +40,7 @@ struct Camera {
 
 impl Camera {
     fn publish(world: &mut World, peer: u64, who: u8) -> Self {
-        world.offer_with(peer, who, &[(Source::Camera, 1)], LAYERS);
+        world.offer_with(peer, who, &[(Source::Microphone, 9), (Source::Camera, 1)], LAYERS);
         world.run_until(|world| world.is_connected(peer));
         let layer = |rid, ssrc, height, frame_bytes| Layer {
             rid,
@@ -56,6 +56,17 @@ impl Camera {
         let layers =
             [layer("q", 11, 180, 650), layer("h", 12, 360, 2_150), layer("f", 13, 720, 6_500)];
         Self { peer, layers, frames: 0, seen_rtcp: 0 }
+    }
+
+    /// The encoder is busy for a while, and only the voice comes.
+    fn stall(&mut self, world: &mut World, time: Duration) {
+        let end = world.now + time;
+        while world.now < end {
+            self.frames += 1;
+            let voice = world.client(self.peer).send(9, self.frames * 960, &Media::voice(20));
+            world.send(self.peer, voice);
+            world.run(Duration::from_millis(20));
+        }
     }
 
     /// Films for a while, and does what it is asked.
@@ -175,6 +186,14 @@ fn anna_films_boris_watches(seed: u64) -> (World, Camera) {
     (world, camera)
 }
 
+/// Boris shows Anna's camera at that size.
+fn tile(width: u16, height: u16) -> Command {
+    let (participant_id, source) = (person(1), Source::Camera);
+    let tile = ViewTile { participant_id, source, width, height, pinned: false };
+    let view = View { tiles: Some(vec![tile]), ..View::default() };
+    Command::SetView { room: ROOM, participant: person(2), view }
+}
+
 fn height(world: &mut World, peer: u64) -> Option<u16> {
     seen(world, peer).iter().rev().find_map(|seen| seen.height)
 }
@@ -214,6 +233,19 @@ fn a_good_link_has_the_best_layer_within_four_seconds_and_no_number_is_missing()
 }
 
 #[test]
+fn a_link_is_probed_while_the_first_picture_is_waited_for() {
+    let mut world = World::new(36);
+    let mut camera = Camera::publish(&mut world, 1, 1);
+    camera.stall(&mut world, SECOND / 10);
+    camera.film(&mut world, 3 * SECOND);
+    world.subscribe(2, 2, 1, 1);
+    world.client(2).feedback = Some(TransportCc::new());
+    camera.stall(&mut world, SECOND / 2);
+    let took = until_height(&mut world, &mut camera, 720, SECOND);
+    assert!(took < SECOND / 2, "{took:?}");
+}
+
+#[test]
 fn a_link_that_is_cut_loses_layers_and_not_the_picture_and_has_them_back_when_it_is_lifted() {
     let (mut world, mut camera) = anna_films_boris_watches(32);
     world.limits.insert(PeerId(2), 4_000_000);
@@ -237,12 +269,6 @@ fn a_link_that_is_cut_loses_layers_and_not_the_picture_and_has_them_back_when_it
 fn a_small_tile_gets_a_small_layer_and_what_nobody_takes_is_paused() {
     let (mut world, mut camera) = anna_films_boris_watches(33);
     until_height(&mut world, &mut camera, 720, 4 * SECOND);
-    let tile = |width, height| {
-        let (participant_id, source) = (person(1), Source::Camera);
-        let tile = ViewTile { participant_id, source, width, height, pinned: false };
-        let view = View { tiles: Some(vec![tile]), ..View::default() };
-        Command::SetView { room: ROOM, participant: person(2), view }
-    };
     world.command(tile(320, 180));
     until_height(&mut world, &mut camera, 180, 2 * SECOND);
     camera.film(&mut world, 7 * SECOND);
