@@ -137,6 +137,12 @@ pub fn choose(budget: u64, wishes: &[Wish<'_>]) -> Vec<Choice> {
     choices.map(|((wish, rung), top)| Choice { rung, reason: reason(wish, rung, top) }).collect()
 }
 
+/// What slots cost at what they got; those that got nothing go on with their cheapest for a while.
+pub fn planned(wishes: &[Wish<'_>], choices: &[Choice]) -> u64 {
+    let rungs = wishes.iter().zip(choices);
+    rungs.filter_map(|(wish, got)| Some(wish.ladder.get(got.rung.unwrap_or(0))?.bitrate)).sum()
+}
+
 /// What the link has to carry for all slots to get their best, and to keep it.
 pub fn wanted(wishes: &[Wish<'_>]) -> u64 {
     let best = wishes.iter().filter_map(|wish| {

@@ -49,6 +49,8 @@ pub struct Subscriber {
     is_measured: bool,
     /// The budget for which layers were chosen last.
     budgeted: u64,
+    /// What the layers cost that were chosen.
+    planned: Bitrate,
 }
 
 /// What a receiver asks for in RTCP.
@@ -76,6 +78,7 @@ impl Subscriber {
             look_at: None,
             is_measured: false,
             budgeted: 0,
+            planned: Bitrate::ZERO,
         }
     }
 
@@ -249,9 +252,10 @@ impl Subscriber {
         true
     }
 
+    /// What is sent although the estimate is lower (somebody's only picture) is not to wait in vain.
     fn pace(&mut self, now: Instant) {
         if self.is_measured {
-            self.pacing.set_estimate(now, self.estimator.estimate());
+            self.pacing.set_estimate(now, self.estimator.estimate().max(self.planned));
         }
     }
 

@@ -40,6 +40,7 @@ impl Subscriber {
             .collect();
         let choices = layers::choose(budget, &wishes);
         let wanted = layers::wanted(&wishes) + voices * AUDIO_BITRATE;
+        let planned = layers::planned(&wishes, &choices) + voices * AUDIO_BITRATE;
         let aims: Vec<_> = choices
             .iter()
             .zip(&wishes)
@@ -67,6 +68,8 @@ impl Subscriber {
             let told = (choice.reason, slot.flowing());
             has_changed |= std::mem::replace(&mut slot.told, told) != told;
         }
+        self.planned = Bitrate(planned);
+        self.pace(now);
         self.estimator.set_wanted(now, Bitrate(wanted));
         if self.slots.iter().any(Slot::is_waiting) {
             self.look_at = None;
