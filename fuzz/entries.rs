@@ -5,7 +5,7 @@
 #![allow(dead_code, reason = "each fuzz target calls one of these functions, the corpus test all")]
 
 use sfu::cache::PacketCache;
-use sfu::codec::{self, av1, h264, opus, vp8, vp9};
+use sfu::codec::{self, av1, h264, opus, red, vp8, vp9};
 use sfu::credentials::{Fingerprint, FingerprintHash, IceCredentials};
 use sfu::format::Codec;
 use sfu::nack::NackGenerator;
@@ -32,7 +32,12 @@ pub fn rtp(input: &[u8]) {
         codec::frame(codec, payload);
     }
     opus::opus_is_silence(payload);
-    opus::red_primary(payload);
+    opus::duration(payload);
+    if let Some(read) = red::Redundant::parse(payload) {
+        let blocks: Vec<red::Block<'_>> = read.earlier().collect();
+        let carried: usize = blocks.iter().map(|block| block.payload.len()).sum();
+        assert_eq!(4 * blocks.len() + 1 + carried + read.primary.len(), payload.len());
+    }
     h264::is_keyframe(payload);
     let mut copy = payload.to_vec();
     vp8::rewrite(&mut copy, 0x1234, 7);

@@ -7,6 +7,7 @@ pub mod av1;
 pub mod dependency;
 pub mod h264;
 pub mod opus;
+pub mod red;
 pub mod vp8;
 pub mod vp9;
 
@@ -105,7 +106,7 @@ mod tests {
                     frame(codec, payload);
                 }
                 opus_is_silence(payload);
-                opus::red_primary(payload);
+                opus::duration(payload);
                 let mut rewritten = payload.to_vec();
                 vp8::rewrite(&mut rewritten, picture_id_delta, tl0_delta);
                 vp9::rewrite(&mut rewritten, picture_id_delta, tl0_delta);

@@ -109,6 +109,11 @@ impl NackGenerator {
         });
     }
 
+    /// Whether the packet with this extended sequence number has not come, but one after it.
+    pub fn is_missing(&self, sequence: u64) -> bool {
+        self.missing.binary_search_by_key(&sequence, |missing| missing.sequence).is_ok()
+    }
+
     /// How many packets are missing now.
     pub fn missing(&self) -> usize {
         self.missing.len()

@@ -1,7 +1,9 @@
 //! The receiving half of a publish transport: from decrypted packets to packets in their track's cache.
 
 mod changes;
+mod redundancy;
 
+use crate::codec::red::Redundant;
 use crate::codec::{self, vp8};
 use crate::format::{Codec, Payload};
 use crate::key::TrackKey;
@@ -68,6 +70,8 @@ pub struct Publisher {
     transport_cc: TransportCc,
     next_report: Option<Instant>,
     lost: Vec<u16>,
+    /// A packet that was lost, as another has repeated it.
+    repeated: Vec<u8>,
 }
 
 impl Publisher {
@@ -123,6 +127,25 @@ impl Publisher {
         let Some(key) = section.track else { return Fate::Dropped };
         match stream.role {
             Role::Media { encoding } => {
+                let payloads = &section.settled.payloads;
+                let payload = payloads.iter().find(|p| p.pt == header.payload_type);
+                if payload.is_none_or(|payload| payload.codec != Codec::Red) {
+                    return receive_media(now, section, key, encoding, header, packet, false, room);
+                }
+                let Some(opus) = Payload::carrying(Codec::Opus, payloads) else {
+                    return Fate::Dropped;
+                };
+                let Some(read) = Redundant::parse(header.payload(packet))
+                    .filter(|read| read.primary_pt == opus.pt)
+                else {
+                    return Fate::Dropped;
+                };
+                let lost = &mut self.repeated;
+                recover(now, section, key, encoding, &header, &read, lost, room);
+                let Some(packet) = redundancy::take_primary(packet, &header, opus.pt) else {
+                    return Fate::Dropped;
+                };
+                let Some(header) = Header::parse(packet) else { return Fate::Dropped };
                 receive_media(now, section, key, encoding, header, packet, false, room)
             }
             Role::Repair { encoding } => {
@@ -261,12 +284,11 @@ impl Publisher {
             let kind = track.kind();
             for encoding in &mut track.encodings {
                 let Some(ssrc) = encoding.ssrc else { continue };
-                if section.settled.feedback.nack {
-                    self.lost.clear();
-                    encoding.nack.poll(now, ASSUMED_RTT, &mut self.lost);
-                    if !self.lost.is_empty() {
-                        rtcp::write_nack(out, own_ssrc, ssrc, &self.lost);
-                    }
+                // Who cannot be asked is given up like who does not answer.
+                self.lost.clear();
+                encoding.nack.poll(now, ASSUMED_RTT, &mut self.lost);
+                if section.settled.feedback.nack && !self.lost.is_empty() {
+                    rtcp::write_nack(out, own_ssrc, ssrc, &self.lost);
                 }
                 if kind == Kind::Video {
                     if encoding.nack.take_keyframe_needed() {
@@ -291,6 +313,36 @@ impl Publisher {
 
 fn payload_of_rtx(payloads: &[Payload], rtx: u8) -> Option<Payload> {
     payloads.iter().find(|payload| payload.rtx == Some(rtx)).copied()
+}
+
+/// Puts frames that a redundant packet repeats where they were lost, before the packet itself is taken.
+#[expect(clippy::too_many_arguments, reason = "one packet and everything that is known of it")]
+fn recover(
+    now: Instant,
+    section: &Section,
+    key: TrackKey,
+    index: usize,
+    header: &Header,
+    read: &Redundant<'_>,
+    lost: &mut Vec<u8>,
+    room: &mut Room,
+) {
+    for block in read.earlier().filter(|block| block.pt == read.primary_pt) {
+        let track = room.track_mut(key).filter(|track| !track.is_blocked);
+        let Some(encoding) = track.and_then(|track| track.encodings.get_mut(index)) else { return };
+        // The first packet of an SSRC has nothing before it.
+        if encoding.ssrc != Some(header.ssrc) {
+            return;
+        }
+        let sequence = encoding.sequence.unwrap(header.sequence);
+        encoding.nack.received(now, sequence);
+        let newest = (sequence, header.timestamp);
+        let Some(place) = redundancy::lost_packet(encoding, newest, &block) else { continue };
+        redundancy::write_lost(lost, header, place, &block);
+        if let Some(header) = Header::parse(lost) {
+            receive_media(now, section, key, index, header, lost, true, room);
+        }
+    }
 }
 
 #[expect(clippy::too_many_arguments, reason = "one packet and everything that is known of it")]
@@ -349,7 +401,8 @@ fn receive_media(
             encoding.size = vp8::size(body).or(encoding.size);
         }
     }
-    if codec == Codec::Opus && track.source == protocol::Source::Microphone {
+    // What comes late says nothing of who speaks now.
+    if codec == Codec::Opus && track.source == protocol::Source::Microphone && !is_repair {
         let level = settled.extensions.audio_level.and_then(|id| header.extension(packet, id));
         let level = level.and_then(|bytes| bytes.first()).copied();
         room.speakers.heard(

@@ -59,6 +59,8 @@ pub struct Stats {
     pub strangers: u64,
     /// RTP packets taken from publishers.
     pub packets_in: u64,
+    /// Packets of sound that were lost and came again in a later one.
+    pub packets_recovered: u64,
     /// RTP packets dropped: doubled, padding, unknown stream.
     pub packets_dropped: u64,
     /// RTP packets dropped because a moderator has muted them.
@@ -195,10 +197,16 @@ impl Sfu {
                 {
                     let mut new_ssrc = None;
                     self.stats.packets_in += 1;
-                    match publisher.receive(now, packet, room, &mut new_ssrc) {
-                        Fate::Pending if room.pending.len() == 1 => {
-                            self.with_pending.push(room_key)
-                        }
+                    let waiting = room.pending.len();
+                    let fate = publisher.receive(now, packet, room, &mut new_ssrc);
+                    // One packet of sound may bring back others that were lost before it.
+                    let taken = room.pending.len() - waiting;
+                    if waiting == 0 && taken > 0 {
+                        self.with_pending.push(room_key);
+                    }
+                    let recovered = taken.saturating_sub(usize::from(fate == Fate::Pending));
+                    self.stats.packets_recovered += recovered as u64;
+                    match fate {
                         Fate::Pending => {}
                         Fate::Blocked => self.stats.packets_blocked += 1,
                         Fate::Dropped => self.stats.packets_dropped += 1,
@@ -257,6 +265,7 @@ impl Sfu {
                 frame: codec::frame(codec, header.payload(packet)),
                 extensions: &track.extensions,
                 captured_ntp: 0,
+                earlier: Default::default(),
             };
             let start = self.transmits.mark();
             let slab = self.transmits.slab();

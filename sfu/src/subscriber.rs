@@ -8,14 +8,17 @@ pub use pacing::{Held, Pacing};
 use crate::allocator::{self, Ranking, Wishes};
 use crate::bwe::{Bitrate, Estimator};
 use crate::clock;
+use crate::codec::red::{self, Earlier};
+use crate::format::Codec;
 use crate::key::TrackKey;
 use crate::layers;
 use crate::room::{Pending, Room};
 use crate::rtcp::{self, Incoming};
 use crate::rtp::Header;
 use crate::sdp::{SlotSpec, SubscribeSection};
-use crate::slot::{Forwarded, Lost, Slot, Target};
+use crate::slot::{Forwarded, Lost, MAX_REDUNDANCY, Slot, Target};
 use crate::timers::TICK;
+use crate::track::Encoding;
 use protocol::media::View;
 use protocol::{Kind, ParticipantId, SlotBinding, SlotReason};
 use std::time::{Duration, Instant};
@@ -313,8 +316,13 @@ impl Subscriber {
             }
             Incoming::ReceiverReport { ssrc, blocks } => {
                 requests.sender = Some(ssrc);
-                let ours = blocks.iter().filter(|block| slots.iter().any(|s| s.ssrc == block.ssrc));
-                ours.for_each(|block| estimator.reported_loss(now, block.fraction_lost));
+                for block in blocks {
+                    let Some(slot) = slots.iter_mut().find(|slot| slot.ssrc == block.ssrc) else {
+                        continue;
+                    };
+                    slot.reported_loss(now, block.fraction_lost);
+                    estimator.reported_loss(now, block.fraction_lost);
+                }
             }
             Incoming::TransportCc(feedback) => {
                 *is_measured = true;
@@ -373,6 +381,24 @@ pub fn forwarded<'a>(room: &'a Room, pending: &'a Pending, now_ntp: u64) -> Opti
         frame: pending.frame,
         extensions: &track.extensions,
         captured_ntp: captured.unwrap_or(now_ntp),
+        earlier: match pending.codec {
+            Codec::Opus => earlier(encoding, pending),
+            _ => Default::default(),
+        },
+    })
+}
+
+/// The frames before a packet of sound, found once for all who take redundancy.
+fn earlier<'a>(encoding: &'a Encoding, pending: &Pending) -> [Earlier<'a>; MAX_REDUNDANCY] {
+    std::array::from_fn(|at| {
+        let sequence = pending.sequence.saturating_sub(at as u64 + 1);
+        let before = encoding.cache.get(sequence).and_then(|packet| {
+            let header = Header::parse(packet)?;
+            let offset = pending.header.timestamp.wrapping_sub(header.timestamp);
+            let offset = u16::try_from(offset).ok().filter(|&o| u32::from(o) <= red::MAX_OFFSET)?;
+            Some(Earlier { offset, payload: header.payload(packet) })
+        });
+        before.unwrap_or_default()
     })
 }
 

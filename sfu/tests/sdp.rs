@@ -219,7 +219,8 @@ fn chromium_is_understood() {
     let answer = published("chromium-mic-camera.offer.sdp");
     assert_eq!(answer.remote.role, DtlsRole::Server);
     let [audio, video] = answer.sections.as_slice() else { panic!("two m-lines") };
-    assert_eq!(audio.payloads, [Payload { pt: 111, codec: Codec::Opus, rtx: None }]);
+    let red = Payload { pt: 63, codec: Codec::Red, rtx: None };
+    assert_eq!(audio.payloads, [red, Payload { pt: 111, codec: Codec::Opus, rtx: None }]);
     assert_eq!(audio.extensions.audio_level, Some(1));
     assert_eq!(video.payloads[0], Payload { pt: 96, codec: Codec::Vp8, rtx: Some(97) });
     let order: Vec<Codec> = video.payloads.iter().map(|payload| payload.codec).collect();

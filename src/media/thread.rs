@@ -173,6 +173,10 @@ impl MediaThread {
             ("veche_media_datagrams_in_total", now.datagrams_in - before.datagrams_in),
             ("veche_media_strangers_total", now.strangers - before.strangers),
             ("veche_media_packets_in_total", now.packets_in - before.packets_in),
+            (
+                "veche_media_packets_recovered_total",
+                now.packets_recovered - before.packets_recovered,
+            ),
             ("veche_media_packets_dropped_total", now.packets_dropped - before.packets_dropped),
             ("veche_media_packets_blocked_total", now.packets_blocked - before.packets_blocked),
             ("veche_media_packets_out_total", now.packets_out - before.packets_out),

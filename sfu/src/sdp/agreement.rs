@@ -71,7 +71,8 @@ impl Agreement {
 pub(super) fn identity(format: &Format) -> String {
     match format.payload.codec {
         Codec::Opus => "minptime=10;useinbandfec=1".to_owned(),
-        Codec::Red | Codec::Vp8 => String::new(),
+        Codec::Red => format.repeats.map(|pt| format!("{pt}/{pt}")).unwrap_or_default(),
+        Codec::Vp8 => String::new(),
         Codec::Vp9 { profile } => format!("profile-id={profile}"),
         Codec::Av1 { profile } => {
             let number = |name| {

@@ -13,6 +13,8 @@ pub(super) struct Format {
     pub(super) payload: Payload,
     /// Parameters of `a=fmtp` as they were sent, names in lower case.
     pub(super) parameters: Vec<(String, String)>,
+    /// The payload type whose frames a redundant one repeats.
+    pub(super) repeats: Option<u8>,
     /// What `a=rtcp-fb` names for it.
     pub(super) feedback: Feedback,
 }
@@ -36,10 +38,17 @@ impl Format {
             if formats.iter().any(|format| format.payload.pt == pt) {
                 continue;
             }
+            let repeats = line.repeats.filter(|_| codec == Codec::Red);
+            let is_opus = |pt: &u8| {
+                numbers.contains(pt) && lines.of(*pt).and_then(Line::codec) == Some(Codec::Opus)
+            };
+            if codec == Codec::Red && !repeats.as_ref().is_some_and(is_opus) {
+                continue;
+            }
             let payload = Payload { pt, codec, rtx: rtx.get(&pt).copied() };
             let mut feedback = line.feedback;
             feedback.add(lines.feedback_of_all);
-            formats.push(Self { payload, parameters: line.parameters.clone(), feedback });
+            formats.push(Self { payload, parameters: line.parameters.clone(), repeats, feedback });
         }
         formats
     }
@@ -101,6 +110,8 @@ struct Line {
     /// Encoding name in lower case and clock rate.
     encoding: Option<(String, u32)>,
     parameters: Vec<(String, String)>,
+    /// What the blocks of a redundant payload are, where all are the same (RFC 2198 §5).
+    repeats: Option<u8>,
     feedback: Feedback,
 }
 
@@ -121,6 +132,7 @@ impl Lines {
                 }
                 "fmtp" => {
                     if let Some(line) = lines.line(number) {
+                        line.repeats = line.repeats.or_else(|| repeated(rest));
                         line.parameters.extend(parameters(rest));
                         line.parameters.truncate(MAX_PARAMETERS);
                     }
@@ -151,6 +163,7 @@ impl Line {
         let (name, rate) = self.encoding.as_ref()?;
         let codec = match name.as_str() {
             "opus" => Codec::Opus,
+            "red" => Codec::Red,
             "vp8" => Codec::Vp8,
             "vp9" => Codec::Vp9 { profile: self.number("profile-id").unwrap_or(0) },
             "av1" => Codec::Av1 { profile: self.number("profile").unwrap_or(0) },
@@ -188,8 +201,7 @@ impl Line {
 /// which hardly any receiver could show; interleaved H264 (mode 2) nobody sends.
 fn is_forwarded(codec: Codec) -> bool {
     match codec {
-        Codec::Opus | Codec::Vp8 => true,
-        Codec::Red => false,
+        Codec::Opus | Codec::Red | Codec::Vp8 => true,
         Codec::Vp9 { profile } => matches!(profile, 0 | 2),
         Codec::Av1 { profile } => profile == 0,
         Codec::H264 { mode, .. } => mode <= 1,
@@ -199,6 +211,13 @@ fn is_forwarded(codec: Codec) -> bool {
 /// Reads a payload type; 64–95 look like RTCP on a shared port (RFC 5761 §4).
 fn payload_type(text: &str) -> Option<u8> {
     text.parse().ok().filter(|pt| matches!(pt, 0..64 | 96..128))
+}
+
+/// Reads `<pt>/<pt>…` where all are the same.
+fn repeated(text: &str) -> Option<u8> {
+    let mut blocks = text.trim().split('/').map(payload_type);
+    let first = blocks.next()??;
+    blocks.all(|pt| pt == Some(first)).then_some(first)
 }
 
 /// Reads `<name>/<rate>[/<channels>]`.
@@ -262,6 +281,22 @@ mod tests {
     fn a_codec_of_the_other_kind_is_no_codec() {
         assert_eq!(codecs("video", "111", "a=rtpmap:111 opus/48000/2\n"), []);
         assert_eq!(codecs("audio", "111", "a=rtpmap:111 OPUS/48000\n"), [Codec::Opus]);
+    }
+
+    #[test]
+    fn redundancy_is_taken_of_opus_alone() {
+        let lines = "a=rtpmap:111 opus/48000/2\na=rtpmap:63 red/48000/2\na=fmtp:63 111/111\n\
+            a=rtpmap:0 PCMU/8000\n";
+        let found = formats("audio", "63 111 0", lines);
+        let [red, opus] = found.as_slice() else { panic!("two of three: {found:?}") };
+        assert_eq!((red.payload.codec, red.repeats), (Codec::Red, Some(111)));
+        assert_eq!((opus.payload.codec, opus.repeats), (Codec::Opus, None));
+        for blocks in ["111/0", "0/0", "112/112", "111/", "/111", ""] {
+            let other = lines.replace("111/111", blocks);
+            assert_eq!(codecs("audio", "63 111 0", &other), [Codec::Opus], "{blocks}");
+        }
+        assert_eq!(codecs("audio", "63 0", lines), [], "without Opus itself");
+        assert_eq!(codecs("audio", "63 111", &lines.replace("a=fmtp:63", "a=x:")), [Codec::Opus]);
     }
 
     #[test]

@@ -109,8 +109,13 @@ fn agree(section: &Section) -> Result<Option<Agreement>, SdpError> {
         return Err(SdpError::NoUsableCodec { mid: section.mid.clone() });
     }
     Ok(agreement.map(|mut agreement| {
-        // The order is the sender's wish, but not every browser can show H264: last.
-        agreement.formats.sort_by_key(|f| matches!(f.payload.codec, Codec::H264 { .. }));
+        // The order is the sender's wish, but not every browser can show H264: last. And Chromium repeats its
+        // frames only where the answer names redundancy before Opus.
+        agreement.formats.sort_by_key(|format| match format.payload.codec {
+            Codec::Red => 0,
+            Codec::H264 { .. } => 2,
+            _ => 1,
+        });
         // With descriptors Chromium leaves its layers out of the payload of VP8, and AV1 alone needs them.
         let first = agreement.formats.first().map(|format| format.payload.codec);
         if !matches!(first, Some(Codec::Av1 { .. })) {
@@ -221,6 +226,19 @@ mod tests {
         let order: Vec<u8> = agreed.sections[1].payloads.iter().map(|payload| payload.pt).collect();
         assert_eq!(order, [98, 96, 97]);
         assert!(agreed.sdp.contains("SAVPF 98 96 97\r\n"));
+    }
+
+    #[test]
+    fn redundancy_comes_before_what_it_repeats() {
+        let red = "a=rtpmap:111 opus/48000/2\na=rtpmap:63 red/48000/2\na=fmtp:63 111/111\n";
+        let offered = offer()
+            .replace("SAVPF 111", "SAVPF 111 63")
+            .replace("a=rtpmap:111 opus/48000/2\n", red);
+        let agreed = answer(&offered).unwrap();
+        assert!(agreed.sdp.contains("SAVPF 63 111\r\n"), "{}", agreed.sdp);
+        assert!(agreed.sdp.contains("a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\n"));
+        let codecs: Vec<Codec> = agreed.sections[0].payloads.iter().map(|p| p.codec).collect();
+        assert_eq!(codecs, [Codec::Red, Codec::Opus]);
     }
 
     #[test]

@@ -163,8 +163,11 @@ const fn h264(pt: u8, profile: u16, mode: u8) -> Payload {
     payload(pt, Codec::H264 { profile, mode })
 }
 
-const AUDIO: [(Payload, &str); 1] =
-    [(Payload { pt: 111, codec: Codec::Opus, rtx: None }, "minptime=10;useinbandfec=1")];
+/// Redundancy has the number that Chromium gives it.
+const AUDIO: [(Payload, &str); 2] = [
+    (Payload { pt: 111, codec: Codec::Opus, rtx: None }, "minptime=10;useinbandfec=1"),
+    (Payload { pt: 63, codec: Codec::Red, rtx: None }, "111/111"),
+];
 
 /// Everything that publishers may send. One number means the same on every m-line, as BUNDLE wants.
 const VIDEO: [(Payload, &str); 10] = [
@@ -259,7 +262,7 @@ mod tests {
         for (payload, _) in AUDIO.iter().chain(&VIDEO) {
             for pt in [Some(payload.pt), payload.rtx].into_iter().flatten() {
                 assert_eq!(meanings.insert(pt, payload.codec), None, "{pt} means one thing");
-                assert!((96..128).contains(&pt), "{pt}");
+                assert!(payload.codec == Codec::Red || (96..128).contains(&pt), "{pt}");
             }
         }
     }

@@ -31,6 +31,8 @@ pub struct Client {
     pub feedback: Option<TransportCc>,
     /// When each RTP packet came.
     pub arrivals: Vec<Instant>,
+    /// Whether its SDP has redundant sound.
+    pub has_red: bool,
 }
 
 impl Client {
@@ -54,6 +56,7 @@ impl Client {
             sent: HashMap::new(),
             feedback: None,
             arrivals: Vec::new(),
+            has_red: false,
         }
     }
 
@@ -96,6 +99,12 @@ impl Client {
 
     fn section(&self, mid: &str, kind: Kind, direction: &str) -> String {
         let media = match kind {
+            Kind::Audio if self.has_red => {
+                "m=audio 9 UDP/TLS/RTP/SAVPF 111 63\r\na=rtpmap:111 opus/48000/2\r\n\
+                            a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\n\
+                            a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level\r\n\
+                            a=rtcp-fb:111 transport-cc\r\n"
+            }
             Kind::Audio => {
                 "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=rtpmap:111 opus/48000/2\r\n\
                             a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level\r\n\
@@ -195,7 +204,7 @@ impl Client {
         let level = [media.level];
         let rid = media.rid.unwrap_or_default();
         let extensions: &[(u8, &[u8])] = match (media.payload_type, media.rid) {
-            (111, _) => &[(1, &level)],
+            (111 | 63, _) => &[(1, &level)],
             (_, Some(_)) => &[(5, rid.as_bytes())],
             _ => &[],
         };

@@ -39,6 +39,10 @@ pub struct World {
     pub delay: Duration,
     /// Share of datagrams lost, both ways.
     pub loss: f64,
+    /// The same on the link of one client.
+    pub losses: BTreeMap<PeerId, f64>,
+    /// Whether clients that come have redundant sound in their SDP.
+    pub has_red: bool,
     pub address: SocketAddr,
     /// What the link to each client carries, in bits per second, where it is limited.
     pub limits: BTreeMap<PeerId, u64>,
@@ -69,6 +73,8 @@ impl World {
             events: Vec::new(),
             delay: Duration::from_millis(10),
             loss: 0.0,
+            losses: BTreeMap::new(),
+            has_red: false,
             address,
             limits: BTreeMap::new(),
             queues: BTreeMap::new(),
@@ -101,10 +107,12 @@ impl World {
     /// An offer whose last m-line has those lines too.
     pub fn offer_with(&mut self, peer: u64, who: u8, sources: &[(Source, u32)], lines: &str) {
         let (address, identity, now) = (self.address, self.identity.clone(), self.now);
-        let client = self
-            .clients
-            .entry(PeerId(peer))
-            .or_insert_with(|| Client::new(peer, 5000, address, identity, now));
+        let has_red = self.has_red;
+        let client = self.clients.entry(PeerId(peer)).or_insert_with(|| {
+            let mut client = Client::new(peer, 5000, address, identity, now);
+            client.has_red = has_red;
+            client
+        });
         let (mut offer, tracks) = client.offer(sources);
         offer += lines;
         self.command(Command::Publish {
@@ -121,7 +129,9 @@ impl World {
     /// A participant subscribes; returns once media can flow.
     pub fn subscribe(&mut self, peer: u64, who: u8, audio: u8, video: u8) {
         let (identity, now) = (self.identity.clone(), self.now);
-        self.clients.insert(PeerId(peer), Client::new(peer, 5000, self.address, identity, now));
+        let mut client = Client::new(peer, 5000, self.address, identity, now);
+        client.has_red = self.has_red;
+        self.clients.insert(PeerId(peer), client);
         self.command(Command::Subscribe {
             peer: PeerId(peer),
             room: ROOM,
@@ -172,9 +182,11 @@ impl World {
 
     fn fly(&mut self, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
         self.sent += 1;
-        if !self.rng.random_bool(self.loss) {
-            let limited = self.clients.iter().find(|(_, client)| client.address == to);
-            let limited = limited.and_then(|(peer, _)| Some((*peer, *self.limits.get(peer)?)));
+        let of = |at| self.clients.iter().find(|(_, c)| c.address == at).map(|(peer, _)| *peer);
+        let (theirs, target) = (of(from).or(of(to)), of(to));
+        let own_loss = theirs.and_then(|peer| self.losses.get(&peer)).copied();
+        if !self.rng.random_bool(own_loss.unwrap_or(self.loss)) {
+            let limited = target.and_then(|peer| Some((peer, *self.limits.get(&peer)?)));
             let mut left = self.now;
             if let Some((peer, rate)) = limited {
                 let empty = self.queues.get(&peer).copied().unwrap_or(self.now).max(self.now);
