@@ -114,7 +114,7 @@ pub fn stream(input: &[u8]) {
             assert_eq!(cache.get(sequence), Some(&chunk[..]));
         }
         arrivals.arrived(now, wire);
-        missing.poll(now, Duration::from_millis(50), &mut asked);
+        missing.poll(now, &mut asked);
         assert!(asked.len() <= rtcp::MAX_NACKED);
         assert!(asked.is_sorted_by(|a, b| is_newer(*b, *a)), "oldest first: {asked:?}");
         for number in asked.drain(..) {

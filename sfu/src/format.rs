@@ -123,6 +123,8 @@ pub struct Extensions {
     pub audio_level: Option<u8>,
     /// `urn:3gpp:video-orientation`
     pub video_orientation: Option<u8>,
+    /// `http://www.webrtc.org/experiments/rtp-hdrext/playout-delay`
+    pub playout_delay: Option<u8>,
     /// `https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension`
     pub dependency_descriptor: Option<u8>,
 }

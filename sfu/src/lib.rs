@@ -21,6 +21,7 @@ mod layering;
 pub mod layers;
 pub mod meter;
 pub mod nack;
+pub mod patience;
 pub mod peer;
 pub mod publisher;
 pub mod reception;

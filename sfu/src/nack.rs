@@ -10,16 +10,18 @@ pub struct NackGenerator {
     /// Ascending by sequence number.
     missing: VecDeque<Missing>,
     is_keyframe_needed: bool,
-    /// From asking to the answer, smoothed.
-    answered_in: Option<Duration>,
+    round_trip: RoundTrip,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Missing {
     sequence: u64,
+    since: Instant,
     tries: u8,
+    /// The last request is to be said once more.
+    has_echo: bool,
     ask_at: Instant,
-    first_asked: Option<Instant>,
+    last_asked: Option<Instant>,
 }
 
 impl NackGenerator {
@@ -28,20 +30,20 @@ impl NackGenerator {
         Self::default()
     }
 
-    /// Notes a packet by its extended sequence number, retransmissions included. `true` if it was
-    /// missing: recovered, or only late.
-    pub fn received(&mut self, now: Instant, sequence: u64) -> bool {
+    /// Notes a packet by its extended sequence number, retransmissions included. For how long it was
+    /// missing, if it was: recovered, or only late.
+    pub fn received(&mut self, now: Instant, sequence: u64) -> Option<Duration> {
         let Some(highest) = self.highest else {
             self.highest = Some(sequence);
-            return false;
+            return None;
         };
         if sequence <= highest {
             let found = self.missing.binary_search_by_key(&sequence, |missing| missing.sequence);
-            let missing = found.ok().and_then(|index| self.missing.remove(index));
-            if let Some(asked) = missing.and_then(|missing| missing.first_asked) {
-                self.learn_round_trip(now.saturating_duration_since(asked));
+            let missing = found.ok().and_then(|index| self.missing.remove(index))?;
+            if let Some(asked) = missing.last_asked {
+                self.round_trip.answered(missing.tries, now.saturating_duration_since(asked));
             }
-            return missing.is_some();
+            return Some(now.saturating_duration_since(missing.since));
         }
         self.highest = Some(sequence);
         let gap = highest + 1..sequence;
@@ -51,38 +53,48 @@ impl NackGenerator {
             // Asking for all that would take longer and cost more than a keyframe.
             self.missing.clear();
             self.is_keyframe_needed = true;
-            return false;
+            return None;
         }
         let ask_at = now + REORDERING;
         self.missing.extend(gap.map(|sequence| Missing {
             sequence,
+            since: now,
             tries: 0,
+            has_echo: false,
             ask_at,
-            first_asked: None,
+            last_asked: None,
         }));
-        false
+        None
     }
 
-    /// Appends to `out` what should be asked for now, in ascending order. `rtt` is believed to be
-    /// that of the publisher's transport until answers tell better.
-    pub fn poll(&mut self, now: Instant, rtt: Duration, out: &mut Vec<u16>) {
-        let pause = self.answered_in.unwrap_or(rtt).clamp(MIN_PAUSE, MAX_PAUSE);
+    /// Appends to `out` what should be asked for now, in ascending order.
+    pub fn poll(&mut self, now: Instant, out: &mut Vec<u16>) {
+        let pause = self.round_trip.pause();
         let mut is_lost = false;
         self.missing.retain_mut(|missing| {
             if missing.ask_at > now {
                 return true;
             }
-            if missing.tries == MAX_TRIES {
+            let is_old = now.saturating_duration_since(missing.since) >= MAX_AGE;
+            if !missing.has_echo && (is_old || missing.tries == MAX_TRIES) {
                 is_lost = true;
                 return false;
             }
-            missing.tries += 1;
-            missing.ask_at = now + pause;
-            missing.first_asked.get_or_insert(now);
+            missing.has_echo = !missing.has_echo;
+            if missing.has_echo {
+                missing.tries += 1;
+                missing.last_asked = Some(now);
+                missing.ask_at = now + ECHO.min(pause);
+            } else {
+                missing.ask_at = (missing.last_asked.unwrap_or(now) + pause).max(now + MIN_PAUSE);
+            }
             out.push(missing.sequence as u16);
             true
         });
-        self.is_keyframe_needed |= is_lost;
+        if is_lost {
+            self.is_keyframe_needed = true;
+            self.round_trip.doubt();
+        }
     }
 
     /// When [`poll`](Self::poll) has something to do next.
@@ -97,16 +109,7 @@ impl NackGenerator {
 
     /// The round trip to the publisher as repairs showed it.
     pub fn round_trip(&self) -> Option<Duration> {
-        self.answered_in
-    }
-
-    /// Counted from the first request, as nobody knows which one was answered: a lost request makes
-    /// it too long for a while, which is better than asking many times within each round trip.
-    fn learn_round_trip(&mut self, sample: Duration) {
-        self.answered_in = Some(match self.answered_in {
-            None => sample,
-            Some(before) => before - before / 4 + sample / 4,
-        });
+        self.round_trip.smoothed
     }
 
     /// Whether the packet with this extended sequence number has not come, but one after it.
@@ -120,12 +123,74 @@ impl NackGenerator {
     }
 }
 
+/// The time from asking to the answer.
+#[derive(Debug, Default)]
+struct RoundTrip {
+    smoothed: Option<Duration>,
+    deviation: Duration,
+    /// Answers in a row of which nobody knows which request they are to.
+    doubtful: u8,
+    /// Takes the place of what is smoothed while answers are doubtful.
+    guess: Option<Duration>,
+}
+
+impl RoundTrip {
+    /// Learns from packets that were asked for once (Karn's rule): with two requests out, the answer may be to either.
+    /// A round trip that has become longer than the pause would make every answer doubtful, so
+    /// doubt makes the pause longer until an answer comes in it.
+    fn answered(&mut self, tries: u8, since_asked: Duration) {
+        if tries > 1 {
+            self.doubt();
+            return;
+        }
+        (self.doubtful, self.guess) = (0, None);
+        let sample = since_asked.min(MAX_PAUSE);
+        let Some(before) = self.smoothed else {
+            (self.smoothed, self.deviation) = (Some(sample), sample / 4);
+            return;
+        };
+        self.deviation = self.deviation - self.deviation / 4 + before.abs_diff(sample) / 4;
+        self.smoothed = Some(before - before / 8 + sample / 8);
+    }
+
+    /// An answer was to nobody knows what, or did not come at all.
+    fn doubt(&mut self) {
+        self.doubtful += 1;
+        if self.smoothed.is_none() || self.doubtful >= MAX_DOUBTFUL {
+            self.guess = Some((self.pause() * 2).min(MAX_PAUSE));
+            self.doubtful = 0;
+        }
+    }
+
+    /// How long to wait for an answer.
+    fn pause(&self) -> Duration {
+        let measured = self.smoothed.map(|smoothed| smoothed + 2 * self.deviation);
+        self.guess.or(measured).unwrap_or(ASSUMED).clamp(MIN_PAUSE, MAX_PAUSE)
+    }
+}
+
 /// Packets asked for at a time. A longer gap is an outage: filling it would come too late to be
 /// played. Too few, and one lost burst of a big frame would already cost a keyframe.
 const MAX_MISSING: usize = 256;
 
 /// Longer would hold memory for packets that the sender has dropped from its history.
 const MAX_TRIES: u8 = 10;
+
+/// How old a gap may become. A picture that stands for so long is sooner back with a keyframe, and a buffer
+/// that would wait for more is none for a conversation.
+const MAX_AGE: Duration = Duration::from_secs(1);
+
+/// Each request is said twice, as far apart: at 15 % loss every seventh would get no answer for want of having been
+/// heard, and cost another round trip. Browsers send one answer to both. Shorter is lost in the
+/// same gust, longer is no sooner than asking anew.
+const ECHO: Duration = Duration::from_millis(15);
+
+/// The round trip to a publisher that has not been asked for anything yet.
+const ASSUMED: Duration = Duration::from_millis(100);
+
+/// Doubtful answers in a row before the pause becomes longer. At 30 % loss every second answer is
+/// doubtful, so that fewer would double it often, more would ask in vain for longer.
+const MAX_DOUBTFUL: u8 = 4;
 
 /// How late a packet may be before it is asked for. Longer delays every repair, shorter asks for
 /// packets that were only overtaken.
@@ -145,48 +210,84 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::{BTreeMap, BTreeSet};
 
-    const RTT: Duration = Duration::from_millis(40);
     const MS: Duration = Duration::from_millis(1);
 
     fn asked(generator: &mut NackGenerator, now: Instant) -> Vec<u16> {
         let mut out = Vec::new();
-        generator.poll(now, RTT, &mut out);
+        generator.poll(now, &mut out);
         out
+    }
+
+    /// A generator that has learned this round trip.
+    fn with_round_trip(now: Instant, round_trip: Duration) -> NackGenerator {
+        let mut generator = NackGenerator::new();
+        for _ in 0..200 {
+            generator.round_trip.answered(1, round_trip);
+        }
+        generator.received(now, 1);
+        generator
     }
 
     #[test]
     fn a_gap_is_asked_for_after_the_reordering_time_and_once_per_round_trip() {
         let start = Instant::now();
-        let mut generator = NackGenerator::new();
-        assert!(!generator.received(start, 65_534));
-        assert_eq!(generator.next_deadline(), None);
-        assert!(!generator.received(start, 65_538));
+        let rtt = 40 * MS;
+        let mut generator = with_round_trip(start, rtt);
+        let pause = generator.round_trip.pause();
+        assert!((rtt..rtt + 2 * MS).contains(&pause), "{pause:?}");
+        assert_eq!(generator.received(start, 3), None);
         assert_eq!(generator.next_deadline(), Some(start + REORDERING));
         assert!(asked(&mut generator, start).is_empty());
         let first = start + REORDERING;
-        assert_eq!(asked(&mut generator, first), [65_535, 0, 1]);
-        assert!(asked(&mut generator, first + RTT - MS).is_empty());
-        assert!(generator.received(first + MS, 65_536), "recovered");
-        assert!(!generator.received(first + MS, 65_536), "only once");
-        assert_eq!(generator.next_deadline(), Some(first + RTT));
-        assert_eq!(asked(&mut generator, first + RTT), [65_535, 1]);
+        assert_eq!(asked(&mut generator, first), [2]);
+        assert!(asked(&mut generator, first + ECHO - MS).is_empty());
+        assert_eq!(asked(&mut generator, first + ECHO), [2], "said twice");
+        assert!(asked(&mut generator, first + pause - MS).is_empty());
+        assert_eq!(asked(&mut generator, first + pause), [2], "asked again");
+        let took = REORDERING + pause + MS;
+        assert_eq!(generator.received(start + took, 2), Some(took), "recovered");
+        assert_eq!(generator.received(start + took, 2), None, "only once");
+        assert_eq!(generator.next_deadline(), None);
+    }
+
+    #[test]
+    fn numbers_wrap() {
+        let start = Instant::now();
+        let mut generator = NackGenerator::new();
+        generator.received(start, 65_534);
+        generator.received(start, 65_538);
+        assert_eq!(asked(&mut generator, start + REORDERING), [65_535, 0, 1]);
     }
 
     #[test]
     fn after_ten_tries_a_keyframe_is_needed_instead() {
         let mut now = Instant::now();
-        let mut generator = NackGenerator::new();
-        generator.received(now, 100);
-        generator.received(now, 102);
+        let mut generator = with_round_trip(now, 40 * MS);
+        generator.received(now, 3);
         let mut tries = 0;
         while let Some(deadline) = generator.next_deadline() {
             assert!(!generator.take_keyframe_needed());
             now = deadline;
             tries += asked(&mut generator, now).len();
         }
-        assert_eq!(tries, usize::from(MAX_TRIES));
+        assert_eq!(tries, 2 * usize::from(MAX_TRIES), "each is said twice");
         assert!(generator.take_keyframe_needed());
         assert!(!generator.take_keyframe_needed(), "asking clears it");
+    }
+
+    #[test]
+    fn on_a_long_way_a_second_is_enough() {
+        let start = Instant::now();
+        let mut generator = with_round_trip(start, 300 * MS);
+        generator.received(start, 3);
+        let (mut now, mut tries) = (start, 0);
+        while let Some(deadline) = generator.next_deadline() {
+            now = deadline;
+            tries += asked(&mut generator, now).len();
+        }
+        assert_eq!(tries, 8);
+        assert!(generator.take_keyframe_needed());
+        assert!(now < start + MAX_AGE + MAX_PAUSE, "{:?}", now - start);
     }
 
     #[test]
@@ -208,41 +309,77 @@ mod tests {
     #[test]
     fn a_round_trip_time_beyond_reason_neither_floods_nor_stops_the_asking() {
         for (rtt, pause) in [(Duration::ZERO, MIN_PAUSE), (Duration::from_secs(3600), MAX_PAUSE)] {
-            let now = Instant::now();
-            let mut generator = NackGenerator::new();
-            generator.received(now, 100);
-            generator.received(now, 102);
-            let mut out = Vec::new();
-            generator.poll(now + REORDERING, rtt, &mut out);
-            assert_eq!(out, [101]);
-            assert_eq!(generator.next_deadline(), Some(now + REORDERING + pause));
+            let mut round_trip = RoundTrip::default();
+            for _ in 0..100 {
+                round_trip.answered(1, rtt);
+            }
+            assert_eq!(round_trip.pause(), pause);
+            for tries in [2, 10, u8::MAX] {
+                for _ in 0..300 {
+                    round_trip.answered(tries, rtt);
+                    assert!((MIN_PAUSE..=MAX_PAUSE).contains(&round_trip.pause()));
+                }
+            }
         }
+    }
+
+    /// Loses packets one by one, each answered that long after the first request for it; how often each was
+    /// asked for.
+    fn repair(
+        generator: &mut NackGenerator,
+        now: &mut Instant,
+        answer_after: Duration,
+        losses: u32,
+    ) -> Vec<u8> {
+        (0..losses)
+            .map(|_| {
+                let sequence = generator.highest.map_or(100, |highest| highest + 2);
+                generator.received(*now, sequence.saturating_sub(2));
+                generator.received(*now, sequence);
+                let answer_at = *now + REORDERING + answer_after;
+                while let Some(deadline) = generator.next_deadline().filter(|at| *at < answer_at) {
+                    *now = deadline;
+                    asked(generator, *now);
+                }
+                *now = answer_at;
+                let tries = generator.missing.front().map_or(MAX_TRIES, |missing| missing.tries);
+                generator.received(*now, sequence - 1);
+                tries
+            })
+            .collect()
     }
 
     #[test]
     fn how_fast_answers_come_decides_how_often_is_asked() {
         let mut now = Instant::now();
         let mut generator = NackGenerator::new();
-        let (mut sequence, mut asked_for) = (100, 0);
-        let answer_after = Duration::from_millis(300);
-        generator.received(now, sequence);
-        for loss in 0..20 {
-            generator.received(now, sequence + 2);
-            let answer_at = now + REORDERING + answer_after;
-            let mut tries = 0;
-            while let Some(deadline) = generator.next_deadline().filter(|at| *at < answer_at) {
-                now = deadline;
-                tries += asked(&mut generator, now).len();
-            }
-            now = answer_at;
-            assert!(generator.received(now, sequence + 1));
-            sequence += 2;
-            assert_eq!(tries, if loss == 0 { 8 } else { 1 });
-            asked_for += tries;
-        }
-        assert_eq!(asked_for, 27);
-        assert_eq!(generator.round_trip(), Some(answer_after));
+        let far = 300 * MS;
+        let tries = repair(&mut generator, &mut now, far, 10);
+        assert_eq!(tries[0], 3, "nothing is known yet");
+        assert!(tries[3..].iter().all(|tries| *tries == 1), "{tries:?}");
+        assert_eq!(generator.round_trip(), Some(far));
         assert!(!generator.take_keyframe_needed());
+        // It comes nearer, and goes further away than ever.
+        repair(&mut generator, &mut now, 40 * MS, 60);
+        assert!(generator.round_trip.pause() < 60 * MS);
+        let tries = repair(&mut generator, &mut now, 450 * MS, 40);
+        assert!(tries[0] > 4, "{tries:?}");
+        assert!(tries[30..].iter().all(|tries| *tries == 1), "{tries:?}");
+    }
+
+    #[test]
+    fn loss_of_requests_and_answers_makes_the_round_trip_no_longer() {
+        let mut now = Instant::now();
+        let rtt = 150 * MS;
+        let mut generator = with_round_trip(now, rtt);
+        // Every second try is lost: half of the answers come after the second request.
+        for loss in 0..100u64 {
+            let tries = 1 + (loss % 2) as u8;
+            let since_asked = rtt;
+            generator.round_trip.answered(tries, since_asked);
+            now += MS;
+        }
+        assert!(generator.round_trip.pause() < rtt + 10 * MS, "{:?}", generator.round_trip);
     }
 
     proptest! {
@@ -266,7 +403,7 @@ mod tests {
             let mut asked_at: BTreeMap<u16, Vec<Instant>> = BTreeMap::new();
             for (at, (_, sequence)) in order.into_iter().enumerate() {
                 let was_missing = generator.missing.iter().any(|missing| missing.sequence == sequence);
-                prop_assert_eq!(generator.received(now, sequence), was_missing);
+                prop_assert_eq!(generator.received(now, sequence).is_some(), was_missing);
                 received.insert(sequence as u16);
                 all.insert(sequence);
                 for sequence in asked(&mut generator, now) {
@@ -284,8 +421,9 @@ mod tests {
                 now += Duration::from_millis(packets[at].2);
             }
             for times in asked_at.values() {
-                prop_assert!(times.len() <= usize::from(MAX_TRIES));
-                prop_assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= MIN_PAUSE));
+                prop_assert!(times.len() <= 2 * usize::from(MAX_TRIES));
+                prop_assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= ECHO));
+                prop_assert!(times.windows(3).all(|three| three[2] - three[0] >= MIN_PAUSE));
             }
         }
 

@@ -19,8 +19,6 @@ use std::time::{Duration, Instant};
 /// SSRCs taken from one publisher: two for each encoding of its tracks and some to spare. More is
 /// an attack or a fault; such packets are counted and dropped.
 const MAX_STREAMS: usize = 48;
-/// Round trip assumed for asking again for lost packets, as a publisher's is not measured by it.
-const ASSUMED_RTT: Duration = Duration::from_millis(60);
 /// How often a publisher gets receiver reports.
 const REPORT_INTERVAL: Duration = Duration::from_millis(1_000);
 
@@ -286,7 +284,7 @@ impl Publisher {
                 let Some(ssrc) = encoding.ssrc else { continue };
                 // Who cannot be asked is given up like who does not answer.
                 self.lost.clear();
-                encoding.nack.poll(now, ASSUMED_RTT, &mut self.lost);
+                encoding.nack.poll(now, &mut self.lost);
                 if section.settled.feedback.nack && !self.lost.is_empty() {
                     rtcp::write_nack(out, own_ssrc, ssrc, &self.lost);
                 }
@@ -376,7 +374,9 @@ fn receive_media(
     if !is_repair {
         encoding.reception.received(now, sequence, header.timestamp);
     }
-    encoding.nack.received(now, sequence);
+    if let Some(missed) = encoding.nack.received(now, sequence) {
+        encoding.patience.repaired(now, missed);
+    }
     // The last line before anything hears or keeps it. Reports and requests go on, so that lifting the
     // mute finds a stream in order.
     if track.is_blocked {

@@ -255,6 +255,7 @@ impl Sfu {
             let Some((header, packet)) = subscriber::parse_lost(room, &lost) else { continue };
             let Some(track) = room.track(lost.track) else { continue };
             let Some(codec) = track.codec else { continue };
+            let encoding = track.encodings.get(lost.encoding);
             let forwarded = Forwarded {
                 encoding: lost.encoding,
                 sequence: lost.sequence,
@@ -266,6 +267,7 @@ impl Sfu {
                 extensions: &track.extensions,
                 captured_ntp: 0,
                 earlier: Default::default(),
+                wait: encoding.map(|encoding| encoding.patience.wait()).unwrap_or_default(),
             };
             let start = self.transmits.mark();
             let slab = self.transmits.slab();

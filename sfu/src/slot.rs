@@ -38,6 +38,8 @@ pub const MAX_REDUNDANCY: usize = 3;
 /// How long more frames are repeated after a report of loss. Shorter forgets it between two gusts, longer costs a
 /// link that has become good.
 const REDUNDANCY_STAYS: Duration = Duration::from_secs(10);
+/// Packets that say that nothing is waited for any more: any of them will do, and some may be lost.
+const UNWAITED_PACKETS: u8 = 200;
 /// Shortest time between two resends of a packet: a NACK sooner was sent before the first could arrive.
 const RESEND_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -64,6 +66,8 @@ pub struct Forwarded<'a> {
     pub captured_ntp: u64,
     /// The frames of sound before it, the nearest first.
     pub earlier: [Earlier<'a>; MAX_REDUNDANCY],
+    /// How long pictures shall be held back for repairs of their publisher's link.
+    pub wait: Duration,
 }
 
 /// What a slot is to carry.
@@ -107,6 +111,8 @@ struct Labels {
     payload_type: u8,
     ssrc: u32,
     sequence: u64,
+    /// What it says of how long pictures are held back.
+    playout_delay: Option<[u8; 3]>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -178,6 +184,8 @@ pub struct Slot {
     packets: u32,
     octets: u32,
     next_report: Option<Instant>,
+    /// Packets that will still say that pictures need not be held back any more.
+    unwaited: u8,
     /// Frames that its packets of sound repeat, and since when so many were needed.
     redundancy: (usize, Option<Instant>),
 }
@@ -218,6 +226,7 @@ impl Slot {
             packets: 0,
             octets: 0,
             next_report: None,
+            unwaited: 0,
             redundancy: (redundancy_for(0), None),
         }
     }
@@ -364,6 +373,7 @@ impl Slot {
             }
             Verdict::Send { ends_picture } => ends_picture,
         };
+        let playout_delay = self.playout_delay(&payload, packet.wait);
         // Taken out while it is written, so that the rest of the slot can be read.
         let mut flow = self.binding.as_mut()?.flow.take()?;
         let written = flow.numbering.send(packet.sequence).map(|(sequence, picture_delta)| {
@@ -372,6 +382,7 @@ impl Slot {
                 payload_type: payload.pt,
                 ssrc: self.ssrc,
                 sequence,
+                playout_delay,
             };
             let begin = out.len();
             let (header_len, at) = self.write_header(packet, &flow, &labels, out);
@@ -498,7 +509,7 @@ impl Slot {
             (packet.extensions.audio_level, self.extensions.audio_level),
             (packet.extensions.video_orientation, self.extensions.video_orientation),
         ];
-        let mut extensions: [(u8, &[u8]); 3] = [(0, &[]); 3];
+        let mut extensions: [(u8, &[u8]); 4] = [(0, &[]); 4];
         let mut count = 0;
         let number = self.transport_number(&flow.payload);
         if let Some(ours) = number {
@@ -512,6 +523,10 @@ impl Slot {
                 extensions[count] = (ours, value);
                 count += 1;
             }
+        }
+        if let (Some(ours), Some(value)) = (self.extensions.playout_delay, &labels.playout_delay) {
+            extensions[count] = (ours, value);
+            count += 1;
         }
         // A new voice begins a talk spurt: the receiver may adapt its buffer (RFC 3551 §4.1).
         let begins_spurt = self.kind == Kind::Audio && packet.sequence == flow.first_in;
@@ -535,6 +550,23 @@ impl Slot {
     fn transport_number(&self, payload: &Payload) -> Option<u8> {
         let is_sent_once = self.kind == Kind::Audio || payload.rtx.is_some();
         self.extensions.transport_cc.filter(|_| is_sent_once)
+    }
+
+    /// What a packet says of how long pictures are held back. Receivers keep to what was said last, so it is said
+    /// as long as there is something to wait for, and that there is nothing any more for some packets after.
+    fn playout_delay(&mut self, payload: &Payload, wait: Duration) -> Option<[u8; 3]> {
+        // What may be sent again to the letter must not depend on the moment.
+        if self.kind == Kind::Audio || payload.rtx.is_none() {
+            return None;
+        }
+        if !wait.is_zero() {
+            self.unwaited = UNWAITED_PACKETS;
+        } else if self.unwaited == 0 {
+            return None;
+        } else {
+            self.unwaited -= 1;
+        }
+        Some(playout_delay(wait))
     }
 
     /// Where a packet that the subscriber misses is to be found; nothing when it is unknown, was resent
@@ -594,6 +626,7 @@ impl Slot {
                 payload_type: flow.payload.pt,
                 ssrc: self.ssrc,
                 sequence: lost.sequence_out,
+                playout_delay: None,
             };
             let (header_len, transport_sequence) = self.write_header(packet, flow, &labels, out);
             append_payload(packet, picture_delta, flow.tl0_delta, out);
@@ -604,6 +637,7 @@ impl Slot {
             payload_type,
             ssrc: self.rtx_ssrc,
             sequence: rtx_sequence,
+            playout_delay: (!packet.wait.is_zero()).then(|| playout_delay(packet.wait)),
         };
         let (header_len, transport_sequence) = self.write_header(packet, flow, &labels, out);
         out.extend_from_slice(&(lost.sequence_out as u16).to_be_bytes());
@@ -681,6 +715,15 @@ fn redundancy_for(fraction_lost: u8) -> usize {
         5..38 => 2,
         _ => MAX_REDUNDANCY,
     }
+}
+
+/// The header extension: twelve bits for the shortest and twelve for the longest delay, in units of 10 ms. The longest
+/// is what browsers take where nothing is said; much less turns their smoothing off.
+fn playout_delay(shortest: Duration) -> [u8; 3] {
+    const LONGEST: u32 = 1_000;
+    let shortest = u32::try_from(shortest.as_millis().div_ceil(10)).unwrap_or(LONGEST).min(LONGEST);
+    let [_, high, middle, low] = (shortest << 12 | LONGEST).to_be_bytes();
+    [high, middle, low]
 }
 
 fn remember(history: &mut VecDeque<Flow>, flow: Flow) {

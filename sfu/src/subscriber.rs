@@ -385,6 +385,7 @@ pub fn forwarded<'a>(room: &'a Room, pending: &'a Pending, now_ntp: u64) -> Opti
             Codec::Opus => earlier(encoding, pending),
             _ => Default::default(),
         },
+        wait: encoding.patience.wait(),
     })
 }
 

@@ -9,6 +9,7 @@ use crate::key::PeerKey;
 use crate::layers::Rung;
 use crate::meter::Meter;
 use crate::nack::NackGenerator;
+use crate::patience::Patience;
 use crate::reception::Reception;
 use crate::relay::PlaneId;
 use crate::sequence::SequenceUnwrapper;
@@ -101,6 +102,8 @@ pub struct Encoding {
     pub cache: PacketCache,
     /// Packets to ask the publisher for again.
     pub nack: NackGenerator,
+    /// How long receivers shall wait for them.
+    pub patience: Patience,
     /// For receiver reports.
     pub reception: Reception,
     /// Its timestamps on the publisher's clock.
@@ -139,6 +142,7 @@ impl Encoding {
             sequence: SequenceUnwrapper::new(),
             cache: PacketCache::new(capacity),
             nack: NackGenerator::new(),
+            patience: Patience::default(),
             reception: Reception::new(clock_rate),
             clock: StreamClock::new(clock_rate),
             meter: Meter::default(),
@@ -193,6 +197,7 @@ impl Encoding {
     /// Closes a window of its meter.
     pub fn measure(&mut self, now: Instant) {
         self.meter.roll(now);
+        self.patience.settle(now);
         // One that was paused fades out of the meter; that is not what it would cost.
         if self.is_active && self.meter.is_live(now) {
             self.last_rate = self.meter.rate(Layer { spatial: u8::MAX, temporal: u8::MAX });

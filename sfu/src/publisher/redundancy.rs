@@ -12,7 +12,11 @@ const MAX_DISTANCE: u32 = 8;
 
 /// Which packet a block is of, if that one was lost: blocks are named by time alone, so only
 /// where sound went on without a pause is it sure. Anything else stays lost.
-pub fn lost_packet(encoding: &Encoding, newest: (u64, u32), block: &Block<'_>) -> Option<(u64, u32)> {
+pub fn lost_packet(
+    encoding: &Encoding,
+    newest: (u64, u32),
+    block: &Block<'_>,
+) -> Option<(u64, u32)> {
     let (sequence, timestamp) = newest;
     let duration = opus::duration(block.payload)?;
     let offset = u32::from(block.offset);

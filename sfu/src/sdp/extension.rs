@@ -25,11 +25,12 @@ pub(super) enum Name {
     AbsSendTime,
     AudioLevel,
     VideoOrientation,
+    PlayoutDelay,
     DependencyDescriptor,
 }
 
 impl Name {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Mid,
         Self::Rid,
         Self::RepairedRid,
@@ -37,6 +38,7 @@ impl Name {
         Self::AbsSendTime,
         Self::AudioLevel,
         Self::VideoOrientation,
+        Self::PlayoutDelay,
         Self::DependencyDescriptor,
     ];
 
@@ -52,6 +54,7 @@ impl Name {
             Self::AbsSendTime => "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
             Self::AudioLevel => "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
             Self::VideoOrientation => "urn:3gpp:video-orientation",
+            Self::PlayoutDelay => "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay",
             Self::DependencyDescriptor => {
                 "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
             }
@@ -68,6 +71,7 @@ impl Name {
             Self::AbsSendTime => &mut extensions.abs_send_time,
             Self::AudioLevel => &mut extensions.audio_level,
             Self::VideoOrientation => &mut extensions.video_orientation,
+            Self::PlayoutDelay => &mut extensions.playout_delay,
             Self::DependencyDescriptor => &mut extensions.dependency_descriptor,
         }
     }
@@ -77,9 +81,11 @@ impl Name {
         match self {
             Self::Mid | Self::TransportCc | Self::AbsSendTime => true,
             Self::AudioLevel => kind == Kind::Audio,
-            Self::Rid | Self::RepairedRid | Self::VideoOrientation | Self::DependencyDescriptor => {
-                kind == Kind::Video
-            }
+            Self::Rid
+            | Self::RepairedRid
+            | Self::VideoOrientation
+            | Self::PlayoutDelay
+            | Self::DependencyDescriptor => kind == Kind::Video,
         }
     }
 }

@@ -135,6 +135,8 @@ fn is_wanted(extension: &Extension, has_layers: bool) -> bool {
             | Name::VideoOrientation => true,
             Name::Rid | Name::RepairedRid => has_layers,
             Name::DependencyDescriptor => true,
+            // The server knows best how long its receivers have to wait.
+            Name::PlayoutDelay => false,
         }
 }
 

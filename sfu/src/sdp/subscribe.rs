@@ -202,11 +202,12 @@ const VIDEO: [(Payload, &str); 10] = [
 ];
 
 /// Extensions of our offers and their ids, the same on every m-line.
-const EXTENSIONS: [(u8, Name); 4] = [
+const EXTENSIONS: [(u8, Name); 5] = [
     (1, Name::AudioLevel),
     (2, Name::AbsSendTime),
     (3, Name::TransportCc),
     (4, Name::VideoOrientation),
+    (5, Name::PlayoutDelay),
 ];
 
 #[cfg(test)]

@@ -89,9 +89,11 @@ fn wanted_kind(section: &Section) -> Option<Kind> {
 fn is_wanted(extension: &Extension) -> bool {
     extension.is_received()
         && match extension.name {
-            Name::TransportCc | Name::AbsSendTime | Name::AudioLevel | Name::VideoOrientation => {
-                true
-            }
+            Name::TransportCc
+            | Name::AbsSendTime
+            | Name::AudioLevel
+            | Name::VideoOrientation
+            | Name::PlayoutDelay => true,
             // SSRCs say which m-line; one layer arrives in each.
             Name::Mid | Name::Rid | Name::RepairedRid | Name::DependencyDescriptor => false,
         }

@@ -114,12 +114,18 @@ impl Client {
                 "m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\na=rtpmap:96 VP8/90000\r\n\
                             a=rtcp-fb:96 nack\r\na=rtcp-fb:96 nack pli\r\n\
                             a=rtcp-fb:96 transport-cc\r\n\
-                            a=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n\
-                            a=extmap:5 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n"
+                            a=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n"
             }
         };
+        let own = match (kind, direction) {
+            (Kind::Audio, _) => "",
+            (Kind::Video, "recvonly") => {
+                "a=extmap:5 http://www.webrtc.org/experiments/rtp-hdrext/playout-delay\r\n"
+            }
+            (Kind::Video, _) => "a=extmap:5 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n",
+        };
         format!(
-            "{media}a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n\
+            "{media}{own}a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n\
              c=IN IP4 0.0.0.0\r\na=mid:{mid}\r\na={direction}\r\na=rtcp-mux\r\n\
              a=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=fingerprint:{}\r\na=setup:actpass\r\n",
             self.local.ufrag,

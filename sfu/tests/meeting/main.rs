@@ -5,6 +5,7 @@ extern crate veche_sfu as sfu;
 mod client;
 mod crowd;
 mod layers;
+mod repairs;
 mod sound;
 mod world;
 

@@ -3,8 +3,8 @@
 use super::client::Media;
 use super::world::{ROOM, World, person};
 use super::{MIC, csrc};
-use protocol::room::MediaState;
 use protocol::Source;
+use protocol::room::MediaState;
 use sfu::codec::red::{self, Earlier, Redundant};
 use sfu::rtcp::{self, ReportBlock};
 use sfu::rtp::Header;
@@ -69,8 +69,7 @@ fn report(world: &mut World) {
     let loss = world.losses.get(&PeerId(2)).copied().unwrap_or(0.0);
     let Some(ssrc) = headers(world).last().map(|header| header.ssrc) else { return };
     let block = ReportBlock { ssrc, fraction_lost: (loss * 256.0) as u8, ..Default::default() };
-    let report =
-        world.client(2).seal_rtcp(|out| rtcp::write_receiver_report(out, 77, &[block]));
+    let report = world.client(2).seal_rtcp(|out| rtcp::write_receiver_report(out, 77, &[block]));
     world.send(2, report);
 }
 
@@ -242,7 +241,8 @@ fn a_muted_frame_does_not_come_again_in_the_first_packet_after_the_mute() {
     speak(&mut world, 100..200);
     world.mute(1, MediaState::default());
     speak(&mut world, 200..300);
-    let muted: Vec<_> = heard(&mut world).into_iter().filter(|(n, _)| (100..200).contains(n)).collect();
+    let muted: Vec<_> =
+        heard(&mut world).into_iter().filter(|(n, _)| (100..200).contains(n)).collect();
     assert_eq!(muted, []);
     assert_eq!(world.sfu.stats().packets_recovered, 0);
 }
