@@ -305,6 +305,16 @@ impl Estimator {
         self.estimate
     }
 
+    /// From sending to the feedback that tells of it; nothing before the first.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.rtt_us.map(|rtt_us| Duration::from_micros(rtt_us.unsigned_abs()))
+    }
+
+    /// Whether the estimate is what the link could not carry more than, and not what was never tried.
+    pub fn is_congested(&self) -> bool {
+        matches!(self.reason, Reason::Delay | Reason::Queue | Reason::Loss | Reason::Silence)
+    }
+
     /// What would be sent if the link allowed it. Probing goes up to that; at zero there is none.
     pub fn set_wanted(&mut self, now: Instant, wanted: Bitrate) {
         let now_us = self.now_us(now);
@@ -360,7 +370,7 @@ impl Estimator {
             throughput: Bitrate::from_f64(throughput.bits_per_second().unwrap_or(0.0)),
             loss: self.loss.fraction() as f32,
             inherent_loss: self.loss.inherent() as f32,
-            rtt: self.rtt_us.map(|rtt_us| Duration::from_micros(rtt_us.unsigned_abs())),
+            rtt: self.round_trip(),
             delay: self.delay,
             queued: Duration::from_micros(self.queue.standing_us().unsigned_abs()),
             reason: self.reason,

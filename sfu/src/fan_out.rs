@@ -69,6 +69,13 @@ fn hold(
     track: TrackKey,
     packet: &Forwarded<'_>,
 ) {
+    let follows_what_is_too_much = packet.is_keyframe
+        && subscriber.slot_of(track).is_some_and(|slot| {
+            slot.is_too_much() && slot.target().is_some_and(|t| t.encoding == packet.encoding)
+        });
+    if follows_what_is_too_much {
+        subscriber.pacing.forget(track, Some(packet.encoding));
+    }
     let Some(generation) = room.track(track).map(|track| track.generation) else { return };
     let held = Held {
         track,

@@ -251,7 +251,11 @@ impl Sfu {
         else {
             return;
         };
+        let estimate = subscriber.is_measured().then(|| subscriber.estimator.estimate());
         for (slot, lost) in requests.lost {
+            if !subscriber.resends.passes(now, estimate) {
+                break;
+            }
             let Some((header, packet)) = subscriber::parse_lost(room, &lost) else { continue };
             let Some(track) = room.track(lost.track) else { continue };
             let Some(codec) = track.codec else { continue };
@@ -272,6 +276,7 @@ impl Sfu {
             let start = self.transmits.mark();
             let slab = self.transmits.slab();
             if let Some(written) = subscriber.slots[slot].write_lost(&lost, &forwarded, slab) {
+                subscriber.resends.sent(slab.len() - start);
                 fan_out::number(now, subscriber, &written, start, slab);
                 peer.transport.seal_rtp(slab, start, written.header_len, written.index);
                 self.transmits.commit(to, start);

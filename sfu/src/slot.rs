@@ -42,6 +42,8 @@ const REDUNDANCY_STAYS: Duration = Duration::from_secs(10);
 const UNWAITED_PACKETS: u8 = 200;
 /// Shortest time between two resends of a packet: a NACK sooner was sent before the first could arrive.
 const RESEND_INTERVAL: Duration = Duration::from_millis(20);
+/// The same where round trips are long: more would give a packet up that is wanted still.
+const MAX_RESEND_INTERVAL: Duration = Duration::from_millis(400);
 
 /// A packet of a track, ready to be forwarded.
 #[derive(Clone, Copy, Debug)]
@@ -292,6 +294,19 @@ impl Slot {
         if let Some(binding) = &mut self.binding {
             binding.selector.aim(target);
         }
+    }
+
+    /// Nothing more of what flows, which its link cannot carry: the way is clear for the keyframe that is
+    /// aimed at, and its numbers follow on.
+    pub fn halt(&mut self) {
+        if let Some(binding) = &mut self.binding {
+            binding.selector.halt();
+        }
+    }
+
+    /// Whether more flows than it is to show.
+    pub fn is_too_much(&self) -> bool {
+        self.binding.as_ref().is_some_and(|binding| binding.selector.is_too_much())
     }
 
     /// Shows nothing until `aim` says what again: not even its lowest layer fits.
@@ -571,11 +586,19 @@ impl Slot {
 
     /// Where a packet that the subscriber misses is to be found; nothing when it is unknown, was resent
     /// just now or too often.
-    pub fn find_lost(&mut self, now: Instant, sequence: u16) -> Option<Lost> {
+    ///
+    /// `round_trip`: within that a packet is not sent a second time, as the first cannot have come.
+    pub fn find_lost(&mut self, now: Instant, round_trip: Duration, sequence: u16) -> Option<Lost> {
         // The nearest extended number at or below the highest sent.
         let behind = (self.highest_out as u16).wrapping_sub(sequence);
         let sequence_out = self.highest_out.checked_sub(u64::from(behind))?;
         let flow = self.flow_of(sequence_out)?;
+        let current = self.binding.as_ref().and_then(|binding| binding.flow.as_ref());
+        let is_past = current.is_some_and(|current| sequence_out < current.first_out);
+        if self.told.0 == SlotReason::Bandwidth && (is_past || self.flowing().is_none()) {
+            // Of a layer that was too much. What it would need is what the next one's keyframe needs.
+            return None;
+        }
         let lost = Lost {
             track: flow.track,
             generation: flow.generation,
@@ -586,11 +609,12 @@ impl Slot {
         if self.resent.is_empty() {
             self.resent = vec![Resent::default(); RESENT_ENTRIES].into();
         }
+        let interval = round_trip.clamp(RESEND_INTERVAL, MAX_RESEND_INTERVAL);
         let entry = &mut self.resent[sequence_out as usize % RESENT_ENTRIES];
         if entry.sequence != sequence_out || entry.at.is_none() {
             *entry = Resent { sequence: sequence_out, times: 0, at: None };
         }
-        if entry.times >= MAX_RESENDS || entry.at.is_some_and(|at| now < at + RESEND_INTERVAL) {
+        if entry.times >= MAX_RESENDS || entry.at.is_some_and(|at| now < at + interval) {
             return None;
         }
         entry.times += 1;

@@ -2,8 +2,10 @@
 
 mod layering;
 mod pacing;
+mod resends;
 
 pub use pacing::{Held, Pacing};
+use resends::Resends;
 
 use crate::allocator::{self, Ranking, Wishes};
 use crate::bwe::{Bitrate, Estimator};
@@ -46,6 +48,8 @@ pub struct Subscriber {
     pub estimator: Estimator,
     /// What leaves at once and what waits.
     pub pacing: Pacing,
+    /// How much is sent again.
+    pub resends: Resends,
     /// When its slots are looked at next; at once if never.
     look_at: Option<Instant>,
     /// Whether it has told when packets arrive, or what it can take.
@@ -78,6 +82,7 @@ impl Subscriber {
             by_importance: Vec::new(),
             estimator: Estimator::new(),
             pacing: Pacing::default(),
+            resends: Resends::default(),
             look_at: None,
             is_measured: false,
             budgeted: 0,
@@ -298,12 +303,14 @@ impl Subscriber {
         let mut requests = Requests::default();
         let (slots, estimator) = (&mut self.slots, &mut self.estimator);
         let is_measured = &mut self.is_measured;
+        let round_trip = estimator.round_trip().unwrap_or_default();
         rtcp::parse(compound, |incoming| match incoming {
             Incoming::Nack { sender, ssrc, sequences } => {
                 requests.sender = Some(sender);
                 let Some(index) = slots.iter().position(|slot| slot.ssrc == ssrc) else { return };
                 let room = MAX_LOST_PER_MESSAGE.saturating_sub(requests.lost.len());
-                let lost = sequences.iter().filter_map(|&s| slots[index].find_lost(now, s));
+                let lost =
+                    sequences.iter().filter_map(|&s| slots[index].find_lost(now, round_trip, s));
                 requests.lost.extend(lost.take(room).map(|lost| (index, lost)));
             }
             Incoming::Pli { sender, ssrc } => {
@@ -342,7 +349,9 @@ impl Subscriber {
 /// The encoding that a receiver sees, or waits for, on a video SSRC.
 fn shown(slots: &[Slot], ssrc: u32) -> Option<(TrackKey, usize)> {
     let slot = slots.iter().find(|slot| slot.ssrc == ssrc && slot.kind == Kind::Video)?;
-    let encoding = slot.flowing().map(|(encoding, ..)| encoding);
+    // A keyframe of what is too much for the link is the last thing that it needs.
+    let flowing = slot.flowing().filter(|_| !slot.is_too_much());
+    let encoding = flowing.map(|(encoding, ..)| encoding);
     Some((slot.binding()?.track, encoding.or_else(|| Some(slot.target()?.encoding))?))
 }
 

@@ -78,6 +78,16 @@ impl Selector {
         self.target = target;
     }
 
+    /// Lets nothing pass until a keyframe that is aimed at.
+    pub fn halt(&mut self) {
+        self.current = None;
+    }
+
+    /// Whether what flows is more than what it is to show.
+    pub fn is_too_much(&self) -> bool {
+        self.current.is_some_and(|current| self.target.rank(current.encoding).is_none())
+    }
+
     /// What it is to show.
     pub fn target(&self) -> &Target {
         &self.target
@@ -130,9 +140,11 @@ impl Selector {
             self.begin(encoding, timestamp);
             return Verdict::Begin;
         }
-        let is_aimed_at = encoding == self.target.encoding;
-        let (spatial, temporal) = if is_aimed_at {
+        let (spatial, temporal) = if encoding == self.target.encoding {
             (self.target.spatial, self.target.temporal)
+        } else if self.target.rank(encoding).is_none() {
+            // More than there is to be: at least every other frame less until the smaller picture is here.
+            (u8::MAX, 0)
         } else {
             (u8::MAX, u8::MAX)
         };
@@ -209,11 +221,25 @@ mod tests {
         let mut selector = Selector::new(target(2, 9));
         selector.decide(2, 1, true, &Frame::default());
         selector.aim(target(0, 9));
+        assert!(selector.is_too_much());
         assert_eq!(selector.decide(2, 2, false, &Frame::default()), SENT, "no picture goes dark");
+        assert_eq!(selector.decide(2, 3, false, &frame(0, 1)), Verdict::LeaveOut, "but fewer come");
         assert_eq!(selector.decide(1, 3, true, &Frame::default()), Verdict::Ignore, "too much");
         assert_eq!(selector.awaited(), Some(0));
         assert_eq!(selector.decide(0, 3, true, &Frame::default()), Verdict::Begin);
         assert_eq!(selector.decide(2, 4, true, &Frame::default()), Verdict::Ignore);
+    }
+
+    #[test]
+    fn what_is_halted_begins_again_with_what_is_aimed_at() {
+        let mut selector = Selector::new(target(2, 9));
+        selector.decide(2, 1, true, &Frame::default());
+        selector.aim(target(0, 9));
+        selector.halt();
+        assert_eq!(selector.flowing(), None);
+        assert_eq!(selector.decide(2, 2, false, &Frame::default()), Verdict::Ignore);
+        assert_eq!(selector.decide(2, 3, true, &Frame::default()), Verdict::Ignore);
+        assert_eq!(selector.decide(0, 3, true, &Frame::default()), Verdict::Begin);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::Subscriber;
 use crate::bwe::Bitrate;
+use crate::codec::Layer;
 use crate::key::TrackKey;
 use crate::layers::{self, Rung, Wish};
 use crate::room::Room;
@@ -70,11 +71,33 @@ impl Subscriber {
         }
         self.planned = Bitrate(planned);
         self.pace(now);
+        self.halt_what_floods(&shown, room, budget);
         self.estimator.set_wanted(now, Bitrate(wanted));
         if self.slots.iter().any(Slot::is_waiting) {
             self.look_at = None;
         }
         has_changed
+    }
+
+    /// Stops the layers that are to be left where even their most needed frames are more than the link carries:
+    /// none of them would arrive whole, and they would be in the way of the keyframe of those that do.
+    fn halt_what_floods(&mut self, shown: &[usize], room: &Room, budget: u64) {
+        if !self.estimator.is_congested() {
+            return;
+        }
+        let flowing: u64 = shown.iter().filter_map(|&slot| flowing(&self.slots[slot], room)).sum();
+        if flowing <= budget {
+            return;
+        }
+        for &index in shown {
+            let slot = &mut self.slots[index];
+            if slot.is_too_much() {
+                slot.halt();
+                if let Some(binding) = slot.binding() {
+                    self.pacing.forget(binding.track, None);
+                }
+            }
+        }
     }
 
     /// Bits per second that may be sent.
@@ -143,4 +166,12 @@ impl Subscriber {
             current: track.ladder.iter().position(is_current),
         }
     }
+}
+
+/// What flows in a slot costs at least: with its base layer alone, where it is too much.
+fn flowing(slot: &Slot, room: &Room) -> Option<u64> {
+    let (encoding, spatial, temporal) = slot.flowing()?;
+    let track = room.track(slot.binding()?.track)?;
+    let temporal = if slot.is_too_much() { 0 } else { temporal };
+    Some(track.encodings.get(encoding)?.meter.rate(Layer { spatial, temporal }))
 }

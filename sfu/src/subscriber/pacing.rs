@@ -91,6 +91,11 @@ impl Pacing {
         self.held.push_back(held);
     }
 
+    /// Drops what waits of a track, but for one encoding: it would be in the way of what follows it.
+    pub fn forget(&mut self, track: TrackKey, but: Option<usize>) {
+        self.held.retain(|held| held.track != track || Some(usize::from(held.encoding)) == but);
+    }
+
     /// The next packet, if its time has come.
     pub fn take(&mut self, now: Instant) -> Option<Held> {
         let first = self.held.front()?;
@@ -148,6 +153,18 @@ mod tests {
         assert_eq!(next, 40);
         let took = now.duration_since(begin);
         assert!((Duration::from_millis(250)..=MAX_WAIT).contains(&took), "{took:?}");
+    }
+
+    #[test]
+    fn what_is_followed_by_a_smaller_picture_is_dropped() {
+        let now = Instant::now();
+        let mut pacing = Pacing::default();
+        for (track, encoding) in [(1, 2), (1, 0), (2, 2)] {
+            pacing.hold(Held { track, encoding, ..held(1, now) });
+        }
+        pacing.forget(1, Some(0));
+        let rest: Vec<(TrackKey, u8)> = pacing.held.iter().map(|h| (h.track, h.encoding)).collect();
+        assert_eq!(rest, [(1, 0), (2, 2)]);
     }
 
     #[test]

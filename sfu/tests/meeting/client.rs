@@ -1,5 +1,8 @@
 //! A client of the media plane in a world without sockets: its own transport, SDP by hand.
 
+#[path = "viewer.rs"]
+pub mod viewer;
+
 use protocol::media::TrackOffer;
 use protocol::{Kind, Source};
 use sfu::Identity;
@@ -13,6 +16,7 @@ use sfu::twcc::TransportCc;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+use viewer::Viewer;
 
 /// One end of one transport.
 pub struct Client {
@@ -33,6 +37,8 @@ pub struct Client {
     pub arrivals: Vec<Instant>,
     /// Whether its SDP has redundant sound.
     pub has_red: bool,
+    /// Watches the video slot, once it is there.
+    pub viewer: Option<Viewer>,
 }
 
 impl Client {
@@ -57,6 +63,7 @@ impl Client {
             feedback: None,
             arrivals: Vec::new(),
             has_red: false,
+            viewer: None,
         }
     }
 
@@ -165,6 +172,9 @@ impl Client {
                 }
                 // Padding is for the estimate alone.
                 if Header::parse(packet).is_none_or(|h| !h.payload(packet).is_empty()) {
+                    if let Some(viewer) = &mut self.viewer {
+                        viewer.receive(now, packet);
+                    }
                     self.arrivals.push(now);
                     self.rtp.push(packet.to_vec());
                 }
@@ -194,6 +204,11 @@ impl Client {
         while self.feedback.as_mut().is_some_and(|log| log.poll(now, 1, 2, &mut compound)) {
             self.transport.seal_rtcp(&mut compound, 0);
             out.push(std::mem::take(&mut compound));
+        }
+        let mut asked = self.viewer.as_mut().map(|viewer| viewer.poll(now)).unwrap_or_default();
+        if !asked.is_empty() {
+            self.transport.seal_rtcp(&mut asked, 0);
+            out.push(asked);
         }
         out
     }

@@ -1,151 +1,17 @@
 //! Layers over links of all kinds: what is shown, how soon, and that nothing freezes.
 
-use crate::client::{Client, Media};
+use crate::camera::{Camera, FRAME};
+use crate::client::viewer::Viewer;
 use crate::world::{ROOM, World, person};
 use protocol::media::{View, ViewTile};
 use protocol::{SlotReason, Source};
 use sfu::codec::vp8;
-use sfu::rtcp::{self, Incoming};
 use sfu::rtp::Header;
 use sfu::twcc::TransportCc;
 use sfu::{Command, Event, PeerId};
 use std::time::{Duration, Instant};
 
-const LAYERS: &str = "a=rid:q send\r\na=rid:h send\r\na=rid:f send\r\na=simulcast:send q;h;f\r\n";
 const SECOND: Duration = Duration::from_secs(1);
-const FRAME: Duration = Duration::from_millis(35);
-
-/// One simulcast layer of a made-up encoder.
-struct Layer {
-    rid: &'static str,
-    ssrc: u32,
-    height: u16,
-    /// Of frames that are no keyframes.
-    frame_bytes: usize,
-    keyframe_bytes: usize,
-    picture_id: u16,
-    is_keyframe_due: bool,
-    is_active: bool,
-    /// The encoder has not the bits for it.
-    is_starved: bool,
-}
-
-/// A camera in three layers of 150, 500 and 1,500 kbit/s with two temporal layers each.
-struct Camera {
-    peer: u64,
-    layers: [Layer; 3],
-    frames: u32,
-    seen_rtcp: usize,
-}
-
-impl Camera {
-    fn publish(world: &mut World, peer: u64, who: u8) -> Self {
-        world.offer_with(peer, who, &[(Source::Microphone, 9), (Source::Camera, 1)], LAYERS);
-        world.run_until(|world| world.is_connected(peer));
-        let layer = |rid, ssrc, height, frame_bytes| Layer {
-            rid,
-            ssrc,
-            height,
-            frame_bytes,
-            keyframe_bytes: frame_bytes * 4,
-            picture_id: ssrc as u16,
-            is_keyframe_due: true,
-            is_active: true,
-            is_starved: false,
-        };
-        let layers =
-            [layer("q", 11, 180, 650), layer("h", 12, 360, 2_150), layer("f", 13, 720, 6_500)];
-        Self { peer, layers, frames: 0, seen_rtcp: 0 }
-    }
-
-    /// The encoder is busy for a while, and only the voice comes.
-    fn stall(&mut self, world: &mut World, time: Duration) {
-        let end = world.now + time;
-        while world.now < end {
-            self.frames += 1;
-            let voice = world.client(self.peer).send(9, self.frames * 960, &Media::voice(20));
-            world.send(self.peer, voice);
-            world.run(Duration::from_millis(20));
-        }
-    }
-
-    /// Films for a while, and does what it is asked.
-    fn film(&mut self, world: &mut World, time: Duration) {
-        let end = world.now + time;
-        while world.now < end {
-            self.obey(world);
-            self.frames += 1;
-            for layer in self.layers.iter_mut().filter(|l| l.is_active && !l.is_starved) {
-                for packet in layer.frame(world.client(self.peer), self.frames) {
-                    world.send(self.peer, packet);
-                }
-            }
-            world.run(FRAME);
-        }
-    }
-
-    fn obey(&mut self, world: &mut World) {
-        let rtcp = &world.client(self.peer).rtcp;
-        for compound in &rtcp[self.seen_rtcp..] {
-            rtcp::parse(compound, |incoming| {
-                if let Incoming::Pli { ssrc, .. } = incoming
-                    && let Some(layer) = self.layers.iter_mut().find(|layer| layer.ssrc == ssrc)
-                {
-                    layer.is_keyframe_due = true;
-                }
-            });
-        }
-        self.seen_rtcp = rtcp.len();
-        let wanted = world.events.iter().rev().find_map(|event| match event {
-            Event::LayersWanted { peer, rids, .. } if peer.0 == self.peer => Some(rids),
-            _ => None,
-        });
-        if let Some(rids) = wanted {
-            for layer in &mut self.layers {
-                let is_active = rids.iter().any(|rid| rid == layer.rid);
-                layer.is_keyframe_due |= is_active && !layer.is_active;
-                layer.is_active = is_active;
-            }
-        }
-    }
-}
-
-impl Layer {
-    fn frame(&mut self, client: &mut Client, frame: u32) -> Vec<Vec<u8>> {
-        let is_keyframe = std::mem::take(&mut self.is_keyframe_due);
-        self.picture_id = self.picture_id.wrapping_add(1) & 0x7fff;
-        let bytes = if is_keyframe { self.keyframe_bytes } else { self.frame_bytes };
-        let packets = bytes.div_ceil(1_100);
-        (0..packets)
-            .map(|at| {
-                let mut media = Media::vp8(is_keyframe && at == 0, self.picture_id);
-                media.payload = self.payload(is_keyframe, at, bytes / packets, frame);
-                media.marker = at + 1 == packets;
-                media.rid = Some(self.rid);
-                client.send(self.ssrc, frame * 3_150 + self.ssrc * 1_000, &media)
-            })
-            .collect()
-    }
-
-    /// X; I, L and T: picture id, TL0PICIDX, temporal layer by parity with Y; the frame's first bytes.
-    fn payload(&self, is_keyframe: bool, at: usize, length: usize, frame: u32) -> Vec<u8> {
-        let temporal = if is_keyframe { 0 } else { (frame % 2) as u8 };
-        let [high, low] = (0x8000 | self.picture_id).to_be_bytes();
-        let start = if at == 0 { 0x10 } else { 0 };
-        let sync = 0x20;
-        let mut payload =
-            vec![0x80 | start, 0xe0, high, low, (frame / 2) as u8, temporal << 6 | sync];
-        payload.push(u8::from(!is_keyframe));
-        if is_keyframe && at == 0 {
-            let [low, high] = self.height.to_le_bytes();
-            let [wide, wider] = (self.height * 16 / 9).to_le_bytes();
-            payload.extend([0, 0, 0x9d, 0x01, 0x2a, wide, wider, low, high]);
-        }
-        payload.resize(length, 0x55);
-        payload
-    }
-}
-
 /// What somebody saw on the video slot.
 #[derive(Debug)]
 struct Seen {
@@ -263,6 +129,43 @@ fn a_link_that_is_cut_loses_layers_and_not_the_picture_and_has_them_back_when_it
     world.limits.insert(PeerId(2), 4_000_000);
     until_height(&mut world, &mut camera, 720, 10 * SECOND);
     assert!(longest_gap(&seen(&mut world, 2)) < SECOND);
+}
+
+/// The link of a watcher whose browser decodes and asks again is cut to 400 kbit/s for 20 s and lifted: the
+/// longest time without a picture, how long until only the lowest layer was shown, and until the best was back.
+fn cut(seed: u64) -> (Duration, Duration, Duration) {
+    let (mut world, mut camera) = anna_films_boris_watches(seed);
+    world.delay = Duration::from_millis(5 + seed % 5 * 15);
+    world.client(2).viewer = Some(Viewer::default());
+    until_height(&mut world, &mut camera, 720, 4 * SECOND);
+    camera.film(&mut world, 6 * SECOND + Duration::from_millis(seed % 7 * 5));
+    world.limits.insert(PeerId(2), 400_000);
+    let began = world.now;
+    camera.film(&mut world, 20 * SECOND);
+    let ended = world.now;
+    world.limits.remove(&PeerId(2));
+    camera.film(&mut world, 12 * SECOND);
+    let viewer = world.client(2).viewer.as_ref().expect("Boris watches");
+    let between = |from: Instant, to: Instant| {
+        viewer.shown.iter().filter(move |(at, _)| (from..to).contains(at))
+    };
+    let tall = between(began, ended).rfind(|(_, height)| *height > 180);
+    let best = viewer.shown.iter().find(|(at, height)| *at > ended && *height == 720);
+    (
+        viewer.longest_gap(began, ended),
+        tall.map_or(Duration::ZERO, |(at, _)| *at - began),
+        best.expect("the best layer is back").0 - ended,
+    )
+}
+
+#[test]
+fn on_a_link_that_is_cut_no_picture_stands_for_a_second() {
+    for seed in 40..50 {
+        let (gap, lower, best) = cut(seed);
+        assert!(gap < SECOND, "no picture for {gap:?} with seed {seed}");
+        assert!(lower < 5 * SECOND, "{lower:?} with seed {seed}");
+        assert!(best < 10 * SECOND, "{best:?} with seed {seed}");
+    }
 }
 
 #[test]
