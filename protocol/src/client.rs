@@ -1,7 +1,8 @@
 //! What a client may say on the room's socket.
 
-use crate::id::ParticipantId;
+use crate::id::{ParticipantId, UserId};
 use crate::media::{TrackOffer, View};
+use crate::room::{Forcible, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -46,6 +47,98 @@ pub enum ClientMessage {
         mic_muted: bool,
         /// Camera off.
         cam_off: bool,
+    },
+    /// I ask to speak.
+    #[serde(rename = "hand.raise")]
+    HandRaise,
+    /// A hand goes down: mine, or for moderators somebody's or everybody's.
+    #[serde(rename = "hand.lower")]
+    HandLower {
+        /// Whose; mine when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        participant_id: Option<ParticipantId>,
+        /// All hands.
+        #[serde(default, skip_serializing_if = "is_false")]
+        everybody: bool,
+    },
+    /// Makes somebody more or less than they are. To `owner` it gives the room away.
+    #[serde(rename = "role.set")]
+    RoleSet {
+        /// Whose role.
+        user_id: UserId,
+        /// The new one.
+        role: Role,
+    },
+    /// Stops what somebody sends, or lets them send again when they want to.
+    #[serde(rename = "media.force")]
+    MediaForce {
+        /// Whose; of everybody here who is no moderator when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user_id: Option<UserId>,
+        /// What.
+        source: Forcible,
+        /// Stopped, or no longer.
+        forced: bool,
+    },
+    /// Lets somebody speak while everybody is muted, or no longer.
+    #[serde(rename = "speak.allow")]
+    SpeakAllow {
+        /// Whom.
+        user_id: UserId,
+        /// Whether.
+        allowed: bool,
+        /// For how long; without end when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        minutes: Option<u16>,
+    },
+    /// Changes what is named of the room's state and leaves the rest.
+    #[serde(rename = "state.set")]
+    StateSet(StateChange),
+    /// Removes somebody; they may come back as strangers do.
+    #[serde(rename = "member.kick")]
+    MemberKick {
+        /// Whom.
+        user_id: UserId,
+        /// Why, in words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Removes somebody for good.
+    #[serde(rename = "member.ban")]
+    MemberBan {
+        /// Whom.
+        user_id: UserId,
+        /// Why, in words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// Whether the invite they came by ends too.
+        #[serde(default, skip_serializing_if = "is_false")]
+        invite: bool,
+    },
+    /// Takes a ban back.
+    #[serde(rename = "member.unban")]
+    MemberUnban {
+        /// Whose.
+        user_id: UserId,
+    },
+    /// Lets somebody in from the lobby, or all who wait there.
+    #[serde(rename = "lobby.admit")]
+    LobbyAdmit {
+        /// Whom; all when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        participant_id: Option<ParticipantId>,
+    },
+    /// Sends somebody away from the lobby.
+    #[serde(rename = "lobby.refuse")]
+    LobbyRefuse {
+        /// Whom.
+        participant_id: ParticipantId,
+    },
+    /// What happened after that number.
+    #[serde(rename = "sync.sub")]
+    SyncSub {
+        /// The last number I know.
+        after_seq: i64,
     },
     /// A line of chat.
     #[serde(rename = "chat.message")]
@@ -116,12 +209,48 @@ pub enum ClientMessage {
     ViewSet(View),
 }
 
+/// What shall be different about a room's state; what is absent stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StateChange {
+    /// What the meeting is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    /// Nobody new gets in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_locked: Option<bool>,
+    /// Everybody but moderators is muted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mute_all: Option<bool>,
+    /// Who comes waits until a moderator admits them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub has_lobby: Option<bool>,
+    /// How many may be in the room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<u32>,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 impl ClientMessage {
     /// Every `type` there is, so that an unknown one is told from a malformed one.
     pub const TYPES: &'static [&'static str] = &[
         "ping",
         "leave",
         "media.self",
+        "hand.raise",
+        "hand.lower",
+        "role.set",
+        "media.force",
+        "speak.allow",
+        "state.set",
+        "member.kick",
+        "member.ban",
+        "member.unban",
+        "lobby.admit",
+        "lobby.refuse",
+        "sync.sub",
         "chat.message",
         "chat.typing",
         "reaction",
@@ -130,5 +259,19 @@ impl ClientMessage {
         "media.subscribe",
         "media.answer",
         "view.set",
+    ];
+
+    /// What moderators may also say over REST (`POST rooms/{slug}/orders`).
+    pub const ORDERS: &'static [&'static str] = &[
+        "hand.lower",
+        "role.set",
+        "media.force",
+        "speak.allow",
+        "state.set",
+        "member.kick",
+        "member.ban",
+        "member.unban",
+        "lobby.admit",
+        "lobby.refuse",
     ];
 }

@@ -49,6 +49,12 @@ codes! {
     RegistrationClosed = "registration_closed", 403;
     /// The room asks for its invite key, and none or a wrong one came.
     WrongInviteKey = "wrong_invite_key", 403;
+    /// You may not enter this room any more.
+    Banned = "banned", 403;
+    /// The room takes nobody new now.
+    Locked = "locked", 403;
+    /// A moderator must admit you first, and this door has no place to wait.
+    Lobby = "lobby", 403;
     /// There is no such thing, or it is not for you.
     NotFound = "not_found", 404;
     /// The method is not one this path takes.

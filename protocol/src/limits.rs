@@ -82,6 +82,22 @@ pub const OUTBOX_MESSAGES: usize = 1_024;
 pub const OUTBOX_BYTES: usize = 4 * 1024 * 1024;
 /// Messages in one page of history.
 pub const MAX_PAGE: u32 = 100;
+/// Characters of a moderator's reason.
+pub const MAX_REASON_CHARS: usize = 200;
+/// Minutes that the right to speak past mute-all may be given for: a day.
+pub const MAX_SPEAK_MINUTES: u16 = 24 * 60;
+/// People who may wait in a lobby.
+pub const MAX_LOBBY: usize = 200;
+/// How long somebody who was admitted once need not knock again.
+pub const ADMITTED_FOR: Duration = Duration::from_secs(12 * 60 * 60);
+/// Orders a moderator may give in a burst, over socket and REST together.
+pub const ORDER_BURST: u32 = 60;
+/// Orders a moderator may give per second, lasting.
+pub const ORDER_PER_SECOND: u32 = 10;
+/// Events in one page of `sync.batch`.
+pub const MAX_SYNC_PAGE: u32 = 200;
+/// Events of a room that are kept; older ones, but for chat, are forgotten.
+pub const EVENTS_KEPT: i64 = 20_000;
 /// Participants in a room when the room does not say less.
 pub const MAX_PARTICIPANTS: usize = 1_000;
 /// Without socket and media for this long, a participant is `reconnecting` and holds no slots.

@@ -1,8 +1,10 @@
 //! Bodies of the REST calls under `/api/v1`.
 
 use crate::id::{RoomId, UserId};
-use crate::room::{ChatMessage, Participant, Room};
+use crate::room::{Ban, By, ChatMessage, Member, Participant, Room, Snapshot};
+use crate::server::ServerMessage;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 /// Role of an account in the whole deployment.
@@ -228,6 +230,63 @@ pub struct MessagePage {
     pub messages: Vec<ChatMessage>,
     /// Whether there are older ones.
     pub has_more: bool,
+}
+
+/// `GET rooms/{slug}/members`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct MemberList {
+    /// The highest role first.
+    pub members: Vec<Member>,
+}
+
+/// `GET rooms/{slug}/bans`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct BanList {
+    /// Newest first.
+    pub bans: Vec<Ban>,
+}
+
+/// `GET rooms/{slug}/audit`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct AuditPage {
+    /// Newest first.
+    pub entries: Vec<AuditEntry>,
+    /// Whether there are older ones.
+    pub has_more: bool,
+}
+
+/// Something that somebody did as a moderator.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AuditEntry {
+    /// Number of the event that told it.
+    pub seq: i64,
+    /// When, milliseconds since 1970.
+    pub at_ms: i64,
+    /// Type of that event.
+    pub action: String,
+    /// Who did it.
+    pub by: By,
+    /// To whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<By>,
+    /// The event's other fields.
+    #[schema(value_type = Object)]
+    pub detail: Value,
+}
+
+/// `GET rooms/{slug}/events`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct EventList {
+    /// In order, each as the socket told it.
+    #[schema(value_type = Vec<Object>)]
+    pub events: Vec<ServerMessage>,
+    /// Everything up to this number that is for you has been told.
+    pub upto_seq: i64,
+    /// Whether there is more after it.
+    pub has_more: bool,
+    /// What there is now, in place of events that are not kept any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<Box<Snapshot>>,
 }
 
 /// One entry for `RTCConfiguration.iceServers`.

@@ -1,6 +1,7 @@
 //! What a room and the people in it look like to clients.
 
 use crate::id::{MessageId, ParticipantId, RoomId, UserId};
+use crate::limits::MAX_PARTICIPANTS;
 use crate::media::Track;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -67,6 +68,72 @@ pub struct MediaState {
     /// Camera stopped by a moderator: nothing of it is forwarded.
     #[serde(default)]
     pub cam_forced: bool,
+    /// Screen share stopped by a moderator: neither its picture nor its sound is forwarded.
+    #[serde(default)]
+    pub screen_forced: bool,
+}
+
+/// What a moderator can stop.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Forcible {
+    /// Microphone, and with it the sound of a shared screen.
+    Microphone,
+    /// Camera.
+    Camera,
+    /// Shared screen with its sound.
+    Screen,
+}
+
+/// Who did something, with their name at that time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct By {
+    /// Who.
+    pub user_id: UserId,
+    /// Their name.
+    pub display_name: String,
+}
+
+/// What moderators have ordered for a person. It holds for all their participants, those to come as well.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Orders {
+    /// Who muted them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub microphone: Option<By>,
+    /// Who stopped their camera.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub camera: Option<By>,
+    /// Who stopped their screen share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub screen: Option<By>,
+    /// Whether they may speak while everybody is muted.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub may_speak: bool,
+    /// Until when they may, milliseconds since 1970; without end when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub may_speak_until_ms: Option<i64>,
+}
+
+impl Orders {
+    /// Whether nothing is ordered.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Who stopped this source.
+    pub fn forced_by(&mut self, source: Forcible) -> &mut Option<By> {
+        match source {
+            Forcible::Microphone => &mut self.microphone,
+            Forcible::Camera => &mut self.camera,
+            Forcible::Screen => &mut self.screen,
+        }
+    }
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// A person in the room now.
@@ -84,14 +151,76 @@ pub struct Participant {
     pub presence: Presence,
     /// Mutes.
     pub media: MediaState,
+    /// What moderators have ordered for them; absent when nothing is.
+    #[serde(default, skip_serializing_if = "Orders::is_none")]
+    pub orders: Orders,
     /// What they publish now.
     pub tracks: Vec<Track>,
     /// When they joined, milliseconds since 1970.
     pub joined_ms: i64,
 }
 
+/// Somebody who waits in the lobby.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Knock {
+    /// The participant they will be when they are admitted.
+    pub id: ParticipantId,
+    /// Their identity.
+    pub user_id: UserId,
+    /// Their name.
+    pub display_name: String,
+    /// Their role.
+    pub role: Role,
+    /// Since when they wait, milliseconds since 1970.
+    pub knocked_ms: i64,
+}
+
+/// How somebody's waiting in the lobby ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum KnockOutcome {
+    /// A moderator let them in.
+    Admitted,
+    /// A moderator did not.
+    Refused,
+    /// They did not wait, or were removed.
+    Gone,
+}
+
+/// Somebody who belongs to a room, here or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Member {
+    /// Identity.
+    pub user_id: UserId,
+    /// Name to show.
+    pub display_name: String,
+    /// Role in this room.
+    pub role: Role,
+    /// What moderators have ordered for them; absent when nothing is.
+    #[serde(default, skip_serializing_if = "Orders::is_none")]
+    pub orders: Orders,
+    /// Since when, milliseconds since 1970.
+    pub joined_ms: i64,
+}
+
+/// Somebody who may not enter a room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Ban {
+    /// Identity.
+    pub user_id: UserId,
+    /// Their name when they were banned.
+    pub display_name: String,
+    /// Who banned them.
+    pub by: By,
+    /// Why, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When, milliseconds since 1970.
+    pub banned_ms: i64,
+}
+
 /// State of the room that is not about one person.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RoomState {
     /// What the meeting is about.
     pub topic: String,
@@ -99,10 +228,44 @@ pub struct RoomState {
     pub is_locked: bool,
     /// Everybody but moderators is muted.
     pub mute_all: bool,
+    /// Who comes waits until a moderator admits them.
+    pub has_lobby: bool,
+    /// How many may be in the room.
+    pub capacity: u32,
     /// The server records.
     pub recording_active: bool,
     /// Raised hands, first raised first.
     pub hands_up: Vec<ParticipantId>,
+}
+
+impl Default for RoomState {
+    fn default() -> Self {
+        Self {
+            topic: String::new(),
+            is_locked: false,
+            mute_all: false,
+            has_lobby: false,
+            capacity: u32::try_from(MAX_PARTICIPANTS).unwrap_or(u32::MAX),
+            recording_active: false,
+            hands_up: Vec::new(),
+        }
+    }
+}
+
+/// Everything about a room as it is now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Snapshot {
+    /// Topic, lock and so on.
+    pub state: RoomState,
+    /// Everybody, you included, in order of joining.
+    pub participants: Vec<Participant>,
+    /// Newest chat messages that are for you, oldest first.
+    pub messages: Vec<ChatMessage>,
+    /// Who speaks now, loudest first.
+    pub speakers: Vec<ParticipantId>,
+    /// Who waits in the lobby, first come first; for moderators.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lobby: Vec<Knock>,
 }
 
 /// A room as REST and `joined` show it.

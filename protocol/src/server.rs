@@ -4,7 +4,10 @@ use crate::client::RequestId;
 use crate::error::ErrorCode;
 use crate::id::{ParticipantId, UserId};
 use crate::media::{SlotBinding, Track};
-use crate::room::{ChatMessage, MediaState, Participant, Presence, Role, Room, RoomState};
+use crate::room::{
+    By, ChatMessage, Forcible, Knock, KnockOutcome, MediaState, Participant, Presence, Role, Room,
+    RoomState, Snapshot,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -45,16 +48,7 @@ pub enum ServerMessage {
     },
     /// Second message: everything as it is now. Changes follow as events.
     #[serde(rename = "state.snapshot")]
-    StateSnapshot {
-        /// Topic, lock and so on.
-        state: RoomState,
-        /// Everybody, you included, in order of joining.
-        participants: Vec<Participant>,
-        /// Newest chat messages, oldest first.
-        messages: Vec<ChatMessage>,
-        /// Who speaks now, loudest first.
-        speakers: Vec<ParticipantId>,
-    },
+    StateSnapshot(Box<Snapshot>),
     /// Third message: the number the next stored event gets.
     #[serde(rename = "sync.info")]
     SyncInfo {
@@ -66,6 +60,62 @@ pub enum ServerMessage {
     StateChanged {
         /// All of it, as it is now.
         state: RoomState,
+        /// Who changed it.
+        by: By,
+        /// Event number.
+        seq: i64,
+    },
+    /// A page of what happened.
+    #[serde(rename = "sync.batch")]
+    SyncBatch {
+        /// In order, each with its `seq`; empty when there is nothing more.
+        #[schema(no_recursion)]
+        events: Vec<ServerMessage>,
+        /// Everything up to this number has been told that is for you.
+        upto_seq: i64,
+        /// Whether there is more after it.
+        has_more: bool,
+        /// The request it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<RequestId>)]
+        re: Option<Value>,
+    },
+    /// A request that has no answer of its own was done.
+    #[serde(rename = "done")]
+    Done {
+        /// The request it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<RequestId>)]
+        re: Option<Value>,
+    },
+    /// You wait until a moderator admits you: `joined` or the socket's end comes next.
+    #[serde(rename = "lobby.waiting")]
+    LobbyWaiting {
+        /// The participant you will be.
+        participant_id: ParticipantId,
+        /// The room.
+        room: Room,
+    },
+    /// Somebody waits in the lobby; for moderators.
+    #[serde(rename = "lobby.knocked")]
+    LobbyKnocked {
+        /// Who.
+        knock: Knock,
+        /// Event number.
+        seq: i64,
+    },
+    /// Somebody waits in the lobby no longer; for moderators.
+    #[serde(rename = "lobby.left")]
+    LobbyLeft {
+        /// Who.
+        knock: Knock,
+        /// How it ended.
+        outcome: KnockOutcome,
+        /// Who decided; nobody when they went by themselves.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<By>,
+        /// Event number.
+        seq: i64,
     },
     /// Somebody came.
     #[serde(rename = "member.joined")]
@@ -92,6 +142,106 @@ pub enum ServerMessage {
         participant_id: ParticipantId,
         /// How present.
         presence: Presence,
+    },
+    /// Somebody asks to speak: last in the queue.
+    #[serde(rename = "hand.raised")]
+    HandRaised {
+        /// Who.
+        participant_id: ParticipantId,
+        /// Event number.
+        seq: i64,
+    },
+    /// A hand went down.
+    #[serde(rename = "hand.lowered")]
+    HandLowered {
+        /// Whose; everybody's when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        participant_id: Option<ParticipantId>,
+        /// Which moderator did it; nobody when it was their own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<By>,
+        /// Event number.
+        seq: i64,
+    },
+    /// Somebody's role is another now, in all their participants.
+    #[serde(rename = "role.changed")]
+    RoleChanged {
+        /// Whose.
+        user_id: UserId,
+        /// The new one.
+        role: Role,
+        /// Who changed it.
+        by: By,
+        /// Event number.
+        seq: i64,
+    },
+    /// A moderator stopped somebody's microphone or screen share, or lets them again.
+    #[serde(rename = "media.forced")]
+    MediaForced {
+        /// Whose.
+        user_id: UserId,
+        /// What: `microphone` or `screen`.
+        source: Forcible,
+        /// Stopped, or no longer.
+        forced: bool,
+        /// Who ordered it.
+        by: By,
+        /// Event number.
+        seq: i64,
+    },
+    /// A moderator stopped somebody's camera, or lets them again.
+    #[serde(rename = "media.video_forced")]
+    MediaVideoForced {
+        /// Whose.
+        user_id: UserId,
+        /// Stopped, or no longer.
+        forced: bool,
+        /// Who ordered it.
+        by: By,
+        /// Event number.
+        seq: i64,
+    },
+    /// Somebody may speak while everybody is muted, or no longer.
+    #[serde(rename = "speak.allowed")]
+    SpeakAllowed {
+        /// Who.
+        user_id: UserId,
+        /// Whether.
+        allowed: bool,
+        /// Until when, milliseconds since 1970; without end when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until_ms: Option<i64>,
+        /// Who ordered it.
+        by: By,
+        /// Event number.
+        seq: i64,
+    },
+    /// A moderator removed somebody; `member.left` follows for each of their participants.
+    #[serde(rename = "member.kicked")]
+    MemberKicked {
+        /// Whom.
+        user_id: UserId,
+        /// Their name.
+        display_name: String,
+        /// Whether they may not come back.
+        is_banned: bool,
+        /// Why, in words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// Who ordered it.
+        by: By,
+        /// Event number.
+        seq: i64,
+    },
+    /// Somebody may come again; for moderators.
+    #[serde(rename = "member.unbanned")]
+    MemberUnbanned {
+        /// Who.
+        user_id: UserId,
+        /// Who ordered it.
+        by: By,
+        /// Event number.
+        seq: i64,
     },
     /// Somebody's mutes changed.
     #[serde(rename = "media.updated")]
@@ -224,6 +374,49 @@ pub enum ServerMessage {
     },
 }
 
+impl ServerMessage {
+    /// The same event with the number that the store gave it; what has no number stays as it is.
+    pub fn numbered(mut self, number: i64) -> Self {
+        match &mut self {
+            Self::StateChanged { seq, .. }
+            | Self::LobbyKnocked { seq, .. }
+            | Self::LobbyLeft { seq, .. }
+            | Self::MemberJoined { seq, .. }
+            | Self::MemberLeft { seq, .. }
+            | Self::HandRaised { seq, .. }
+            | Self::HandLowered { seq, .. }
+            | Self::RoleChanged { seq, .. }
+            | Self::MediaForced { seq, .. }
+            | Self::MediaVideoForced { seq, .. }
+            | Self::SpeakAllowed { seq, .. }
+            | Self::MemberKicked { seq, .. }
+            | Self::MemberUnbanned { seq, .. } => *seq = number,
+            Self::ChatMessage { message, .. } => message.seq = number,
+            Self::Joined { .. }
+            | Self::StateSnapshot(_)
+            | Self::SyncInfo { .. }
+            | Self::SyncBatch { .. }
+            | Self::Done { .. }
+            | Self::LobbyWaiting { .. }
+            | Self::MemberPresence { .. }
+            | Self::MediaUpdated { .. }
+            | Self::TracksChanged { .. }
+            | Self::ChatTyping { .. }
+            | Self::Reaction { .. }
+            | Self::SignalMessage { .. }
+            | Self::MediaPublished { .. }
+            | Self::MediaOffer { .. }
+            | Self::MediaClosed { .. }
+            | Self::SlotsChanged { .. }
+            | Self::MediaLayers { .. }
+            | Self::SpeakersChanged { .. }
+            | Self::Pong { .. }
+            | Self::Error { .. } => {}
+        }
+        self
+    }
+}
+
 /// Close codes of the socket (RFC 6455 §7.4, and its private range).
 pub mod close {
     macro_rules! codes {
@@ -263,5 +456,7 @@ pub mod close {
         FLOODING = 4005, "too many messages";
         /// Nothing was heard for 10 s, not even a pong.
         SILENT = 4006, "nothing heard";
+        /// A moderator did not admit you.
+        REFUSED = 4007, "not admitted";
     }
 }

@@ -194,9 +194,10 @@ impl Room {
 /// Which forced mute stops which source. A muted person is silent, so the sound of their screen is too.
 pub fn is_forced(media: &MediaState, source: Source) -> bool {
     match source {
-        Source::Microphone | Source::ScreenAudio => media.mic_forced,
+        Source::Microphone => media.mic_forced,
+        Source::ScreenAudio => media.mic_forced || media.screen_forced,
         Source::Camera => media.cam_forced,
-        Source::Screen => false,
+        Source::Screen => media.screen_forced,
     }
 }
 

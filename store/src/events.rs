@@ -1,14 +1,16 @@
 //! The log of a room: joins, leaves and chat, each with the room's next number, given in the transaction
 //! that stores it.
 
+use crate::audit;
 use crate::error::Error;
+use crate::orders::{self, Audience, Ordered, Refused};
 use crate::pool::Store;
 use crate::row::{number, optional_text, parsed, text};
 use crate::writer::Work;
 use protocol::rest::MessagePage;
-use protocol::room::{ChatMessage, Participant};
+use protocol::room::{ChatMessage, Orders, Participant, RoomState};
 use protocol::server::LeaveReason;
-use protocol::{MessageId, ParticipantId, RoomId, UserId};
+use protocol::{MessageId, ParticipantId, RoomId, ServerMessage, UserId};
 use serde_json::json;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
@@ -38,6 +40,8 @@ pub enum Fact {
     },
     /// Somebody wrote.
     Chat(NewMessage),
+    /// Somebody decided something about others, the room or themselves.
+    Ordered(Box<Ordered>),
 }
 
 /// A line of chat that has no number yet.
@@ -65,6 +69,8 @@ pub enum Stored {
     },
     /// A chat message with the author's `client_id` was there; this is it.
     Already(ChatMessage),
+    /// It is against what holds now, and nothing was stored.
+    Refused(Refused),
 }
 
 /// What a room needs to know when it opens.
@@ -76,6 +82,12 @@ pub struct RoomLog {
     pub messages: Vec<ChatMessage>,
     /// Who had joined and not left when the process that held the room ended.
     pub abandoned: Vec<(ParticipantId, UserId)>,
+    /// Topic, lock and so on, without hands.
+    pub state: RoomState,
+    /// What moderators have ordered, for those of whom they ordered something.
+    pub orders: Vec<(UserId, Orders)>,
+    /// Who was admitted from the lobby, and when.
+    pub admitted: Vec<(UserId, i64)>,
 }
 
 impl Store {
@@ -86,31 +98,10 @@ impl Store {
         events: &[NewEvent],
     ) -> Result<Vec<Stored>, Error> {
         let events = events.to_vec();
-        self.writer.write(move |connection| Box::pin(append_all(connection, room, events))).await
-    }
-
-    /// What a room needs to know when it opens, with so many of its newest messages.
-    pub async fn room_log(&self, room: RoomId, messages: u32) -> Result<RoomLog, Error> {
-        let row = sqlx::query(
-            "SELECT COALESCE(MAX(seq), 0) + 1 AS next_seq FROM events WHERE room_id = $1",
-        )
-        .bind(room.to_string())
-        .fetch_one(&self.reader)
-        .await?;
-        let abandoned = sqlx::query(
-            "SELECT participant_id, user_id FROM presences WHERE room_id = $1 ORDER BY joined_ms, participant_id",
-        )
-        .bind(room.to_string())
-        .fetch_all(&self.reader)
-        .await?;
-        Ok(RoomLog {
-            next_seq: number(&row, "next_seq")?,
-            messages: self.newest_messages(room, None, messages).await?.messages,
-            abandoned: abandoned
-                .iter()
-                .map(|row| Ok((parsed(row, "participant_id")?, parsed(row, "user_id")?)))
-                .collect::<Result<_, Error>>()?,
-        })
+        let kept = self.events_kept;
+        self.writer
+            .write(move |connection| Box::pin(append_all(connection, room, events, kept)))
+            .await
     }
 
     /// A page of chat, oldest first: the newest messages, or those just before one of them. `None` when there
@@ -136,7 +127,7 @@ impl Store {
         self.newest_messages(room, before_seq, limit).await.map(Some)
     }
 
-    async fn newest_messages(
+    pub(crate) async fn newest_messages(
         &self,
         room: RoomId,
         before_seq: Option<i64>,
@@ -163,6 +154,7 @@ async fn append_all(
     connection: &mut AnyConnection,
     room: RoomId,
     events: Vec<NewEvent>,
+    kept: i64,
 ) -> Result<Work<Vec<Stored>>, Error> {
     let row =
         sqlx::query("SELECT COALESCE(MAX(seq), 0) + 1 AS next_seq FROM events WHERE room_id = $1")
@@ -170,6 +162,7 @@ async fn append_all(
             .fetch_one(&mut *connection)
             .await?;
     let mut seq = number(&row, "next_seq")?;
+    let first = seq;
     let mut stored = Vec::with_capacity(events.len());
     for event in &events {
         if let Fact::Chat(message) = &event.fact
@@ -178,12 +171,69 @@ async fn append_all(
             stored.push(Stored::Already(message));
             continue;
         }
+        if let Err(refused) = is_still_right(connection, room, event).await? {
+            stored.push(Stored::Refused(refused));
+            continue;
+        }
         append(connection, room, seq, event).await?;
         stored.push(Stored::New { seq });
         seq += 1;
     }
+    forget_old(connection, room, first, seq, kept).await?;
     Ok(Work::Done(stored))
 }
+
+/// Whether what was decided before still holds in this transaction. An order that does has made its change.
+async fn is_still_right(
+    connection: &mut AnyConnection,
+    room: RoomId,
+    event: &NewEvent,
+) -> Result<Result<(), Refused>, Error> {
+    match &event.fact {
+        // Between a ticket and the join they may have been removed, or become something else.
+        Fact::Joined(participant) => {
+            let role = orders::role_of(connection, room, participant.user_id).await?;
+            Ok(match role {
+                None => Err(Refused::NoMember),
+                Some(role) if role != participant.role => Err(Refused::Outdated),
+                Some(_) => Ok(()),
+            })
+        }
+        Fact::Ordered(ordered) => orders::obey(connection, room, event.at_ms, ordered).await,
+        Fact::Left { .. } | Fact::Chat(_) => Ok(Ok(())),
+    }
+}
+
+/// Forgets events of long ago, some at a time; chat stays.
+async fn forget_old(
+    connection: &mut AnyConnection,
+    room: RoomId,
+    first: i64,
+    next: i64,
+    kept: i64,
+) -> Result<(), Error> {
+    let step = (kept / FORGET_IN_PARTS).max(1);
+    let floor = next - 1 - kept;
+    if first / step == next / step || floor <= 0 {
+        return Ok(());
+    }
+    sqlx::query(
+        "DELETE FROM events WHERE room_id = $1 AND seq <= $2 AND kind NOT LIKE 'chat.message%'",
+    )
+    .bind(room.to_string())
+    .bind(floor)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query("UPDATE rooms SET events_floor = $1 WHERE id = $2")
+        .bind(floor)
+        .bind(room.to_string())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Old events go when a sixteenth of those kept has come anew. More parts delete more often.
+const FORGET_IN_PARTS: i64 = 16;
 
 async fn already_there(
     connection: &mut AnyConnection,
@@ -209,28 +259,20 @@ async fn append(
     seq: i64,
     event: &NewEvent,
 ) -> Result<(), Error> {
-    let (kind, user_id, participant_id, body) = match &event.fact {
-        Fact::Joined(participant) => {
-            let body = json!({ "participant": participant }).to_string();
-            ("member.joined", participant.user_id, Some(participant.id), Some(body))
-        }
-        Fact::Left { participant_id, user_id, reason } => {
-            let body = json!({ "reason": reason }).to_string();
-            ("member.left", *user_id, Some(*participant_id), Some(body))
-        }
-        Fact::Chat(message) => ("chat.message", message.user_id, None, None),
-    };
+    let row = Row::of(&event.fact);
     sqlx::query(
-        "INSERT INTO events (room_id, seq, at_ms, kind, user_id, participant_id, body) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO events \
+         (room_id, seq, at_ms, kind, user_id, participant_id, body, audience) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(room.to_string())
     .bind(seq)
     .bind(event.at_ms)
-    .bind(kind)
-    .bind(user_id.to_string())
-    .bind(participant_id.map(|id| id.to_string()))
-    .bind(body)
+    .bind(&row.kind)
+    .bind(row.user_id.to_string())
+    .bind(row.participant_id.map(|id| id.to_string()))
+    .bind(row.body.as_deref())
+    .bind(audience_text(row.audience))
     .execute(&mut *connection)
     .await?;
     match &event.fact {
@@ -252,6 +294,10 @@ async fn append(
                 .execute(&mut *connection)
                 .await?;
         }
+        Fact::Ordered(ordered) if ordered.power.is_some() => {
+            audit::note(connection, room, seq, event.at_ms, ordered, &row).await?;
+        }
+        Fact::Ordered(_) => {}
         Fact::Chat(message) => {
             sqlx::query(
                 "INSERT INTO messages \
@@ -273,7 +319,77 @@ async fn append(
     Ok(())
 }
 
-fn message_of(row: &AnyRow) -> Result<ChatMessage, Error> {
+/// An event as its columns have it.
+pub(crate) struct Row {
+    pub kind: String,
+    user_id: UserId,
+    participant_id: Option<ParticipantId>,
+    pub body: Option<String>,
+    audience: Audience,
+}
+
+impl Row {
+    fn of(fact: &Fact) -> Self {
+        let everybody = Audience::Everybody;
+        match fact {
+            Fact::Joined(participant) => Self {
+                kind: "member.joined".into(),
+                user_id: participant.user_id,
+                participant_id: Some(participant.id),
+                body: Some(json!({ "participant": participant }).to_string()),
+                audience: everybody,
+            },
+            Fact::Left { participant_id, user_id, reason } => Self {
+                kind: "member.left".into(),
+                user_id: *user_id,
+                participant_id: Some(*participant_id),
+                body: Some(json!({ "reason": reason }).to_string()),
+                audience: everybody,
+            },
+            Fact::Chat(message) => Self {
+                kind: "chat.message".into(),
+                user_id: message.user_id,
+                participant_id: None,
+                body: None,
+                audience: everybody,
+            },
+            Fact::Ordered(ordered) => {
+                let (kind, body) = parts_of(&ordered.message);
+                Self {
+                    kind,
+                    user_id: ordered.by.user_id,
+                    participant_id: None,
+                    body: Some(body),
+                    audience: ordered.audience,
+                }
+            }
+        }
+    }
+}
+
+/// A message's type, and what is stored of the rest: all but its number, which has a column.
+fn parts_of(message: &ServerMessage) -> (String, String) {
+    let mut value = serde_json::to_value(message).expect("our own messages are JSON");
+    let fields = value.as_object_mut().expect("a message is an object");
+    let kind = fields.remove("type");
+    fields.remove("seq");
+    fields.remove("re");
+    let kind = kind.and_then(|kind| kind.as_str().map(str::to_owned));
+    (kind.expect("a message has a type"), value.to_string())
+}
+
+fn audience_text(audience: Audience) -> Option<String> {
+    match audience {
+        Audience::Everybody => None,
+        Audience::Moderators => Some(MODERATORS.to_owned()),
+        Audience::One(user) => Some(user.to_string()),
+    }
+}
+
+/// In the column of audiences, where else ids stand.
+pub(crate) const MODERATORS: &str = "moderators";
+
+pub(crate) fn message_of(row: &AnyRow) -> Result<ChatMessage, Error> {
     Ok(ChatMessage {
         id: parsed(row, "id")?,
         seq: number(row, "seq")?,
@@ -326,9 +442,10 @@ mod tests {
             id: ParticipantId(Uuid::from_u128(id)),
             user_id: UserId(Uuid::from_u128(1)),
             display_name: "Анна".into(),
-            role: Role::Member,
+            role: Role::Owner,
             presence: Presence::Online,
             media: MediaState::default(),
+            orders: Orders::default(),
             tracks: Vec::new(),
             joined_ms: 5,
         };
@@ -350,6 +467,7 @@ mod tests {
             .map(|stored| match stored {
                 Stored::New { seq } => *seq,
                 Stored::Already(message) => -message.seq,
+                Stored::Refused(refused) => panic!("{refused:?}"),
             })
             .collect()
     }
@@ -361,11 +479,11 @@ mod tests {
             let (one, two) = (room(store, 1).await, room(store, 2).await);
             let stored = store.append_events(one, &[joined(1), chat(2, "a", None)]).await.unwrap();
             assert_eq!(seqs(&stored), [1, 2], "{}", database.name);
-            let stored = store.append_events(two, &[joined(3)]).await.unwrap();
+            let stored = store.append_events(two, &[chat(3, "c", None)]).await.unwrap();
             assert_eq!(seqs(&stored), [1]);
             let stored = store.append_events(one, &[chat(4, "b", None), left(1)]).await.unwrap();
             assert_eq!(seqs(&stored), [3, 4]);
-            assert_eq!(store.room_log(one, 50).await.unwrap().next_seq, 5);
+            assert_eq!(store.room_log(one, 50, 0).await.unwrap().next_seq, 5);
         }
     }
 
@@ -394,7 +512,7 @@ mod tests {
             assert!(store.append_events(one, &twice).await.is_err());
             let nowhere = RoomId(Uuid::from_u128(9));
             assert!(store.append_events(nowhere, &[chat(3, "c", None)]).await.is_err());
-            let log = store.room_log(one, 50).await.unwrap();
+            let log = store.room_log(one, 50, 0).await.unwrap();
             assert_eq!((log.next_seq, log.messages.len()), (2, 1));
         }
     }
@@ -423,7 +541,7 @@ mod tests {
                 store.messages(one, foreign, 3).await.unwrap().map(|page| page.has_more),
                 None
             );
-            let log = store.room_log(one, 4).await.unwrap();
+            let log = store.room_log(one, 4, 0).await.unwrap();
             assert_eq!(log.messages.len(), 4);
             assert_eq!(log.messages[3].text, "5");
         }
@@ -435,7 +553,7 @@ mod tests {
             let store = &database.store;
             let one = room(store, 1).await;
             store.append_events(one, &[joined(1), joined(2), left(1)]).await.unwrap();
-            let log = store.room_log(one, 1).await.unwrap();
+            let log = store.room_log(one, 1, 0).await.unwrap();
             let two = (ParticipantId(Uuid::from_u128(2)), UserId(Uuid::from_u128(1)));
             assert_eq!(log.abandoned, [two], "{}", database.name);
         }
@@ -448,7 +566,7 @@ mod tests {
             let one = room(store, 1).await;
             store.append_events(one, &[joined(1), chat(2, "a", None)]).await.unwrap();
             assert!(store.delete_room(one).await.unwrap());
-            let log = store.room_log(one, 50).await.unwrap();
+            let log = store.room_log(one, 50, 0).await.unwrap();
             assert_eq!(log, RoomLog { next_seq: 1, ..RoomLog::default() });
         }
     }

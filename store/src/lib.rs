@@ -3,10 +3,14 @@
 //! One text of each statement serves SQLite and PostgreSQL: `$1` binds, TEXT and BIGINT columns only.
 //! The store reads no clock and makes no ids; both come in as arguments.
 
+mod audit;
+mod bans;
 mod error;
 mod events;
+mod log;
 mod members;
 mod migrations;
+pub mod orders;
 mod pool;
 mod rooms;
 mod row;
@@ -18,6 +22,9 @@ mod users;
 mod writer;
 
 pub use error::Error;
+pub use members::Added;
+pub use log::EventPage;
+pub use orders::{Audience, Change, Ordered, Refused};
 pub use events::{Fact, NewEvent, NewMessage, RoomLog, Stored};
 pub use pool::Store;
 pub use rooms::{NewRoom, Room, RoomChange, RoomCreated};

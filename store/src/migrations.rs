@@ -8,6 +8,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "identity", include_str!("../../migrations/0001_identity.sql")),
     (2, "rooms", include_str!("../../migrations/0002_rooms.sql")),
     (3, "events", include_str!("../../migrations/0003_events.sql")),
+    (4, "control", include_str!("../../migrations/0004_control.sql")),
 ];
 
 pub(crate) fn migrator() -> Migrator {

@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::migrations::migrator;
 use crate::url::{DatabaseUrl, url_of_file};
 use crate::writer::{Work, Writer};
+use protocol::limits::EVENTS_KEPT;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers};
 use sqlx::{AnyPool, ConnectOptions, Executor};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,8 @@ pub struct Store {
     pub(crate) reader: AnyPool,
     /// What the writer writes with.
     writing: AnyPool,
+    /// Events of a room that are kept.
+    pub(crate) events_kept: i64,
 }
 
 impl Store {
@@ -42,7 +45,14 @@ impl Store {
             }
         };
         migrator().run(&writing).await?;
-        Ok(Self { writer, reader, writing })
+        Ok(Self { writer, reader, writing, events_kept: EVENTS_KEPT })
+    }
+
+    /// The same store, keeping another number of events per room.
+    #[must_use]
+    pub fn keeping_events(mut self, kept: i64) -> Self {
+        self.events_kept = kept.max(1);
+        self
     }
 
     /// Whether the database answers.

@@ -17,6 +17,14 @@ pub(crate) fn number(row: &AnyRow, column: &'static str) -> Result<i64, Error> {
     Ok(row.try_get::<i64, _>(column)?)
 }
 
+pub(crate) fn optional_number(row: &AnyRow, column: &'static str) -> Result<Option<i64>, Error> {
+    Ok(row.try_get::<Option<i64>, _>(column)?)
+}
+
+pub(crate) fn is_set(row: &AnyRow, column: &'static str) -> Result<bool, Error> {
+    Ok(number(row, column)? != 0)
+}
+
 pub(crate) fn parsed<T: FromStr>(row: &AnyRow, column: &'static str) -> Result<T, Error> {
     text(row, column)?.parse().map_err(|_| Error::Corrupt(column))
 }

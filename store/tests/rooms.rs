@@ -4,7 +4,7 @@ use protocol::room::Role;
 use protocol::{RoomId, UserId};
 use uuid::Uuid;
 use veche_store::testing::TestDatabase;
-use veche_store::{NewRoom, Room, RoomChange, RoomCreated, Store};
+use veche_store::{Added, NewRoom, Room, RoomChange, RoomCreated, Store};
 
 const NOW: i64 = 1_800_000_000_000;
 
@@ -162,7 +162,7 @@ async fn a_member_keeps_the_role_they_have() {
             (other, Role::Member, Role::Guest),
         ] {
             let answer = store.add_member(room.id, user, role, NOW).await.expect("stores");
-            assert_eq!(answer, Some(has), "{}", database.name);
+            assert_eq!(answer, Added::Member(has), "{}", database.name);
         }
     }
 }
@@ -174,11 +174,11 @@ async fn nobody_becomes_a_member_of_a_room_that_is_gone_nor_does_a_stranger_of_o
         let user = guest(store).await;
         let gone = RoomId(Uuid::now_v7());
         let answer = store.add_member(gone, user, Role::Guest, NOW).await.expect("answers");
-        assert_eq!(answer, None);
+        assert_eq!(answer, Added::Gone);
         let room = created(store, &new_room("weekly", user), NOW).await;
         let stranger = UserId(Uuid::now_v7());
         let answer = store.add_member(room.id, stranger, Role::Guest, NOW).await.expect("answers");
-        assert_eq!(answer, None, "{}", database.name);
+        assert_eq!(answer, Added::Gone, "{}", database.name);
     }
 }
 
@@ -198,7 +198,7 @@ async fn joining_many_times_at_once_is_joining_once() {
             .collect();
         for racer in racers {
             let answer = racer.await.expect("does not panic").expect("stores");
-            assert_eq!(answer, Some(Role::Member), "{}", database.name);
+            assert_eq!(answer, Added::Member(Role::Member), "{}", database.name);
         }
     }
 }
