@@ -170,6 +170,9 @@ pub enum ServerMessage {
         user_id: UserId,
         /// The new one.
         role: Role,
+        /// Who was owner before and is admin now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stepped_down: Option<UserId>,
         /// Who changed it.
         by: By,
         /// Event number.
@@ -221,8 +224,9 @@ pub enum ServerMessage {
     MemberKicked {
         /// Whom.
         user_id: UserId,
-        /// Their name.
-        display_name: String,
+        /// Their name, where they were here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        display_name: Option<String>,
         /// Whether they may not come back.
         is_banned: bool,
         /// Why, in words.

@@ -2,14 +2,18 @@
 
 use crate::app::ApiError;
 use crate::clock::now_ms;
-use crate::{Identity, Signaling, names};
+use crate::{Identity, Inner, Signaling, names};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use protocol::rest::{AccountRole, CreateRoomRequest, InvitedRoom, MessagePage, UpdateRoomRequest};
-use protocol::room::{Participant, Role, Room};
+use protocol::client::StateChange;
+use protocol::rest::{
+    AccountRole, AuditPage, CreateRoomRequest, EventList, InvitedRoom, MessagePage,
+    UpdateRoomRequest,
+};
+use protocol::room::{Ban, Member, Participant, Role, Room};
 use protocol::stats::RoomStats;
-use protocol::{ErrorCode, MessageId, RoomId};
-use store::{NewRoom, RoomChange, RoomCreated};
+use protocol::{ClientMessage, ErrorCode, MessageId, Power, RoomId};
+use store::{Added, EventPage, NewRoom, RoomChange, RoomCreated};
 use uuid::Uuid;
 
 impl Signaling {
@@ -79,19 +83,20 @@ impl Signaling {
         slug: &str,
         request: &UpdateRoomRequest,
     ) -> Result<Room, ApiError> {
-        let room = self.owned_room(identity, slug).await?;
+        let (room, _) = self.room_with_power(identity, slug, Power::Update).await?;
         let key = request.invite_key.as_deref().map(names::invite_key).transpose()?;
+        let topic = request.topic.as_deref().map(names::topic).transpose()?;
         let change = RoomChange {
             name: request.name.as_deref().map(names::room_name).transpose()?,
-            topic: request.topic.as_deref().map(names::topic).transpose()?,
             invite_key_hash: key
                 .map(|key| key.map(|key| self.inner.keys.invite_key_hash(room.id, &key))),
         };
-        let is_topic_new = change.topic.is_some();
-        let room = self.inner.store.update_room(room.id, change).await?.ok_or_else(no_room)?;
-        if is_topic_new {
-            self.inner.hub.set_topic(room.id, room.topic.clone()).await;
+        if topic.is_some() {
+            let change = StateChange { topic, ..StateChange::default() };
+            let order = ClientMessage::StateSet(change);
+            self.inner.hub.order(room.id, identity.by(), Role::Owner, order).await?;
         }
+        let room = self.inner.store.update_room(room.id, change).await?.ok_or_else(no_room)?;
         Ok(self.room_shown(&room, Some(Role::Owner)))
     }
 
@@ -101,7 +106,7 @@ impl Signaling {
         identity: &Identity,
         slug: &str,
     ) -> Result<(), ApiError> {
-        let room = self.owned_room(identity, slug).await?;
+        let (room, _) = self.room_with_power(identity, slug, Power::Delete).await?;
         if !self.inner.store.delete_room(room.id).await? {
             return Err(no_room());
         }
@@ -130,10 +135,72 @@ impl Signaling {
         identity: &Identity,
         slug: &str,
     ) -> Result<RoomStats, ApiError> {
-        match self.room_and_role(identity, slug).await? {
-            (room, Some(Role::Owner | Role::Admin)) => self.inner.hub.stats(room.id).await,
-            (_, Some(Role::Member | Role::Guest) | None) => {
-                Err(ApiError::new(ErrorCode::Forbidden, "only the room's moderators may see that"))
+        let (room, _) = self.room_with_power(identity, slug, Power::SeeStats).await?;
+        self.inner.hub.stats(room.id).await
+    }
+
+    /// Gives an order in a room, as a moderator does on its socket.
+    pub(crate) async fn order(
+        &self,
+        identity: &Identity,
+        slug: &str,
+        message: ClientMessage,
+    ) -> Result<(), ApiError> {
+        let (room, role) = self.room_of_member(identity, slug).await?;
+        self.inner.hub.order(room.id, identity.by(), role, message).await
+    }
+
+    /// Who belongs to a room, for its members.
+    pub(crate) async fn members(
+        &self,
+        identity: &Identity,
+        slug: &str,
+    ) -> Result<Vec<Member>, ApiError> {
+        let (room, _) = self.room_of_member(identity, slug).await?;
+        Ok(self.inner.store.members(room.id).await?)
+    }
+
+    /// Who may not enter a room.
+    pub(crate) async fn bans(&self, identity: &Identity, slug: &str) -> Result<Vec<Ban>, ApiError> {
+        let (room, _) = self.room_with_power(identity, slug, Power::Ban).await?;
+        Ok(self.inner.store.bans(room.id).await?)
+    }
+
+    /// Who did what in a room.
+    pub(crate) async fn audit(
+        &self,
+        identity: &Identity,
+        slug: &str,
+        before_seq: Option<i64>,
+        limit: u32,
+    ) -> Result<AuditPage, ApiError> {
+        let (room, _) = self.room_with_power(identity, slug, Power::SeeAudit).await?;
+        Ok(self.inner.store.audit(room.id, before_seq, limit).await?)
+    }
+
+    /// What happened in a room after a number and is for this member.
+    pub(crate) async fn events(
+        &self,
+        identity: &Identity,
+        slug: &str,
+        after_seq: i64,
+        limit: u32,
+    ) -> Result<EventList, ApiError> {
+        let (room, role) = self.room_of_member(identity, slug).await?;
+        let is_moderator = role.is_moderator();
+        let Inner { store, hub, .. } = &*self.inner;
+        match store.events_after(room.id, after_seq, limit, identity.user_id, is_moderator).await? {
+            EventPage::Events { events, upto_seq, has_more } => {
+                Ok(EventList { events, upto_seq, has_more, snapshot: None })
+            }
+            EventPage::Forgotten => {
+                let (snapshot, next_seq) = hub.snapshot(room.id, is_moderator).await?;
+                Ok(EventList {
+                    events: Vec::new(),
+                    upto_seq: next_seq - 1,
+                    has_more: false,
+                    snapshot: Some(Box::new(snapshot)),
+                })
             }
         }
     }
@@ -189,13 +256,7 @@ impl Signaling {
         before: Option<MessageId>,
         limit: u32,
     ) -> Result<MessagePage, ApiError> {
-        let (room, role) = self.room_and_role(identity, slug).await?;
-        if role.is_none() {
-            return Err(ApiError::new(
-                ErrorCode::Forbidden,
-                "only members read the chat, join first",
-            ));
-        }
+        let (room, _) = self.room_of_member(identity, slug).await?;
         let page = self.inner.store.messages(room.id, before, limit).await?;
         page.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "there is no such message here"))
     }
@@ -210,6 +271,37 @@ impl Signaling {
         names::slug(slug).map_err(|_| no_room())?;
         let room = self.inner.store.room_by_slug(slug).await?.ok_or_else(no_room)?;
         let role = self.inner.store.role_of(room.id, identity.user_id).await?;
+        if role.is_none() && self.inner.store.is_banned(room.id, identity.user_id).await? {
+            return Err(banned());
+        }
+        Ok((room, role))
+    }
+
+    /// The room with this slug, for its members.
+    async fn room_of_member(
+        &self,
+        identity: &Identity,
+        slug: &str,
+    ) -> Result<(store::Room, Role), ApiError> {
+        let (room, role) = self.room_and_role(identity, slug).await?;
+        let role = role.ok_or_else(|| {
+            ApiError::new(ErrorCode::Forbidden, "that is for the room's members, join first")
+        })?;
+        Ok((room, role))
+    }
+
+    /// The room with this slug, for members who have that power in it.
+    async fn room_with_power(
+        &self,
+        identity: &Identity,
+        slug: &str,
+        power: Power,
+    ) -> Result<(store::Room, Role), ApiError> {
+        let (room, role) = self.room_of_member(identity, slug).await?;
+        if !role.may(power) {
+            let reason = "your role in this room does not allow that";
+            return Err(ApiError::new(ErrorCode::Forbidden, reason));
+        }
         Ok((room, role))
     }
 
@@ -228,22 +320,16 @@ impl Signaling {
         }
     }
 
-    async fn owned_room(&self, identity: &Identity, slug: &str) -> Result<store::Room, ApiError> {
-        match self.room_and_role(identity, slug).await? {
-            (room, Some(Role::Owner)) => Ok(room),
-            (_, Some(Role::Admin | Role::Member | Role::Guest) | None) => {
-                Err(ApiError::new(ErrorCode::Forbidden, "only the room's owner may do that"))
-            }
-        }
-    }
-
     async fn join(&self, identity: &Identity, room: &store::Room) -> Result<Role, ApiError> {
         let role = match identity.role {
             AccountRole::Guest => Role::Guest,
             AccountRole::Admin | AccountRole::User => Role::Member,
         };
-        let joined = self.inner.store.add_member(room.id, identity.user_id, role, now_ms()).await?;
-        joined.ok_or_else(no_room)
+        match self.inner.store.add_member(room.id, identity.user_id, role, now_ms()).await? {
+            Added::Member(role) => Ok(role),
+            Added::Banned => Err(banned()),
+            Added::Gone => Err(no_room()),
+        }
     }
 
     async fn room_by_code(&self, code: &str) -> Result<store::Room, ApiError> {
@@ -274,6 +360,10 @@ fn chance_slug() -> String {
         slug.push(char::from(LETTERS[letter]));
     }
     slug
+}
+
+fn banned() -> ApiError {
+    ApiError::new(ErrorCode::Banned, "you may not enter this room any more")
 }
 
 fn no_room() -> ApiError {

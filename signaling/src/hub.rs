@@ -9,12 +9,12 @@ mod task;
 
 use crate::app::ApiError;
 use crate::resume::ResumeKey;
-use crate::room::{Door, DoorRequest, JoinRequest, Refusal, Room, SocketId};
+use crate::room::{Door, DoorRequest, JoinRequest, Missed, Refusal, Room, SocketId};
 use crate::settings::MediaPlane;
 use crate::socket::outbox::Outbox;
 use mailbox::Mailbox;
 use protocol::limits::ANSWER_WITHIN;
-use protocol::room::Participant;
+use protocol::room::{By, Participant, Role, Snapshot};
 use protocol::server::close;
 use protocol::stats::RoomStats;
 use protocol::{ClientMessage, ErrorCode, RoomId};
@@ -24,7 +24,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use store::Store;
+use store::{EventPage, Store};
 use task::RoomTask;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -71,10 +71,15 @@ enum Note {
     EndDoor { session: String, reply: oneshot::Sender<bool> },
     Participants { reply: oneshot::Sender<Vec<Participant>> },
     Stats { reply: oneshot::Sender<RoomStats> },
-    SetTopic { topic: String },
+    Order { by: By, role: Role, message: Box<ClientMessage>, reply: oneshot::Sender<Ordered> },
+    Fetched { missed: Box<Missed>, page: Option<EventPage> },
+    Snapshot { is_moderator: bool, reply: oneshot::Sender<(Snapshot, i64)> },
     Close { reply: oneshot::Sender<()> },
     Suspend,
 }
+
+/// What became of an order.
+type Ordered = Result<(), Refusal>;
 
 /// The room's task is gone; whoever needs the room opens it again.
 pub(crate) struct RoomGone;
@@ -181,11 +186,33 @@ impl Hub {
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
-    /// The room's topic is another now, as stored.
-    pub(crate) async fn set_topic(&self, room: RoomId, topic: String) {
-        if let Some(handle) = self.find(room) {
-            handle.notes.send(Note::SetTopic { topic }).await.ok();
+    /// Gives an order over REST, whether somebody is in the room or not, and waits until it is stored.
+    pub(crate) async fn order(
+        &self,
+        room: RoomId,
+        by: By,
+        role: Role,
+        message: ClientMessage,
+    ) -> Result<(), ApiError> {
+        let (reply, answer) = oneshot::channel();
+        let message = Box::new(message);
+        self.deliver(room, Note::Order { by, role, message, reply }).await?;
+        match answer.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(Refusal { code, reason })) => Err(ApiError::new(code, reason)),
+            Err(_) => Err(unavailable()),
         }
+    }
+
+    /// Everything about a room as it is now, and the number of its next event.
+    pub(crate) async fn snapshot(
+        &self,
+        room: RoomId,
+        is_moderator: bool,
+    ) -> Result<(Snapshot, i64), ApiError> {
+        let (reply, answer) = oneshot::channel();
+        self.deliver(room, Note::Snapshot { is_moderator, reply }).await?;
+        answer.await.map_err(|_| unavailable())
     }
 
     /// The room is deleted: everybody is out when this returns.

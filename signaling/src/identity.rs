@@ -10,6 +10,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use protocol::rest::AccountRole;
+use protocol::room::By;
 use protocol::{ErrorCode, UserId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -45,6 +46,13 @@ impl Signaling {
             session_id: claims.sid,
             expires_ms: claims.exp.saturating_mul(1000),
         })
+    }
+}
+
+impl Identity {
+    /// As those see them to whom they do something.
+    pub(crate) fn by(&self) -> By {
+        By { user_id: self.user_id, display_name: self.display_name.clone() }
     }
 }
 

@@ -5,6 +5,7 @@ mod chat;
 mod config;
 pub(crate) mod health;
 mod invites;
+mod moderation;
 mod rooms;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub(crate) fn routes() -> OpenApiRouter<Signaling> {
         .merge(crate::tickets::routes())
         .merge(invites::routes())
         .merge(chat::routes())
+        .merge(moderation::routes())
         .merge(webrtc::routes())
         .merge(config::routes())
 }

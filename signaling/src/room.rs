@@ -9,43 +9,59 @@
 
 mod chat;
 mod doors;
+mod forced;
 mod input;
 mod liveness;
+mod lobby;
 mod media;
 mod membership;
+mod orders;
 #[cfg(test)]
 mod properties;
+mod removal;
+mod roles;
 mod signals;
 #[cfg(test)]
 mod stage;
+mod state;
+mod sync;
 #[cfg(test)]
 mod tests;
 
 pub use input::{
-    Cause, Door, DoorKind, DoorRequest, Draft, Effect, Input, JoinRequest, Refusal, SocketId,
-    Verdict,
+    Cause, Door, DoorKind, DoorRequest, Draft, Effect, Input, JoinRequest, Missed, Refusal, Reply,
+    SocketId, Verdict,
 };
 
 use crate::bucket::Bucket;
 use crate::resume::ResumeKey;
 use doors::OpenDoor;
+use lobby::Waiting;
 use media::Peer;
 use membership::{Joining, Person};
-use protocol::limits::{MAX_CHAT_HISTORY, MAX_PARTICIPANTS};
-use protocol::room::{ChatMessage, Participant, RoomState};
+use protocol::limits::MAX_CHAT_HISTORY;
+use protocol::room::{ChatMessage, Orders, Participant, RoomState, Snapshot};
 use protocol::{ClientMessage, ErrorCode, ParticipantId, RoomId, ServerMessage, UserId};
 use serde_json::Value;
 use sfu::PeerId;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;
+use store::RoomLog;
 
 /// A room while people are in it.
 pub struct Room {
     id: RoomId,
     resume: ResumeKey,
-    capacity: usize,
     next_seq: i64,
     state: RoomState,
+    /// The same, as it will be when everything on its way to the store is stored.
+    wanted: RoomState,
+    /// What moderators have ordered, for those of whom they ordered something.
+    orders: BTreeMap<UserId, Orders>,
+    /// Who was admitted from the lobby, and when.
+    admitted: BTreeMap<UserId, i64>,
+    /// Those who wait until a moderator decides.
+    lobby: BTreeMap<ParticipantId, Waiting>,
     history: VecDeque<ChatMessage>,
     /// Everybody whose joining is stored and whose leaving is not.
     people: BTreeMap<ParticipantId, Person>,
@@ -61,27 +77,25 @@ pub struct Room {
     speakers: Vec<ParticipantId>,
     chat_buckets: HashMap<UserId, Bucket>,
     join_buckets: HashMap<UserId, Bucket>,
+    order_buckets: HashMap<UserId, Bucket>,
     is_closed: bool,
     is_suspended: bool,
 }
 
 impl Room {
     /// A room that nobody is in. `index` is its own in this process and becomes the upper half of its
-    /// [`PeerId`]s; `next_seq` and `history` are as stored.
-    pub fn new(
-        id: RoomId,
-        index: u32,
-        resume: ResumeKey,
-        next_seq: i64,
-        history: Vec<ChatMessage>,
-    ) -> Self {
+    /// [`PeerId`]s; the rest is as stored.
+    pub fn new(id: RoomId, index: u32, resume: ResumeKey, log: RoomLog) -> Self {
         Self {
             id,
             resume,
-            capacity: MAX_PARTICIPANTS,
-            next_seq,
-            state: RoomState::default(),
-            history: history.into(),
+            next_seq: log.next_seq,
+            wanted: log.state.clone(),
+            state: log.state,
+            orders: log.orders.into_iter().collect(),
+            admitted: log.admitted.into_iter().collect(),
+            lobby: BTreeMap::new(),
+            history: log.messages.into(),
             people: BTreeMap::new(),
             joining: BTreeMap::new(),
             sockets: BTreeMap::new(),
@@ -91,6 +105,7 @@ impl Room {
             speakers: Vec::new(),
             chat_buckets: HashMap::new(),
             join_buckets: HashMap::new(),
+            order_buckets: HashMap::new(),
             is_closed: false,
             is_suspended: false,
         }
@@ -121,7 +136,10 @@ impl Room {
                 self.welcome_back(participant, socket, *room, &mut out);
             }
             Input::Tick => self.tick(at, &mut out),
-            Input::SetTopic { topic } => self.set_topic(topic, &mut out),
+            Input::Call { call, by, role, message } => {
+                self.call(at, call, by, role, *message, &mut out);
+            }
+            Input::Fetched { missed, page } => self.synced(*missed, page, &mut out),
             Input::Close => self.close(&mut out),
             Input::Suspend { code } => self.suspend(at, code, &mut out),
         }
@@ -135,6 +153,11 @@ impl Room {
         people.into_iter().map(|person| person.view.clone()).collect()
     }
 
+    /// Everything as it is now, for a moderator or for others, and the number of the next event.
+    pub fn snapshot(&self, is_moderator: bool) -> (Snapshot, i64) {
+        (self.snapshot_for(is_moderator), self.next_seq)
+    }
+
     /// How many are seen in the room.
     pub fn count(&self) -> usize {
         self.people.len()
@@ -142,7 +165,10 @@ impl Room {
 
     /// Whether nobody is here, comes, or watches.
     pub fn is_empty(&self) -> bool {
-        self.people.is_empty() && self.joining.is_empty() && self.doors.is_empty()
+        self.people.is_empty()
+            && self.joining.is_empty()
+            && self.doors.is_empty()
+            && self.lobby.is_empty()
     }
 
     /// Whether the room was closed or suspended and needs nothing more.
@@ -160,6 +186,9 @@ impl Room {
         out: &mut Effects,
     ) {
         let from = self.sockets.get(&socket).copied();
+        if let Some(id) = from.filter(|id| self.lobby.contains_key(id)) {
+            return self.waiting_says(at, id, &message, re, out);
+        }
         let Some(person) = from.and_then(|id| self.people.get_mut(&id)) else { return };
         if person.leaving.is_some() {
             return;
@@ -199,6 +228,20 @@ impl Room {
                 self.answer(at, from, socket, &pc, sdp, re, out);
             }
             ClientMessage::ViewSet(view) => self.set_view(from, socket, view, re, out),
+            ClientMessage::SyncSub { after_seq } => self.sync(from, socket, after_seq, re, out),
+            order @ (ClientMessage::HandRaise
+            | ClientMessage::HandLower { .. }
+            | ClientMessage::RoleSet { .. }
+            | ClientMessage::MediaForce { .. }
+            | ClientMessage::SpeakAllow { .. }
+            | ClientMessage::StateSet(_)
+            | ClientMessage::MemberKick { .. }
+            | ClientMessage::MemberBan { .. }
+            | ClientMessage::MemberUnban { .. }
+            | ClientMessage::LobbyAdmit { .. }
+            | ClientMessage::LobbyRefuse { .. }) => {
+                self.asked(at, from, Reply::Socket { socket, re }, order, out);
+            }
         }
     }
 
@@ -209,14 +252,11 @@ impl Room {
         match draft.cause {
             Cause::Join { participant } => self.join_stored(at, participant, verdict, out),
             Cause::Leave { participant } => self.leave_stored(participant, verdict, out),
+            Cause::Knock { participant } => {
+                self.knock_stored(participant, draft.event, verdict, out);
+            }
+            Cause::Order { reply } => self.order_stored(at, reply, draft.event, verdict, out),
             Cause::Chat { socket, re } => self.chat_stored(socket, re, draft.event, verdict, out),
-        }
-    }
-
-    fn set_topic(&mut self, topic: String, out: &mut Effects) {
-        if topic != self.state.topic {
-            self.state.topic = topic;
-            out.broadcast(ServerMessage::StateChanged { state: self.state.clone() });
         }
     }
 
@@ -227,6 +267,8 @@ impl Room {
         self.give_up_doors(at, out);
         self.chat_buckets.retain(|_, bucket| !bucket.is_full(at.now));
         self.join_buckets.retain(|_, bucket| !bucket.is_full(at.now));
+        self.order_buckets.retain(|_, bucket| !bucket.is_full(at.now));
+        self.end_speaking(at, out);
     }
 
     fn new_peer(&mut self) -> PeerId {

@@ -114,7 +114,6 @@ impl Signaling {
             display_name,
             role,
             room: self.room_shown(&room, Some(role)),
-            topic: room.topic,
             resume,
         };
         Ok((room.id, join))

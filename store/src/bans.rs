@@ -32,10 +32,7 @@ impl Store {
             Ok(Ban {
                 user_id: parsed(row, "user_id")?,
                 display_name: text(row, "display_name")?,
-                by: By {
-                    user_id: parsed(row, "by_user_id")?,
-                    display_name: text(row, "by_name")?,
-                },
+                by: By { user_id: parsed(row, "by_user_id")?, display_name: text(row, "by_name")? },
                 reason: optional_text(row, "reason")?,
                 banned_ms: number(row, "banned_ms")?,
             })

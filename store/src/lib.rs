@@ -22,10 +22,10 @@ mod users;
 mod writer;
 
 pub use error::Error;
-pub use members::Added;
-pub use log::EventPage;
-pub use orders::{Audience, Change, Ordered, Refused};
 pub use events::{Fact, NewEvent, NewMessage, RoomLog, Stored};
+pub use log::EventPage;
+pub use members::Added;
+pub use orders::{Audience, Change, Ordered, Refused};
 pub use pool::Store;
 pub use rooms::{NewRoom, Room, RoomChange, RoomCreated};
 pub use sessions::{NewSession, Rotated};

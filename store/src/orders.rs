@@ -367,8 +367,7 @@ mod tests {
     fn an_order_needs_its_power_and_reaches_only_those_below() {
         use Role::{Admin, Guest, Member, Owner};
         let kick = Change::Remove { ban: false, reason: None, ends_invite: false };
-        let judge_kick =
-            |actor, target| judge(Some(actor), Power::Kick, Some(Some(target)), &kick);
+        let judge_kick = |actor, target| judge(Some(actor), Power::Kick, Some(Some(target)), &kick);
         assert_eq!(judge_kick(Member, Guest), Err(Refused::NoPower));
         assert_eq!(judge_kick(Admin, Guest), Ok(()));
         assert_eq!(judge_kick(Admin, Admin), Err(Refused::NotBelow));

@@ -65,8 +65,6 @@ pub enum RoomCreated {
 pub struct RoomChange {
     /// New name.
     pub name: Option<String>,
-    /// New topic.
-    pub topic: Option<String>,
     /// New digest of the invite key; `Some(None)` takes the key away.
     pub invite_key_hash: Option<Option<String>>,
 }
@@ -222,12 +220,11 @@ async fn update(
 ) -> Result<Work<Option<Room>>, Error> {
     let sets_key = i64::from(change.invite_key_hash.is_some());
     let row = sqlx::query(
-        "UPDATE rooms SET name = COALESCE($1, name), topic = COALESCE($2, topic), \
-         invite_key_hash = CASE WHEN $3 = 1 THEN $4 ELSE invite_key_hash END WHERE id = $5 \
+        "UPDATE rooms SET name = COALESCE($1, name), \
+         invite_key_hash = CASE WHEN $2 = 1 THEN $3 ELSE invite_key_hash END WHERE id = $4 \
          RETURNING id, slug, name, topic, owner_id, invite_key_hash, invite_code_sealed, created_ms",
     )
     .bind(change.name)
-    .bind(change.topic)
     .bind(sets_key)
     .bind(change.invite_key_hash.flatten())
     .bind(id.to_string())

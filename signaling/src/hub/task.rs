@@ -4,10 +4,10 @@ use super::media_line::MediaLine;
 use super::reports::Reports;
 use super::{Hub, Note, RoomHandle, STOP_CODE};
 use crate::clock::now_ms;
-use crate::room::{Door, Effect, Input, Refusal, Room, SocketId, Verdict};
+use crate::room::{Door, Effect, Input, Missed, Refusal, Room, SocketId, Verdict};
 use crate::socket::outbox::Outbox;
 use axum::extract::ws::Utf8Bytes;
-use protocol::limits::MAX_CHAT_HISTORY;
+use protocol::limits::{MAX_CHAT_HISTORY, MAX_SYNC_PAGE};
 use protocol::server::{LeaveReason, close};
 use protocol::{ErrorCode, MessageId, RoomId, ServerMessage};
 use sfu::Command;
@@ -56,6 +56,9 @@ impl RoomTask {
             media: self.media,
             seats: HashMap::new(),
             knocks: HashMap::new(),
+            calls: HashMap::new(),
+            next_call: 0,
+            notes: self.handle.notes.downgrade(),
             reports: Reports::default(),
             closing: Vec::new(),
             gauges: Gauges::new(),
@@ -68,7 +71,7 @@ impl RoomTask {
         let store = &self.hub.inner.store;
         let id = self.handle.id;
         let history = u32::try_from(MAX_CHAT_HISTORY).expect("a page of history is small");
-        let mut log = store.room_log(id, history).await?;
+        let mut log = store.room_log(id, history, now_ms()).await?;
         if !log.abandoned.is_empty() {
             let at_ms = now_ms();
             let leaves: Vec<NewEvent> = log
@@ -80,10 +83,10 @@ impl RoomTask {
                 })
                 .collect();
             store.append_events(id, &leaves).await?;
-            log = store.room_log(id, history).await?;
+            log = store.room_log(id, history, now_ms()).await?;
         }
         let resume = self.hub.inner.resume.clone();
-        Ok(Room::new(id, self.handle.index, resume, log.next_seq, log.messages))
+        Ok(Room::new(id, self.handle.index, resume, log))
     }
 }
 
@@ -96,6 +99,11 @@ struct Stage {
     seats: HashMap<SocketId, Seat>,
     /// Sessions of WHIP and WHEP that wait for their answer.
     knocks: HashMap<String, oneshot::Sender<Door>>,
+    /// Orders over REST that wait for their answer.
+    calls: HashMap<u64, oneshot::Sender<super::Ordered>>,
+    next_call: u64,
+    /// Where answers from elsewhere are sent.
+    notes: mpsc::WeakSender<Note>,
     /// Who waits to hear how the room's media does.
     reports: Reports,
     /// Who waits for the room to be closed.
@@ -235,7 +243,16 @@ impl Stage {
                 }
                 return;
             }
-            Note::SetTopic { topic } => Input::SetTopic { topic },
+            Note::Order { by, role, message, reply } => {
+                self.next_call += 1;
+                self.calls.insert(self.next_call, reply);
+                Input::Call { call: self.next_call, by, role, message }
+            }
+            Note::Fetched { missed, page } => Input::Fetched { missed, page },
+            Note::Snapshot { is_moderator, reply } => {
+                reply.send(self.room.snapshot(is_moderator)).ok();
+                return;
+            }
             Note::Close { reply } => {
                 self.closing.push(reply);
                 Input::Close
@@ -297,6 +314,20 @@ impl Stage {
                     self.push(socket, text.clone(), later);
                 }
             }
+            Effect::Multicast { message, sockets } => {
+                let text = text_of(&message);
+                for socket in sockets {
+                    if self.seats.get(&socket).is_some_and(|seat| seat.is_admitted) {
+                        self.push(socket, text.clone(), later);
+                    }
+                }
+            }
+            Effect::Fetch(missed) => self.fetch(missed),
+            Effect::AnswerCall { call, answer } => {
+                if let Some(reply) = self.calls.remove(&call) {
+                    reply.send(answer).ok();
+                }
+            }
             Effect::Admit { socket } => {
                 if let Some(seat) = self.seats.get_mut(&socket) {
                     seat.is_admitted = true;
@@ -327,6 +358,28 @@ impl Stage {
             let heard_at = Instant::now();
             later.extend(self.apply(Input::SocketGone { socket, heard_at }));
         }
+    }
+
+    /// Reads what somebody missed beside the room, which goes on meanwhile.
+    fn fetch(&self, missed: Box<Missed>) {
+        let (store, notes, room) = (self.store.clone(), self.notes.clone(), self.id);
+        tokio::spawn(async move {
+            let page = store
+                .events_after(
+                    room,
+                    missed.after_seq,
+                    MAX_SYNC_PAGE,
+                    missed.viewer,
+                    missed.is_moderator,
+                )
+                .await;
+            if let Err(error) = &page {
+                tracing::error!(%error, %room, "events cannot be read");
+            }
+            if let Some(notes) = notes.upgrade() {
+                notes.send(Note::Fetched { missed, page: page.ok() }).await.ok();
+            }
+        });
     }
 
     async fn store(&self, events: Vec<NewEvent>) -> Vec<Verdict> {
@@ -409,7 +462,9 @@ fn refuse(note: Note) {
         | Note::SocketGone { .. }
         | Note::Participants { .. }
         | Note::Stats { .. }
-        | Note::SetTopic { .. }
+        | Note::Order { .. }
+        | Note::Fetched { .. }
+        | Note::Snapshot { .. }
         | Note::Suspend => {}
     }
 }
@@ -453,12 +508,15 @@ mod tests {
         let id: RoomId = room["id"].as_str().unwrap().parse().unwrap();
         let hub = &live.signaling.inner.hub;
         let stage = Stage {
-            room: Room::new(id, 1, ResumeKey::new(b"key"), 1, Vec::new()),
+            room: Room::new(id, 1, ResumeKey::new(b"key"), store::RoomLog::default()),
             id,
             store: live.database.store.clone(),
             media: MediaLine::new(hub.inner.media.clone()),
             seats: HashMap::new(),
             knocks: HashMap::new(),
+            calls: HashMap::new(),
+            next_call: 0,
+            notes: mpsc::channel(1).0.downgrade(),
             reports: Reports::default(),
             closing: Vec::new(),
             gauges: Gauges::new(),

@@ -60,7 +60,7 @@ impl Room {
     ) {
         let Fact::Chat(new) = event.fact else { return };
         match verdict {
-            Verdict::Failed => {
+            Verdict::Failed | Verdict::Stored(Stored::Refused(_)) => {
                 let reason = "the message could not be stored; send it again";
                 out.refuse(socket, re, ErrorCode::Unavailable, reason);
             }

@@ -2,12 +2,13 @@
 //! is that of the media; a viewer is seen by nobody.
 
 use super::input::{Door, DoorKind, DoorRequest, Effect, Refusal};
+use super::lobby::Threshold;
 use super::membership::{Joining, Via};
 use super::{Effects, Moment, Room};
 use protocol::limits::{ANSWER_WITHIN, CONNECT_WITHIN, MAX_WATCHERS};
-use protocol::room::{MediaState, Participant, Presence};
+use protocol::room::{MediaState, Participant};
 use protocol::server::LeaveReason;
-use protocol::{ErrorCode, ParticipantId, Track};
+use protocol::{ErrorCode, ParticipantId, Track, UserId};
 use sfu::{CloseReason, Command, PeerId, TrackNames};
 use std::time::Instant;
 
@@ -28,6 +29,9 @@ enum State {
     /// The client has its answer.
     Open { since: Instant, is_connected: bool },
 }
+
+/// What somebody hears who was removed.
+pub(super) const OUT: &str = "you do not belong to this room any more";
 
 impl OpenDoor {
     pub(super) fn participant(&self) -> ParticipantId {
@@ -53,6 +57,12 @@ impl Room {
         }
         let peer = self.new_peer();
         let (room, participant) = (self.id, request.participant);
+        let (user, name) = (request.user_id, request.display_name);
+        let view = self.new_view(at, participant, user, name, request.role);
+        if view.media != MediaState::default() {
+            // Before the first packet: whoever is muted is muted by this door too.
+            out.media(Command::SetMedia { room, participant, media: view.media });
+        }
         out.media(match request.kind {
             DoorKind::Publish => Command::Publish {
                 peer,
@@ -65,16 +75,6 @@ impl Room {
                 Command::Watch { peer, room, participant, offer: request.offer, follow }
             }
         });
-        let view = Participant {
-            id: participant,
-            user_id: request.user_id,
-            display_name: request.display_name,
-            role: request.role,
-            presence: Presence::Online,
-            media: MediaState::default(),
-            tracks: Vec::new(),
-            joined_ms: at.wall_ms,
-        };
         let state = State::Asked { since: at.now };
         let door = OpenDoor { session: request.session, kind: request.kind, view, state };
         self.doors.insert(peer, door);
@@ -85,11 +85,21 @@ impl Room {
         if self.is_closed {
             return refuse(ErrorCode::NotFound, "the room is gone");
         }
+        // An encoder cannot wait in a lobby.
+        match self.threshold(at, request.user_id, request.role) {
+            Threshold::Open => {}
+            Threshold::Lobby => {
+                return refuse(ErrorCode::Lobby, "a moderator must admit you first: join the room");
+            }
+            Threshold::Locked => {
+                return refuse(ErrorCode::Locked, "the room takes nobody new now");
+            }
+        }
         match request.kind {
             DoorKind::Publish if !self.may_join(at, request.user_id) => {
                 refuse(ErrorCode::RateLimited, "you come and go too often; wait a moment")
             }
-            DoorKind::Publish if !self.has_place() => {
+            DoorKind::Publish if !self.has_place(request.role) => {
                 refuse(ErrorCode::RoomFull, "the room is full")
             }
             DoorKind::Watch { .. } if self.watchers() >= MAX_WATCHERS => {
@@ -206,6 +216,30 @@ impl Room {
             *is_gone = true;
         }
         out.media(Command::Leave { room: self.id, participant });
+    }
+
+    /// Ends every session of somebody who was removed; those who are seen leave as participants do.
+    pub(super) fn end_doors_of(&mut self, at: Moment, user: UserId, out: &mut Effects) {
+        let theirs = self.doors.iter().filter(|(_, door)| door.view.user_id == user);
+        for peer in theirs.map(|(peer, _)| *peer).collect::<Vec<_>>() {
+            match self.doors.get(&peer).map(|door| door.state) {
+                Some(State::Asked { .. }) => {
+                    self.door_refused(peer, ErrorCode::Forbidden, OUT.to_owned(), out);
+                }
+                Some(State::Open { .. }) => self.end_door(at, peer, LeaveReason::Kicked, out),
+                // The store's answer to their joining ends it.
+                Some(State::Joining) | None => {}
+            }
+        }
+    }
+
+    /// A publisher who was removed while their joining was stored.
+    pub(super) fn door_removed(&mut self, peer: PeerId, out: &mut Effects) {
+        if let Some(door) = self.doors.remove(&peer) {
+            let refusal = Refusal { code: ErrorCode::Forbidden, reason: OUT.to_owned() };
+            let door_answer = Door::Refused(refusal);
+            out.push(Effect::AnswerDoor { session: door.session, door: door_answer });
+        }
     }
 
     pub(super) fn door_tracks(&mut self, id: ParticipantId, tracks: Vec<Track>) {

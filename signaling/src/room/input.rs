@@ -1,6 +1,6 @@
 //! What goes into a room and what comes out.
 
-use protocol::room::{Role, Room as RoomView};
+use protocol::room::{By, Role, Room as RoomView};
 use protocol::{ClientMessage, ErrorCode, MessageId, ParticipantId, ServerMessage, UserId};
 use serde_json::Value;
 use sfu::Command;
@@ -50,6 +50,24 @@ pub enum Input {
         /// What became of it.
         verdict: Verdict,
     },
+    /// Somebody orders something over REST.
+    Call {
+        /// Names the call in the answer.
+        call: u64,
+        /// Who.
+        by: By,
+        /// Their role, as the store had it a moment ago.
+        role: Role,
+        /// What.
+        message: Box<ClientMessage>,
+    },
+    /// What somebody missed, or `None` where the store did not answer.
+    Fetched {
+        /// What was asked.
+        missed: Box<Missed>,
+        /// What there is.
+        page: Option<store::EventPage>,
+    },
     /// A socket that took its participant over shall hear what everybody knows now.
     Welcome {
         /// Who.
@@ -61,11 +79,6 @@ pub enum Input {
     },
     /// Time passes. Wanted once a second.
     Tick,
-    /// The topic is another now, as stored.
-    SetTopic {
-        /// The new one.
-        topic: String,
-    },
     /// The room is deleted.
     Close,
     /// The process stops: every socket is closed with this code and everybody has left.
@@ -90,8 +103,6 @@ pub struct JoinRequest {
     pub role: Role,
     /// The room as this person may see it.
     pub room: RoomView,
-    /// The room's topic, as stored.
-    pub topic: String,
     /// Whom to take over, if they are still here and of the same identity.
     pub resume: Option<ParticipantId>,
 }
@@ -145,6 +156,39 @@ pub struct Refusal {
     pub reason: String,
 }
 
+/// Who wants to know what became of an order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// A socket.
+    Socket {
+        /// Which.
+        socket: SocketId,
+        /// The request's own id.
+        re: Option<Value>,
+    },
+    /// A REST call.
+    Call(u64),
+    /// Nobody.
+    Nobody,
+}
+
+/// A page of what somebody missed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Missed {
+    /// Who asks.
+    pub participant: ParticipantId,
+    /// Over which socket.
+    pub socket: SocketId,
+    /// After which number.
+    pub after_seq: i64,
+    /// Their identity.
+    pub viewer: UserId,
+    /// Whether they see what moderators see.
+    pub is_moderator: bool,
+    /// The request's own id.
+    pub re: Option<Value>,
+}
+
 /// Something that becomes true when it is stored.
 #[derive(Clone, Debug)]
 pub struct Draft {
@@ -166,6 +210,16 @@ pub enum Cause {
     Leave {
         /// Who.
         participant: ParticipantId,
+    },
+    /// Somebody waits in the lobby.
+    Knock {
+        /// Who.
+        participant: ParticipantId,
+    },
+    /// Somebody decided something.
+    Order {
+        /// Who wants to know.
+        reply: Reply,
     },
     /// Somebody wrote.
     Chat {
@@ -206,6 +260,22 @@ pub enum Effect {
         message: Box<ServerMessage>,
         /// All but this one.
         except: Option<SocketId>,
+    },
+    /// Tell these sockets, as far as they are admitted.
+    Multicast {
+        /// What.
+        message: Box<ServerMessage>,
+        /// Which.
+        sockets: Vec<SocketId>,
+    },
+    /// Read from the log, then say so by [`Input::Fetched`].
+    Fetch(Box<Missed>),
+    /// Answer a REST call.
+    AnswerCall {
+        /// Which.
+        call: u64,
+        /// How.
+        answer: Result<(), Refusal>,
     },
     /// From now on this socket hears broadcasts.
     Admit {

@@ -1,18 +1,19 @@
 //! Coming and going: joins, takeovers, leaves, and the ends of sockets.
 
 use super::input::{Cause, Door, Draft, Effect, Input, JoinRequest, Refusal, SocketId, Verdict};
+use super::lobby::Threshold;
 use super::{Effects, Moment, Room};
 use crate::bucket::{Bucket, Rate};
 use protocol::limits::{
-    JOIN_BURST, JOIN_PER_SECOND, MESSAGE_BURST, MESSAGE_PER_SECOND, REACTION_BURST,
-    REACTION_PER_SECOND, SIGNAL_BURST, SIGNAL_PER_SECOND,
+    JOIN_BURST, JOIN_PER_SECOND, MAX_PARTICIPANTS, MESSAGE_BURST, MESSAGE_PER_SECOND,
+    REACTION_BURST, REACTION_PER_SECOND, SIGNAL_BURST, SIGNAL_PER_SECOND,
 };
-use protocol::room::{MediaState, Participant, Presence, Room as RoomView};
+use protocol::room::{KnockOutcome, MediaState, Participant, Presence, Role, Room as RoomView};
 use protocol::server::{LeaveReason, close};
-use protocol::{ErrorCode, ParticipantId, ServerMessage, UserId};
+use protocol::{ErrorCode, ParticipantId, Power, ServerMessage, UserId};
 use sfu::{Command, PeerId};
 use std::time::Instant;
-use store::{Fact, NewEvent, Stored};
+use store::{Fact, NewEvent, Refused, Stored};
 
 /// Somebody who is in the room.
 pub(super) struct Person {
@@ -34,6 +35,8 @@ pub(super) struct Person {
     pub reactions: Bucket,
     /// Bounds what they send to single others.
     pub messages: Bucket,
+    /// Whether a page of what they missed is on its way.
+    pub is_syncing: bool,
 }
 
 /// Somebody who goes; true for others when it is stored.
@@ -50,6 +53,8 @@ pub(super) struct Joining {
     pub via: Via,
     /// Whether they are gone again already.
     pub is_gone: bool,
+    /// Whether a moderator removed them meanwhile.
+    pub is_removed: bool,
 }
 
 /// The door through which somebody comes.
@@ -65,7 +70,6 @@ impl Room {
         if self.is_closed {
             return out.close(join.socket, close::ROOM_CLOSED);
         }
-        self.set_topic(join.topic.clone(), out);
         if !self.may_join(at, join.user_id) {
             let reason = "you come and go too often; wait a moment";
             out.refuse(join.socket, None, ErrorCode::RateLimited, reason);
@@ -79,20 +83,27 @@ impl Room {
         if let Some(id) = taken_over {
             return self.take_over(at, id, join, out);
         }
-        if !self.has_place() {
+        match self.threshold(at, join.user_id, join.role) {
+            Threshold::Open => self.let_in(at, join, out),
+            Threshold::Lobby => {
+                self.sockets.insert(join.socket, join.participant);
+                self.wait_in_lobby(at, join, out);
+            }
+            Threshold::Locked => {
+                out.refuse(join.socket, None, ErrorCode::Locked, "the room takes nobody new now");
+                out.close(join.socket, close::TRY_LATER);
+            }
+        }
+    }
+
+    /// Nothing stands between them and the room but its size.
+    pub(super) fn let_in(&mut self, at: Moment, join: JoinRequest, out: &mut Effects) {
+        if !self.has_place(join.role) {
+            self.sockets.remove(&join.socket);
             out.refuse(join.socket, None, ErrorCode::RoomFull, "the room is full");
             return out.close(join.socket, close::TRY_LATER);
         }
-        let view = Participant {
-            id: join.participant,
-            user_id: join.user_id,
-            display_name: join.display_name,
-            role: join.role,
-            presence: Presence::Online,
-            media: MediaState::default(),
-            tracks: Vec::new(),
-            joined_ms: at.wall_ms,
-        };
+        let view = self.new_view(at, join.participant, join.user_id, join.display_name, join.role);
         self.sockets.insert(join.socket, view.id);
         let via = Via::Socket { socket: join.socket, room: Box::new(join.room) };
         self.store_joining(at, view, via, out);
@@ -105,10 +116,34 @@ impl Room {
         bucket.or_insert_with(|| Bucket::new(rate, at.now)).take(at.now)
     }
 
-    /// Whether one more may come.
-    pub(super) fn has_place(&self) -> bool {
+    /// Whether one more may come; the owner always may.
+    pub(super) fn has_place(&self, role: Role) -> bool {
         let knocking = self.doors.values().filter(|door| door.will_join()).count();
-        self.people.len() + self.joining.len() + knocking < self.capacity
+        let capacity = usize::try_from(self.state.capacity).unwrap_or(MAX_PARTICIPANTS);
+        role.may(Power::EnterFull)
+            || self.people.len() + self.joining.len() + knocking < capacity.min(MAX_PARTICIPANTS)
+    }
+
+    /// Somebody as others will see them, with what is ordered for them.
+    pub(super) fn new_view(
+        &self,
+        at: Moment,
+        id: ParticipantId,
+        user_id: UserId,
+        display_name: String,
+        role: Role,
+    ) -> Participant {
+        Participant {
+            id,
+            user_id,
+            display_name,
+            role,
+            presence: Presence::Online,
+            media: self.media_for(user_id, role, MediaState::default()),
+            orders: self.orders_for(user_id),
+            tracks: Vec::new(),
+            joined_ms: at.wall_ms,
+        }
     }
 
     pub(super) fn store_joining(
@@ -120,7 +155,8 @@ impl Room {
     ) {
         let participant = view.id;
         let event = NewEvent { at_ms: at.wall_ms, fact: Fact::Joined(view.clone()) };
-        self.joining.insert(participant, Joining { view, via, is_gone: false });
+        let joining = Joining { view, via, is_gone: false, is_removed: false };
+        self.joining.insert(participant, joining);
         out.push(Effect::Persist(Box::new(Draft { event, cause: Cause::Join { participant } })));
     }
 
@@ -131,10 +167,15 @@ impl Room {
         verdict: Verdict,
         out: &mut Effects,
     ) {
-        let Some(joining) = self.joining.remove(&id) else { return };
+        let Some(mut joining) = self.joining.remove(&id) else { return };
         let Verdict::Stored(Stored::New { seq }) = verdict else {
-            return self.join_failed(joining, out);
+            let is_out = verdict == Verdict::Stored(Stored::Refused(Refused::NoMember));
+            return self.join_failed(joining, is_out, out);
         };
+        // What was ordered while it was stored.
+        let view = &mut joining.view;
+        view.media = self.media_for(view.user_id, view.role, view.media);
+        view.orders = self.orders_for(view.user_id);
         let socket = match &joining.via {
             Via::Socket { socket, .. } if !joining.is_gone => Some(*socket),
             _ => None,
@@ -150,9 +191,20 @@ impl Room {
             signals: bucket(SIGNAL_BURST, SIGNAL_PER_SECOND),
             reactions: bucket(REACTION_BURST, REACTION_PER_SECOND),
             messages: bucket(MESSAGE_BURST, MESSAGE_PER_SECOND),
+            is_syncing: false,
         };
+        if person.view.media != MediaState::default() {
+            let media = person.view.media;
+            out.media(Command::SetMedia { room: self.id, participant: id, media });
+        }
         out.broadcast(ServerMessage::MemberJoined { participant: person.view.clone(), seq });
         self.people.insert(id, person);
+        if joining.is_removed {
+            if let Via::Door { peer, .. } = joining.via {
+                self.door_removed(peer, out);
+            }
+            return self.leave(at, id, LeaveReason::Kicked, out);
+        }
         if joining.is_gone {
             // They never learnt how to come back, so nobody needs to wait for them.
             return self.leave(at, id, LeaveReason::Left, out);
@@ -163,20 +215,22 @@ impl Room {
         }
     }
 
-    fn join_failed(&mut self, joining: Joining, out: &mut Effects) {
-        let reason = "joining could not be stored; try again";
+    fn join_failed(&mut self, joining: Joining, is_out: bool, out: &mut Effects) {
+        let (code, reason) = match is_out {
+            true => (ErrorCode::Forbidden, super::doors::OUT),
+            false => (ErrorCode::Unavailable, "joining could not be stored; try again"),
+        };
         match joining.via {
             Via::Socket { socket, .. } => {
                 self.sockets.remove(&socket);
                 if !joining.is_gone {
-                    out.refuse(socket, None, ErrorCode::Unavailable, reason);
-                    out.close(socket, close::TRY_LATER);
+                    out.refuse(socket, None, code, reason);
+                    out.close(socket, if is_out { close::KICKED } else { close::TRY_LATER });
                 }
             }
             Via::Door { peer, .. } => {
                 if let Some(door) = self.doors.remove(&peer) {
-                    let refusal =
-                        Refusal { code: ErrorCode::Unavailable, reason: reason.to_owned() };
+                    let refusal = Refusal { code, reason: reason.to_owned() };
                     out.push(Effect::AnswerDoor {
                         session: door.session,
                         door: Door::Refused(refusal),
@@ -241,12 +295,9 @@ impl Room {
         );
         out.send(
             socket,
-            ServerMessage::StateSnapshot {
-                state: self.state.clone(),
-                participants: self.participants(),
-                messages: self.history.iter().cloned().collect(),
-                speakers: self.speakers.clone(),
-            },
+            ServerMessage::StateSnapshot(Box::new(
+                self.snapshot_for(person.view.role.is_moderator()),
+            )),
         );
         out.send(socket, ServerMessage::SyncInfo { next_seq: self.next_seq });
         out.push(Effect::Admit { socket });
@@ -298,6 +349,8 @@ impl Room {
         };
         self.people.remove(&id);
         self.speakers.retain(|speaker| *speaker != id);
+        self.state.hands_up.retain(|hand| *hand != id);
+        self.wanted.hands_up.retain(|hand| *hand != id);
         out.broadcast(ServerMessage::MemberLeft { participant_id: id, reason, seq });
     }
 
@@ -309,6 +362,9 @@ impl Room {
         out: &mut Effects,
     ) {
         let Some(id) = self.sockets.remove(&socket) else { return };
+        if self.lobby.contains_key(&id) {
+            return self.stop_waiting(at, id, out);
+        }
         if let Some(joining) = self.joining.get_mut(&id) {
             joining.is_gone = true;
         }
@@ -328,6 +384,7 @@ impl Room {
         self.refuse_doors(ErrorCode::NotFound, "the room is gone", out);
         self.people.clear();
         self.joining.clear();
+        self.lobby.clear();
         self.peers.clear();
         self.doors.clear();
         self.speakers.clear();
@@ -341,6 +398,9 @@ impl Room {
             out.close(socket, code);
         }
         self.refuse_doors(ErrorCode::Unavailable, "the server stops", out);
+        for waiting in std::mem::take(&mut self.lobby).into_values() {
+            self.note_knock_over(at, waiting.knock, KnockOutcome::Gone, out);
+        }
         for joining in self.joining.values_mut() {
             joining.is_gone = true;
         }

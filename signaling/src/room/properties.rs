@@ -222,7 +222,8 @@ impl Life {
                         );
                         assert!(is_first, "{message:?} before joined");
                     }
-                    if let ServerMessage::StateSnapshot { participants, .. } = message {
+                    if let ServerMessage::StateSnapshot(snapshot) = message {
+                        let participants = snapshot.participants;
                         // Only who is here: tracks may be told once more after the snapshot, when they
                         // changed while the joining was being stored.
                         let shown: Vec<_> = participants.iter().map(|person| person.id).collect();

@@ -2,12 +2,13 @@
 //! everything that reached sockets, store and media plane.
 
 use super::*;
-use protocol::room::{Role, Room as RoomView};
+use protocol::room::{By, Role, Room as RoomView};
 use protocol::{ClientMessage, MessageId};
 use sfu::{Command, Event};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use store::{Fact, NewEvent, Stored};
+use store::orders::judge;
+use store::{Change, Fact, NewEvent, Refused, Stored};
 use uuid::Uuid;
 
 /// What somebody outside the room saw, in order.
@@ -33,6 +34,12 @@ pub struct Stage {
     pub next_id: u128,
     pub resume: ResumeKey,
     wall_ms: i64,
+    /// Members, as the store has them.
+    pub roles: BTreeMap<UserId, Role>,
+    /// Pages that were asked for.
+    pub fetched: Vec<Missed>,
+    /// Answers to REST calls.
+    pub answers: Vec<(u64, Result<(), Refusal>)>,
     ids: BTreeMap<u64, ParticipantId>,
 }
 
@@ -43,7 +50,12 @@ impl Stage {
     pub fn new() -> Self {
         let resume = ResumeKey::new(b"a key for tests");
         Self {
-            room: Room::new(ROOM, INDEX, resume.clone(), 1, Vec::new()),
+            room: Room::new(
+                ROOM,
+                INDEX,
+                resume.clone(),
+                RoomLog { next_seq: 1, ..RoomLog::default() },
+            ),
             now: Instant::now(),
             is_store_failing: false,
             log: Vec::new(),
@@ -53,6 +65,9 @@ impl Stage {
             next_id: 1_000,
             resume,
             wall_ms: 1_700_000_000_000,
+            roles: BTreeMap::new(),
+            fetched: Vec::new(),
+            answers: Vec::new(),
             ids: BTreeMap::new(),
         }
     }
@@ -125,10 +140,41 @@ impl Stage {
         {
             return Verdict::Stored(Stored::Already(already));
         }
+        if let Err(refused) = self.obey(&event.fact) {
+            return Verdict::Stored(Stored::Refused(refused));
+        }
         self.log.push(event.clone());
         let seq = i64::try_from(self.log.len()).unwrap();
         self.seen.push(Seen::Stored(seq, event.fact));
         Verdict::Stored(Stored::New { seq })
+    }
+
+    /// What the store does with an order, as far as roles go.
+    fn obey(&mut self, fact: &Fact) -> Result<(), Refused> {
+        let ordered = match fact {
+            Fact::Joined(view) => {
+                let role = self.roles.get(&view.user_id).ok_or(Refused::NoMember)?;
+                return if *role == view.role { Ok(()) } else { Err(Refused::Outdated) };
+            }
+            Fact::Left { .. } | Fact::Chat(_) => return Ok(()),
+            Fact::Ordered(ordered) => ordered,
+        };
+        let role_of = |user: UserId| self.roles.get(&user).copied();
+        if let Some(power) = ordered.power {
+            let target = ordered.target.map(role_of);
+            judge(role_of(ordered.by.user_id), power, target, &ordered.change)?;
+        }
+        let Some(target) = ordered.target else { return Ok(()) };
+        match &ordered.change {
+            Change::SetRole(role) => drop(self.roles.insert(target, *role)),
+            Change::Transfer => {
+                self.roles.insert(ordered.by.user_id, Role::Admin);
+                self.roles.insert(target, Role::Owner);
+            }
+            Change::Remove { .. } => drop(self.roles.remove(&target)),
+            _ => {}
+        }
+        Ok(())
     }
 
     fn room_message(&self, new: &store::NewMessage) -> Option<ChatMessage> {
@@ -159,6 +205,16 @@ impl Stage {
             }
             Effect::Send { socket, message } => Seen::Sent(socket, *message),
             Effect::Broadcast { message, except } => Seen::Broadcast(except, *message),
+            Effect::Multicast { message, sockets } => {
+                for socket in sockets {
+                    if self.admitted.contains(&socket) && !self.gone.contains(&socket) {
+                        self.seen.push(Seen::Sent(socket, (*message).clone()));
+                    }
+                }
+                return;
+            }
+            Effect::Fetch(missed) => return self.fetched.push(*missed),
+            Effect::AnswerCall { call, answer } => return self.answers.push((call, answer)),
             Effect::Admit { socket } => return self.admitted.push(socket),
             Effect::Close { socket, code } => {
                 self.admitted.retain(|admitted| *admitted != socket);
@@ -196,13 +252,32 @@ impl Stage {
             .collect()
     }
 
+    /// Makes somebody a member with that role, or gives them another one.
+    pub fn enrol(&mut self, user: u128, role: Role) {
+        self.roles.insert(UserId(Uuid::from_u128(user)), role);
+    }
+
+    fn role_of(&mut self, user: u128) -> Role {
+        *self.roles.entry(UserId(Uuid::from_u128(user))).or_insert(Role::Member)
+    }
+
+    /// An order over REST; its answer is in `answers`.
+    pub fn call(&mut self, user: u128, role: Role, message: ClientMessage) {
+        let user_id = UserId(Uuid::from_u128(user));
+        let by = By { user_id, display_name: format!("user {user}") };
+        self.next_id += 1;
+        let call = u64::try_from(self.next_id).unwrap();
+        self.apply(Input::Call { call, by, role, message: Box::new(message) });
+    }
+
     pub fn join_request(&mut self, socket: u64, user: u128) -> JoinRequest {
+        let role = self.role_of(user);
         JoinRequest {
             socket: SocketId(socket),
             participant: ParticipantId(self.fresh()),
             user_id: UserId(Uuid::from_u128(user)),
             display_name: format!("user {user}"),
-            role: Role::Member,
+            role,
             room: RoomView {
                 id: ROOM,
                 slug: "stand-up".into(),
@@ -214,7 +289,6 @@ impl Stage {
                 participants: 0,
                 created_ms: 0,
             },
-            topic: String::new(),
             resume: None,
         }
     }
@@ -272,12 +346,13 @@ impl Stage {
     }
 
     pub fn door_request(&mut self, session: &str, user: u128, kind: DoorKind) -> DoorRequest {
+        let role = self.role_of(user);
         DoorRequest {
             session: session.to_owned(),
             participant: ParticipantId(self.fresh()),
             user_id: UserId(Uuid::from_u128(user)),
             display_name: format!("user {user}"),
-            role: Role::Member,
+            role,
             offer: "v=0".to_owned(),
             kind,
         }

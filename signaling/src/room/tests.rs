@@ -5,6 +5,7 @@ mod doors;
 mod liveness;
 mod media;
 mod membership;
+mod orders;
 mod signals;
 
 use super::stage::{ROOM, Seen, Stage, errors};

@@ -295,7 +295,7 @@ async fn numbers_and_lines_go_on_after_the_room_was_empty_and_the_server_stopped
     let (_client, joined) = again.enter(&anna, SLUG).await;
     assert_eq!(joined["snapshot"]["messages"][0]["text"], "before");
     assert_eq!(joined["snapshot"]["participants"].as_array().unwrap().len(), 1);
-    let log = again.database.store.room_log(room_id(&joined), 50).await.unwrap();
+    let log = again.database.store.room_log(room_id(&joined), 50, 0).await.unwrap();
     assert_eq!(log.next_seq, 5, "a join, a line, a leave, a join");
 }
 
@@ -308,7 +308,7 @@ async fn who_was_in_the_room_when_the_process_died_has_left_when_it_opens_again(
     let (_client, next) = again.enter(&anna, SLUG).await;
     assert_eq!(next["snapshot"]["participants"].as_array().unwrap().len(), 1);
     assert_ne!(next["participant_id"], joined["participant_id"]);
-    let log = again.database.store.room_log(room_id(&next), 50).await.unwrap();
+    let log = again.database.store.room_log(room_id(&next), 50, 0).await.unwrap();
     assert_eq!((log.next_seq, log.abandoned.len()), (4, 1), "a join, a late leave, a join");
 }
 
@@ -341,7 +341,7 @@ async fn a_room_that_breaks_ends_its_sockets_and_can_be_entered_again() {
     client.settle().await;
     assert_eq!(joined["snapshot"]["participants"].as_array().unwrap().len(), 1);
     assert!(matches!(live.command().await, Command::CloseRoom { .. }), "its media ended");
-    let log = live.database.store.room_log(room_id(&joined), 1).await.unwrap();
+    let log = live.database.store.room_log(room_id(&joined), 1, 0).await.unwrap();
     assert_eq!(log.next_seq, 6, "two joins, two late leaves, a join");
 }
 

@@ -73,7 +73,7 @@ fn a_line_that_cannot_be_stored_is_refused_and_told_to_nobody() {
     stage.join(BORIS, 2);
     let heard = stage.heard(SocketId(BORIS));
     let snapshot = heard.iter().find_map(|message| match message {
-        ServerMessage::StateSnapshot { messages, .. } => Some(messages.len()),
+        ServerMessage::StateSnapshot(snapshot) => Some(snapshot.messages.len()),
         _ => None,
     });
     assert_eq!(snapshot, Some(0));
@@ -149,7 +149,7 @@ fn the_snapshot_has_the_newest_fifty_lines_oldest_first() {
         .heard(SocketId(BORIS))
         .into_iter()
         .find_map(|message| match message {
-            ServerMessage::StateSnapshot { messages, .. } => Some(messages),
+            ServerMessage::StateSnapshot(snapshot) => Some(snapshot.messages),
             _ => None,
         })
         .unwrap();

@@ -307,7 +307,8 @@ fn speakers_and_tracks_are_told_to_everybody_and_stand_in_the_snapshot() {
     assert_eq!(kinds(&stage.heard(SocketId(ANNA))), ["tracks.changed", "speakers.changed"]);
     stage.join(BORIS, 2);
     let snapshot = stage.heard(SocketId(BORIS)).into_iter().find_map(|message| match message {
-        ServerMessage::StateSnapshot { participants, speakers, .. } => {
+        ServerMessage::StateSnapshot(snapshot) => {
+            let (participants, speakers) = (snapshot.participants, snapshot.speakers);
             Some((participants, speakers))
         }
         _ => None,

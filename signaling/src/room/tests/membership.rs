@@ -16,14 +16,14 @@ fn a_newcomer_hears_joined_snapshot_and_sync_and_only_then_events() {
             to,
             ServerMessage::Joined { participant_id, resume, resumed: false, room, role, .. },
         ),
-        Seen::Sent(_, ServerMessage::StateSnapshot { participants, .. }),
+        Seen::Sent(_, ServerMessage::StateSnapshot(snapshot)),
         Seen::Sent(_, ServerMessage::SyncInfo { next_seq: 3 }),
     ] = &seen[..]
     else {
         panic!("{seen:?}")
     };
     assert_eq!((*to, *participant_id, participant.id), (SocketId(BORIS), boris, boris));
-    assert_eq!(participants.iter().map(|p| p.id).collect::<Vec<_>>(), [anna, boris]);
+    assert_eq!(snapshot.participants.iter().map(|p| p.id).collect::<Vec<_>>(), [anna, boris]);
     assert_eq!(stage.resume.open(ROOM, resume), Some(boris));
     assert_eq!((room.participants, *role), (2, Role::Member));
 }
@@ -59,7 +59,7 @@ fn a_join_that_cannot_be_stored_did_not_happen() {
 #[test]
 fn a_full_room_takes_nobody_and_counts_those_on_their_way() {
     let mut stage = Stage::new();
-    stage.room.capacity = 2;
+    stage.room.state.capacity = 2;
     stage.knock("s", 9, DoorKind::Publish);
     stage.join(ANNA, 1);
     stage.look();
@@ -204,7 +204,7 @@ fn a_socket_that_comes_back_takes_over_without_leave_and_join() {
                 ),
                 Seen::Media(Command::SetAway { away: false, .. }),
                 Seen::Sent(SocketId(CLARA), ServerMessage::Joined { resumed: true, .. }),
-                Seen::Sent(SocketId(CLARA), ServerMessage::StateSnapshot { .. }),
+                Seen::Sent(SocketId(CLARA), ServerMessage::StateSnapshot(_)),
                 Seen::Sent(SocketId(CLARA), ServerMessage::SyncInfo { next_seq: 4 }),
             ]
         ),
@@ -253,26 +253,6 @@ fn one_person_may_be_in_twice() {
     let people = stage.room.participants();
     assert_eq!(people.len(), 2);
     assert_eq!(people[0].user_id, people[1].user_id);
-}
-
-#[test]
-fn a_new_topic_is_told_once_and_stands_in_the_snapshot() {
-    let mut stage = Stage::new();
-    stage.join(ANNA, 1);
-    stage.look();
-    for _ in 0..2 {
-        stage.apply(Input::SetTopic { topic: "Budget".into() });
-    }
-    assert_eq!(kinds(&stage.heard(SocketId(ANNA))), ["state.changed"]);
-    let mut request = stage.join_request(BORIS, 2);
-    request.topic = "Budget".into();
-    stage.apply(Input::Join(Box::new(request)));
-    let heard = stage.heard(SocketId(BORIS));
-    assert!(
-        heard.iter().any(|message| matches!(message, ServerMessage::StateSnapshot { state, .. }
-            if state.topic == "Budget")),
-        "{heard:?}"
-    );
 }
 
 #[test]

@@ -1,0 +1,81 @@
+//! What somebody missed, page by page: the store has it, the room hands it over. A gap older than what is kept
+//! is answered with everything as it is now, never with silence.
+
+use super::input::{Effect, Missed, SocketId};
+use super::{Effects, Room};
+use protocol::room::Snapshot;
+use protocol::{ErrorCode, ParticipantId, ServerMessage};
+use serde_json::Value;
+use store::EventPage;
+
+impl Room {
+    pub(super) fn sync(
+        &mut self,
+        from: ParticipantId,
+        socket: SocketId,
+        after_seq: i64,
+        re: Option<Value>,
+        out: &mut Effects,
+    ) {
+        let Some(person) = self.people.get_mut(&from) else { return };
+        if after_seq < 0 {
+            return out.refuse(socket, re, ErrorCode::Invalid, "after_seq is 0 or more");
+        }
+        if person.is_syncing {
+            let reason = "one page at a time; wait for the one before";
+            return out.refuse(socket, re, ErrorCode::RateLimited, reason);
+        }
+        person.is_syncing = true;
+        let (viewer, is_moderator) = (person.view.user_id, person.view.role.is_moderator());
+        let missed = Missed { participant: from, socket, after_seq, viewer, is_moderator, re };
+        out.push(Effect::Fetch(Box::new(missed)));
+    }
+
+    pub(super) fn synced(&mut self, missed: Missed, page: Option<EventPage>, out: &mut Effects) {
+        let Missed { participant, socket, re, .. } = missed;
+        let Some(person) = self.people.get_mut(&participant) else { return };
+        person.is_syncing = false;
+        // Another socket speaks for them now: it asks itself.
+        if person.socket != Some(socket) {
+            return;
+        }
+        match page {
+            Some(EventPage::Events { events, upto_seq, has_more }) => {
+                out.send(socket, ServerMessage::SyncBatch { events, upto_seq, has_more, re });
+            }
+            Some(EventPage::Forgotten) => {
+                self.show_again(participant, out);
+                let (upto_seq, events) = (self.next_seq - 1, Vec::new());
+                let batch = ServerMessage::SyncBatch { events, upto_seq, has_more: false, re };
+                out.send(socket, batch);
+            }
+            None => {
+                let reason = "the store does not answer; try again";
+                out.refuse(socket, re, ErrorCode::Unavailable, reason);
+            }
+        }
+    }
+
+    /// Everything as it is now, as this person may see it.
+    pub(super) fn snapshot_for(&self, is_moderator: bool) -> Snapshot {
+        Snapshot {
+            state: self.state.clone(),
+            participants: self.participants(),
+            messages: self.history.iter().cloned().collect(),
+            speakers: self.speakers.clone(),
+            lobby: if is_moderator { self.waiting() } else { Vec::new() },
+        }
+    }
+
+    /// Tells somebody once more how everything is.
+    pub(super) fn show_again(&self, id: ParticipantId, out: &mut Effects) {
+        let Some(person) = self.people.get(&id) else { return };
+        let Some(socket) = person.socket else { return };
+        let snapshot = Box::new(self.snapshot_for(person.view.role.is_moderator()));
+        let sockets = vec![socket];
+        let message = Box::new(ServerMessage::StateSnapshot(snapshot));
+        out.push(Effect::Multicast { message, sockets: sockets.clone() });
+        let message = Box::new(ServerMessage::SyncInfo { next_seq: self.next_seq });
+        out.push(Effect::Multicast { message, sockets });
+    }
+}
