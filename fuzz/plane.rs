@@ -144,6 +144,7 @@ fn step(world: &mut World, what: u8, input: &mut Input<'_>, next_peer: &mut u64)
                 cam_off: has(1),
                 mic_forced: has(2),
                 cam_forced: has(3),
+                screen_forced: has(4),
             };
             world.mute(1 + (bits >> 7), media);
         }
