@@ -114,8 +114,9 @@ async function together(what) {
 
 test('sound and picture of a person stay together', () => together('a good link'));
 
-test('the browser itself sees both at the same moment of the sender', async () => {
-  const spread = await viewer.until('playout times', async () => {
+test('the browser itself sees both at the same moment of the sender', () =>
+  // On a busy machine one look proves nothing; an offset that is the server's stands in every look.
+  viewer.until('playout times of one moment', async (/** @type {number} */ most) => {
     /** @type {Record<string, number>} */
     const times = {};
     for (const pc of /** @type {any} */ (window).testkit.pcs) {
@@ -123,10 +124,8 @@ test('the browser itself sees both at the same moment of the sender', async () =
         if (s.type === 'inbound-rtp' && s.estimatedPlayoutTimestamp) times[s.kind] = s.estimatedPlayoutTimestamp;
       });
     }
-    return times.audio && times.video ? { off: times.audio - times.video } : null;
-  });
-  assert.ok(Math.abs(spread.off) <= 2 * MAX_OFFSET_MS, `${spread.off} ms`);
-});
+    return !!times.audio && !!times.video && Math.abs(times.audio - times.video) <= most;
+  }, 2 * MAX_OFFSET_MS));
 
 test('with 40 ms of jitter too', async () => {
   link.set({ delayMs: 20, jitterMs: 40 });
