@@ -161,6 +161,14 @@ export class Api {
     return this.#call('GET', `rooms/${encodeURIComponent(slug)}/messages?${query}`);
   }
 
+  /**
+   * @param {string} slug
+   * @returns {Promise<{bans: import('./types.js').Ban[]}>}
+   */
+  bans(slug) {
+    return this.#call('GET', `rooms/${encodeURIComponent(slug)}/bans`);
+  }
+
   /** @returns {Promise<{ice_servers: RTCIceServer[], ttl: number}>} */
   iceServers() {
     return this.#call('GET', 'webrtc/ice-servers');

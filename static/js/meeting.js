@@ -5,7 +5,7 @@ import { watchNetwork } from './network.js';
 import { prefer, preferences } from './preferences.js';
 import { Publisher } from './publisher.js';
 import { CLOSE, RequestError, RoomSocket } from './socket.js';
-import { Store, newMeeting, ownerOf, reduce, volumeOf } from './state.js';
+import { Store, newMeeting, ownerOf, reduce, self, volumeOf } from './state.js';
 import { Subscriber } from './subscriber.js';
 import { LIMITS } from './types.js';
 
@@ -157,15 +157,16 @@ export class Meeting extends EventTarget {
         },
         message: (message) => {
           this.#heard(message);
-          if (message.type === 'state.snapshot') resolve(undefined);
+          if (message.type === 'state.snapshot' || message.type === 'lobby.waiting') resolve(undefined);
         },
         dropped: ({ restarting }) => {
-          if (this.#refusal?.code === 'room_full' && this.state.phase !== 'connecting') this.#end('full');
+          const code = this.#refusal?.code;
+          if (this.state.phase !== 'connecting' && (code === 'room_full' || code === 'locked')) this.#end(code === 'locked' ? 'locked' : 'full');
           else if (this.#refusal) giveUp(this.#refusal);
           this.store.dispatch({ type: 'local.dropped', restarting });
         },
         ended: (why) => {
-          this.#end('code' in why ? reasonOf(why.code) : 'refused');
+          this.#end('code' in why ? reasonOf(why.code) : why.error instanceof ApiError && why.error.code === 'banned' ? 'banned' : 'refused');
           reject('error' in why ? why.error : new RequestError(reasonOf(why.code), 'the socket was closed'));
         },
         isFinal: isRefusal,
@@ -183,14 +184,55 @@ export class Meeting extends EventTarget {
 
   /** @param {boolean} on */
   async setMicrophone(on) {
+    if (on && this.#isHeld('microphone')) return;
     prefer({ micOn: on });
     await this.local.setMicrophone(on);
   }
 
   /** @param {boolean} on */
   async setCamera(on) {
+    if (on && this.#isHeld('camera')) return;
     prefer({ camOn: on });
     await this.local.setCamera(on);
+  }
+
+  /**
+   * The microphone while a key is held; nothing that is remembered.
+   * @param {boolean} on
+   */
+  talk(on) {
+    if (!on || !this.#isHeld('microphone')) void this.local.setMicrophone(on);
+  }
+
+  /** @returns {Promise<boolean>} false when the person changed their mind, or may not */
+  async startScreen() {
+    return this.#isHeld('screen') ? false : this.local.startScreen();
+  }
+
+  /** @param {boolean} isUp */
+  setHand(isUp) {
+    void this.order(isUp ? { type: 'hand.raise' } : { type: 'hand.lower' });
+  }
+
+  /**
+   * Gives an order; a refusal is told as a toast.
+   * @param {import('./types.js').Order | {type: 'hand.raise'}} order
+   */
+  async order(order) {
+    try {
+      await this.ask(order);
+    } catch (error) {
+      this.dispatchEvent(new CustomEvent('refused', { detail: error instanceof RequestError ? error.code : 'internal' }));
+    }
+  }
+
+  /**
+   * Gives an order and waits until it holds; a refusal is thrown.
+   * @param {import('./types.js').Order | {type: 'hand.raise'}} order
+   */
+  async ask(order) {
+    if (!this.#socket) throw new RequestError('disconnected', 'no socket');
+    await this.#socket.request(order);
   }
 
   /** @param {string} text */
@@ -302,7 +344,11 @@ export class Meeting extends EventTarget {
         this.#resume = message.resume;
         void this.#entered(message.resumed);
         break;
+      case 'media.updated':
+        if (message.participant_id === this.state.me) this.#obey();
+        break;
       case 'state.snapshot':
+        this.#obey();
         for (const pending of this.state.pending) if (!pending.failed) void this.#post(pending.client_id, pending.text);
         this.#applyVolumes();
         break;
@@ -438,6 +484,25 @@ export class Meeting extends EventTarget {
     this.dispatchEvent(new Event('local'));
   };
 
+  /** What a moderator has stopped is closed here too: when it is allowed again, nothing opens by itself. */
+  #obey() {
+    const media = self(this.state)?.media;
+    if (media?.mic_forced && this.local.microphone.on) void this.local.setMicrophone(false);
+    if (media?.cam_forced && this.local.camera.on) void this.local.setCamera(false);
+    if (media?.screen_forced) this.local.stopScreen();
+  }
+
+  /**
+   * Whether a moderator keeps this closed; then it is said.
+   * @param {import('./types.js').Forcible} source
+   */
+  #isHeld(source) {
+    const media = self(this.state)?.media;
+    const isHeld = Boolean(source === 'microphone' ? media?.mic_forced : source === 'camera' ? media?.cam_forced : media?.screen_forced);
+    if (isHeld) this.dispatchEvent(new CustomEvent('held', { detail: source }));
+    return isHeld;
+  }
+
   #sayMedia() {
     const { microphone, camera } = this.local;
     const muted = !(microphone.on && microphone.track);
@@ -532,6 +597,7 @@ export class Meeting extends EventTarget {
  */
 function reasonOf(code) {
   if (code === CLOSE.kicked) return 'kicked';
+  if (code === CLOSE.refused) return 'turned_away';
   if (code === CLOSE.replaced) return 'replaced';
   if (code === CLOSE.flooding) return 'flooding';
   return 'closed';

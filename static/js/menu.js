@@ -5,7 +5,7 @@ import { t } from './i18n.js';
 
 /**
  * @typedef {{heading: string}
- *   | {label: string, icon?: string, checked?: boolean, action?: string, pick: () => void}
+ *   | {label: string, icon?: string, checked?: boolean, isGrave?: boolean, action?: string, pick: () => void}
  *   | {element: HTMLElement}} MenuItem
  */
 
@@ -33,7 +33,7 @@ export function toggleMenu(anchor, label, items) {
           'button',
           {
             type: 'button',
-            class: 'menu-item',
+            class: item.isGrave ? 'menu-item grave' : 'menu-item',
             role: isMenu ? (isChoice ? 'menuitemradio' : 'menuitem') : undefined,
             'aria-checked': isChoice ? Boolean(item.checked) : undefined,
             data: { action: item.action },

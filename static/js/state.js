@@ -2,6 +2,7 @@
 // views draw what is here and never keep a second copy.
 
 import { mergeMessages } from './chat.js';
+import { ended, ordered, withHands } from './orders.js';
 import { LIMITS } from './types.js';
 
 /** @typedef {import('./types.js').Participant} Participant */
@@ -10,16 +11,18 @@ import { LIMITS } from './types.js';
 /** @typedef {import('./chat.js').PendingMessage} PendingMessage */
 
 /** @typedef {'room' | 'socket' | 'media'} Step */
-/** @typedef {'left' | 'kicked' | 'closed' | 'replaced' | 'flooding' | 'refused' | 'full'} EndReason */
+/** @typedef {'left' | 'kicked' | 'closed' | 'replaced' | 'flooding' | 'refused' | 'full' | 'banned' | 'locked' | 'turned_away'} EndReason */
 /** @typedef {'chat' | 'people' | 'details'} Panel */
 /** @typedef {'waiting' | 'connecting' | 'connected' | 'blocked'} Flow */
 
 /**
  * @typedef {object} Meeting
- * @property {'connecting' | 'joined' | 'reconnecting' | 'ended'} phase
+ * @property {'connecting' | 'waiting' | 'joined' | 'reconnecting' | 'ended'} phase `waiting`: in the lobby
  * @property {Step} step what is being done while connecting
  * @property {boolean} restarting the server said that it restarts
  * @property {EndReason | null} ended
+ * @property {{by: string, isBanned: boolean, reason: string} | null} removal who removed me, and why
+ * @property {readonly import('./types.js').Knock[]} lobby who waits there, first come first; moderators see it
  * @property {Flow} flow whether sound and picture get through
  * @property {string | null} me my participant id
  * @property {string | null} userId
@@ -74,11 +77,13 @@ export function newMeeting(volumes) {
     step: 'room',
     restarting: false,
     ended: null,
+    removal: null,
+    lobby: [],
     flow: 'waiting',
     me: null,
     userId: null,
     room: null,
-    state: { topic: '', is_locked: false, mute_all: false, recording_active: false, hands_up: [] },
+    state: { topic: '', is_locked: false, mute_all: false, has_lobby: false, capacity: LIMITS.capacity, recording_active: false, hands_up: [] },
     participants: [],
     speakers: [],
     messages: [],
@@ -114,6 +119,8 @@ export function reduce(meeting, event, now) {
         userId: event.user_id,
         room: event.room,
       };
+    case 'lobby.waiting':
+      return { ...meeting, phase: meeting.phase === 'ended' ? 'ended' : 'waiting', restarting: false, room: event.room };
     case 'state.snapshot':
       return snapshot(meeting, event);
     case 'state.changed':
@@ -122,9 +129,19 @@ export function reduce(meeting, event, now) {
       const others = meeting.participants.filter((p) => p.id !== event.participant.id);
       return { ...meeting, participants: [...others, event.participant] };
     }
+    case 'hand.raised':
+    case 'hand.lowered':
+    case 'role.changed':
+    case 'media.forced':
+    case 'media.video_forced':
+    case 'speak.allowed':
+    case 'member.kicked':
+    case 'lobby.knocked':
+    case 'lobby.left':
+      return ordered(meeting, event);
     case 'member.left':
       return {
-        ...meeting,
+        ...withHands(meeting, meeting.state.hands_up.filter((id) => id !== event.participant_id)),
         participants: meeting.participants.filter((p) => p.id !== event.participant_id),
         speakers: meeting.speakers.filter((id) => id !== event.participant_id),
         typing: without(meeting.typing, event.participant_id),
@@ -145,6 +162,9 @@ export function reduce(meeting, event, now) {
       return { ...meeting, typing: event.is_typing ? { ...typing, [event.participant_id]: now + TYPING_MS } : typing };
     }
     case 'sync.info':
+    case 'sync.batch':
+    case 'member.unbanned':
+    case 'done':
     case 'media.published':
     case 'media.offer':
     case 'media.closed':
@@ -162,7 +182,8 @@ export function reduce(meeting, event, now) {
       if (meeting.phase !== 'joined' && meeting.phase !== 'reconnecting') return meeting;
       return { ...meeting, phase: 'reconnecting', restarting: event.restarting || meeting.restarting, speakers: [], typing: {} };
     case 'local.ended':
-      return meeting.phase === 'ended' ? meeting : { ...meeting, phase: 'ended', ended: event.reason };
+      if (meeting.phase === 'ended') return meeting;
+      return { ...meeting, phase: 'ended', ended: event.reason === 'kicked' && meeting.removal?.isBanned ? 'banned' : event.reason };
     case 'local.flow':
       return { ...meeting, flow: event.flow };
     case 'local.pending':
@@ -193,7 +214,8 @@ export function reduce(meeting, event, now) {
       return { ...meeting, silent: event.silent };
     case 'local.tick': {
       const live = Object.entries(meeting.typing).filter(([, until]) => until > now);
-      return live.length === Object.keys(meeting.typing).length ? meeting : { ...meeting, typing: Object.fromEntries(live) };
+      const calm = live.length === Object.keys(meeting.typing).length ? meeting : { ...meeting, typing: Object.fromEntries(live) };
+      return ended(calm, now);
     }
     default: {
       // A newer server may say more than we know; a message that we know and forgot above fails the type check here.
@@ -224,6 +246,7 @@ function snapshot(meeting, event) {
     state: event.state,
     participants: event.participants,
     speakers: event.speakers,
+    lobby: event.lobby ?? [],
     messages,
     hasOlder: overlaps ? meeting.hasOlder : event.messages.length >= LIMITS.history,
     loadingOlder: false,
@@ -360,7 +383,7 @@ export function tilesOf(meeting) {
     const tile = { key: `${participant.id}:camera`, participant, source: 'camera', csrc: shows ? camera.csrc : null, mine };
     if (mine) me = tile;
     else people.push(tile);
-    if (screen && !mine) screens.push({ key: `${participant.id}:screen`, participant, source: 'screen', csrc: screen.csrc, mine });
+    if (screen && !mine && !participant.media.screen_forced) screens.push({ key: `${participant.id}:screen`, participant, source: 'screen', csrc: screen.csrc, mine });
   }
   return { screens, people, me };
 }

@@ -4,7 +4,16 @@
 /** @typedef {'microphone' | 'camera' | 'screen' | 'screen_audio'} Source */
 /** @typedef {'guest' | 'member' | 'admin' | 'owner'} Role */
 /** @typedef {{id: string, source: Source, csrc: number}} Track */
-/** @typedef {{mic_muted: boolean, cam_off: boolean, mic_forced: boolean, cam_forced: boolean}} MediaState */
+/** @typedef {{mic_muted: boolean, cam_off: boolean, mic_forced: boolean, cam_forced: boolean, screen_forced: boolean}} MediaState */
+/** What a moderator can stop.
+ * @typedef {'microphone' | 'camera' | 'screen'} Forcible */
+/** Who did something.
+ * @typedef {{user_id: string, display_name: string}} By */
+/** What moderators have ordered for a person, and who did.
+ * @typedef {{microphone?: By, camera?: By, screen?: By, may_speak?: boolean, may_speak_until_ms?: number}} Orders */
+/** Somebody who waits in the lobby.
+ * @typedef {{id: string, user_id: string, display_name: string, role: Role, knocked_ms: number}} Knock */
+/** @typedef {{user_id: string, display_name: string, by: By, reason?: string, banned_ms: number}} Ban */
 
 /**
  * @typedef {object} Participant
@@ -14,6 +23,7 @@
  * @property {Role} role
  * @property {'online' | 'reconnecting'} presence
  * @property {MediaState} media
+ * @property {Orders} [orders]
  * @property {Track[]} tracks
  * @property {number} joined_ms
  */
@@ -31,7 +41,8 @@
  * @property {number} created_ms
  */
 
-/** @typedef {{topic: string, is_locked: boolean, mute_all: boolean, recording_active: boolean, hands_up: string[]}} RoomState */
+/** @typedef {{topic: string, is_locked: boolean, mute_all: boolean, has_lobby: boolean, capacity: number, recording_active: boolean, hands_up: string[]}} RoomState */
+/** @typedef {Partial<Pick<RoomState, 'topic' | 'is_locked' | 'mute_all' | 'has_lobby' | 'capacity'>>} StateChange */
 
 /**
  * @typedef {object} ChatMessage
@@ -52,11 +63,24 @@
 /**
  * What the server says on the socket.
  * @typedef {{type: 'joined', participant_id: string, user_id: string, role: Role, room: Room, resume: string, resumed: boolean}
- *   | {type: 'state.snapshot', state: RoomState, participants: Participant[], messages: ChatMessage[], speakers: string[]}
- *   | {type: 'state.changed', state: RoomState}
+ *   | {type: 'state.snapshot', state: RoomState, participants: Participant[], messages: ChatMessage[], speakers: string[], lobby?: Knock[]}
+ *   | {type: 'state.changed', state: RoomState, by: By, seq: number}
  *   | {type: 'sync.info', next_seq: number}
  *   | {type: 'member.joined', participant: Participant, seq: number}
  *   | {type: 'member.left', participant_id: string, reason: 'left' | 'timed_out' | 'room_closed' | 'kicked', seq: number}
+ *   | {type: 'lobby.waiting', participant_id: string, room: Room}
+ *   | {type: 'lobby.knocked', knock: Knock, seq: number}
+ *   | {type: 'lobby.left', knock: Knock, outcome: 'admitted' | 'refused' | 'gone', by?: By, seq: number}
+ *   | {type: 'hand.raised', participant_id: string, seq: number}
+ *   | {type: 'hand.lowered', participant_id?: string, by?: By, seq: number}
+ *   | {type: 'role.changed', user_id: string, role: Role, stepped_down?: string, by: By, seq: number}
+ *   | {type: 'media.forced', user_id: string, source: 'microphone' | 'screen', forced: boolean, by: By, seq: number}
+ *   | {type: 'media.video_forced', user_id: string, forced: boolean, by: By, seq: number}
+ *   | {type: 'speak.allowed', user_id: string, allowed: boolean, until_ms?: number, by: By, seq: number}
+ *   | {type: 'member.kicked', user_id: string, display_name?: string, is_banned: boolean, reason?: string, by: By, seq: number}
+ *   | {type: 'member.unbanned', user_id: string, by: By, seq: number}
+ *   | {type: 'sync.batch', events: ServerMessage[], upto_seq: number, has_more: boolean, re?: string}
+ *   | {type: 'done', re?: string}
  *   | {type: 'member.presence', participant_id: string, presence: 'online' | 'reconnecting'}
  *   | {type: 'media.updated', participant_id: string, media: MediaState}
  *   | {type: 'tracks.changed', participant_id: string, tracks: Track[]}
@@ -76,9 +100,27 @@
  */
 
 /**
+ * What somebody with the power for it may order.
+ * @typedef {{type: 'hand.lower', participant_id?: string, everybody?: boolean}
+ *   | {type: 'role.set', user_id: string, role: Role}
+ *   | {type: 'media.force', user_id?: string, source: Forcible, forced: boolean}
+ *   | {type: 'speak.allow', user_id: string, allowed: boolean, minutes?: number}
+ *   | ({type: 'state.set'} & StateChange)
+ *   | {type: 'member.kick', user_id: string, reason?: string}
+ *   | {type: 'member.ban', user_id: string, reason?: string, invite?: boolean}
+ *   | {type: 'member.unban', user_id: string}
+ *   | {type: 'lobby.admit', participant_id?: string}
+ *   | {type: 'lobby.refuse', participant_id: string}
+ * } Order
+ */
+
+/**
  * What a client may say on the socket.
  * @typedef {{type: 'ping'}
  *   | {type: 'leave'}
+ *   | Order
+ *   | {type: 'hand.raise'}
+ *   | {type: 'sync.sub', after_seq: number}
  *   | {type: 'media.self', mic_muted: boolean, cam_off: boolean}
  *   | {type: 'chat.message', text: string, client_id: string}
  *   | {type: 'chat.typing', is_typing: boolean}
@@ -101,6 +143,10 @@ export const LIMITS = {
   roomName: 120,
   inviteKey: 128,
   chat: 4000,
+  topic: 500,
+  reason: 200,
+  capacity: 1000,
+  speakMinutes: 1440,
   /** Messages that the first snapshot brings; fewer means that there are no older ones. */
   history: 50,
   page: 50,

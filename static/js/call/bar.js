@@ -5,12 +5,15 @@ import { t } from '../i18n.js';
 import { LocalMedia } from '../media.js';
 import { toggleMenu } from '../menu.js';
 import { toast } from '../notices.js';
+import { placeOfHand } from '../orders.js';
+import { may, silencedBy } from '../powers.js';
 import { linkTo } from '../route.js';
 import { self } from '../state.js';
 import { deviceMenu } from '../views/devices.js';
 import { copyLink } from '../views/rooms.js';
 import { openSettings, openShortcuts } from './more.js';
 import { openReactions } from './reactions.js';
+import { openRoomSettings } from './roomsettings.js';
 
 /** @typedef {import('../meeting.js').Meeting} Meeting */
 /** @typedef {import('../state.js').Panel} Panel */
@@ -24,6 +27,7 @@ export function callBar(app, meeting) {
   const mic = barButton('mic', 'mic');
   const camera = barButton('camera', 'cam');
   const screen = barButton('screen', 'screen');
+  const hand = barButton('hand', 'hand');
   const reactions = barButton('react', 'smile');
   const chat = barButton('chat', 'chat');
   const people = barButton('people', 'people');
@@ -32,6 +36,8 @@ export function callBar(app, meeting) {
   leave.button.classList.add('leave');
   const badge = h('span', { class: 'badge', hidden: true });
   chat.button.append(badge);
+  const waiting = h('span', { class: 'badge', hidden: true });
+  people.button.append(waiting);
   const micMenu = chevron('mic-menu', t('devices.microphone'));
   const camMenu = chevron('camera-menu', t('devices.camera'));
   const name = h('div', { class: 'bar-name' });
@@ -40,6 +46,7 @@ export function callBar(app, meeting) {
     mic: () => void meeting.setMicrophone(!isOn('microphone')),
     camera: () => void meeting.setCamera(!isOn('camera')),
     screen: () => void share(),
+    hand: () => meeting.setHand(placeOfHand(meeting.state, meeting.state.me) === 0),
     react: () => openReactions(meeting, reactions.button),
     chat: () => openPanel(meeting, 'chat'),
     people: () => openPanel(meeting, 'people'),
@@ -49,6 +56,7 @@ export function callBar(app, meeting) {
   mic.button.addEventListener('click', acts.mic);
   camera.button.addEventListener('click', acts.camera);
   screen.button.addEventListener('click', acts.screen);
+  hand.button.addEventListener('click', acts.hand);
   reactions.button.setAttribute('aria-haspopup', 'true');
   reactions.button.addEventListener('click', acts.react);
   chat.button.addEventListener('click', acts.chat);
@@ -67,6 +75,7 @@ export function callBar(app, meeting) {
         pick: () => meeting.state.room && void copyLink(linkTo(location.origin, meeting.state.room)),
       },
       { label: t(document.fullscreenElement ? 'more.fullscreen.end' : 'more.fullscreen'), icon: 'expand', action: 'fullscreen', pick: () => void toggleFullscreen() },
+      ...(may(self(meeting.state)?.role, 'set_state') ? [{ label: t('room.title'), icon: 'lock', action: 'room-settings', pick: () => openRoomSettings(meeting) }] : []),
       { label: t('details.open'), icon: 'signal', action: 'details', pick: () => openPanel(meeting, 'details') },
       { label: t('more.keys'), icon: 'keyboard', action: 'keys', pick: () => openShortcuts() },
     ]),
@@ -83,6 +92,7 @@ export function callBar(app, meeting) {
       h('div', { class: 'pair' }, camera.button, camMenu),
       LocalMedia.canShareScreen ? screen.button : null,
       h('span', { class: 'bar-gap' }),
+      hand.button,
       reactions.button,
       chat.button,
       people.button,
@@ -104,7 +114,7 @@ export function callBar(app, meeting) {
       return;
     }
     try {
-      await local.startScreen();
+      await meeting.startScreen();
     } catch (error) {
       console.error(error);
       toast(t('screen.failed'));
@@ -119,21 +129,28 @@ export function callBar(app, meeting) {
       const media = self(state)?.media;
       const micOn = isOn('microphone');
       const camOn = isOn('camera');
-      const isForced = media?.mic_forced ?? false;
-      mic.draw(isForced ? t('mic.forced') : t(micOn ? 'mic.mute' : 'mic.unmute'), t('bar.mic'), micOn ? 'mic' : 'mic-off', !micOn);
+      const silenced = silencedBy(self(state));
+      const isForced = silenced !== null;
+      mic.draw(silenced ? (silenced.by ? t('mic.forced_by', { name: silenced.by }) : t('mic.forced')) : t(micOn ? 'mic.mute' : 'mic.unmute'), t('bar.mic'), micOn ? 'mic' : 'mic-off', !micOn);
       mic.button.dataset.state = isForced ? 'forced' : micOn ? 'on' : 'off';
       mic.button.setAttribute('aria-busy', String(local.microphone.opening));
-      camera.draw(t(camOn ? 'camera.stop' : 'camera.start'), t('bar.camera'), camOn ? 'cam' : 'cam-off', !camOn);
+      camera.draw(media?.cam_forced ? t('camera.forced') : t(camOn ? 'camera.stop' : 'camera.start'), t('bar.camera'), camOn ? 'cam' : 'cam-off', !camOn);
       camera.button.dataset.state = media?.cam_forced ? 'forced' : camOn ? 'on' : 'off';
       camera.button.setAttribute('aria-busy', String(local.camera.opening));
-      screen.draw(t(local.screen ? 'screen.stop' : 'screen.start'), t('bar.screen'), local.screen ? 'screen-off' : 'screen', local.screen !== null);
+      screen.button.dataset.state = media?.screen_forced ? 'forced' : local.screen ? 'on' : 'off';
+      screen.draw(media?.screen_forced ? t('screen.forced') : t(local.screen ? 'screen.stop' : 'screen.start'), t('bar.screen'), local.screen ? 'screen-off' : 'screen', local.screen !== null);
+      const place = placeOfHand(state, state.me);
+      hand.draw(place > 0 ? t('hand.lower') : t('hand.raise'), place > 0 ? t('hand.place', { n: place }) : t('bar.hand'), 'hand', place > 0);
       reactions.draw(t('react.open'), t('bar.react'), 'smile', null);
       chat.draw(state.unread > 0 ? t('chat.open.unread', { n: state.unread }) : t('chat.title'), t('chat.title'), 'chat', state.panel === 'chat');
-      people.draw(t('people.count', { n: state.participants.length }), t('people.title'), 'people', state.panel === 'people');
+      people.draw(state.lobby.length > 0 ? t('people.count_waiting', { n: state.participants.length, waiting: state.lobby.length }) : t('people.count', { n: state.participants.length }), t('people.title'), 'people', state.panel === 'people');
       more.draw(t('bar.more'), t('bar.more'), 'more', null);
       leave.draw(t('bar.leave'), t('bar.leave'), 'leave', null);
       badge.hidden = state.unread === 0;
       setText(badge, state.unread > 99 ? '99+' : String(state.unread));
+      const knocks = may(self(state)?.role, 'admit') ? state.lobby.length : 0;
+      waiting.hidden = knocks === 0;
+      setText(waiting, String(knocks));
       const about = [state.room?.name ?? '', state.state.topic].filter(Boolean).join(' · ');
       setText(name, about);
       name.title = about;

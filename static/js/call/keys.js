@@ -30,11 +30,11 @@ export function keyPressed(event, meeting, bar) {
   if (event.code === 'Space' && !target?.closest('button, a, summary') && !meeting.local.microphone.on) {
     event.preventDefault();
     isHeldToTalk = true;
-    void meeting.local.setMicrophone(true);
+    meeting.talk(true);
     return;
   }
   /** @type {Record<string, keyof typeof bar.acts>} */
-  const keys = { KeyM: 'mic', KeyV: 'camera', KeyS: 'screen', KeyR: 'react', KeyC: 'chat', KeyP: 'people', KeyI: 'details' };
+  const keys = { KeyM: 'mic', KeyV: 'camera', KeyS: 'screen', KeyH: 'hand', KeyR: 'react', KeyC: 'chat', KeyP: 'people', KeyI: 'details' };
   const act = keys[event.code];
   if (!act) return;
   event.preventDefault();
@@ -48,5 +48,5 @@ export function keyPressed(event, meeting, bar) {
 export function endTalk(meeting) {
   if (!isHeldToTalk) return;
   isHeldToTalk = false;
-  void meeting.local.setMicrophone(false);
+  meeting.talk(false);
 }

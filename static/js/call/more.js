@@ -39,6 +39,7 @@ export function openShortcuts() {
     ['M', 'keys.mic'],
     ['V', 'keys.camera'],
     ['S', 'keys.screen'],
+    ['H', 'keys.hand'],
     ['R', 'keys.react'],
     ['C', 'keys.chat'],
     ['P', 'keys.people'],

@@ -1,12 +1,18 @@
-// The list of people in the room.
+// The list of people in the room: who waits to come in, raised hands in order, everybody; for moderators
+// everything they may do.
 
 import { avatar } from '../avatar.js';
 import { h, icon, keyed, setIcon, setText } from '../dom.js';
-import { t } from '../i18n.js';
+import { clock, t } from '../i18n.js';
 import { toggleMenu } from '../menu.js';
-import { volumeOf } from '../state.js';
+import { placeOfHand, roster } from '../orders.js';
+import { deedsFor, may } from '../powers.js';
+import { self, volumeOf } from '../state.js';
 import { copyLink } from '../views/rooms.js';
 import { linkTo } from '../route.js';
+import { deedItems } from './deeds.js';
+import { LobbyList } from './lobby.js';
+import { openRoomSettings } from './roomsettings.js';
 import { volumeSlider } from './stage.js';
 
 /** @typedef {import('../types.js').Participant} Participant */
@@ -16,18 +22,30 @@ const SEARCH_FROM = 8;
 
 export class PeoplePanel {
   #meeting;
+  #lobby;
   #list = h('ul', { class: 'people' });
   #search = h('input', { class: 'input', type: 'search', name: 'search', autocomplete: 'off', 'aria-label': t('people.search'), placeholder: t('people.search') });
   #none = h('p', { class: 'quiet centre', hidden: true }, t('people.none'));
+  #muteAll;
+  #lowerAll;
+  #orders;
   element;
 
   /** @param {import('../meeting.js').Meeting} meeting */
   constructor(meeting) {
     this.#meeting = meeting;
+    this.#lobby = new LobbyList(meeting);
     this.#search.addEventListener('input', () => this.draw());
+    this.#muteAll = h('button', { type: 'button', class: 'button slim', data: { action: 'mute-all' } });
+    this.#muteAll.addEventListener('click', () => void meeting.order({ type: 'state.set', mute_all: !meeting.state.state.mute_all }));
+    this.#lowerAll = h('button', { type: 'button', class: 'button slim', data: { action: 'lower-all' }, onclick: () => void meeting.order({ type: 'hand.lower', everybody: true }) }, t('people.lower_all'));
+    const room = h('button', { type: 'button', class: 'button slim', data: { action: 'room-settings' }, onclick: () => openRoomSettings(meeting) }, t('room.title'));
+    this.#orders = h('div', { class: 'orders' }, this.#muteAll, this.#lowerAll, room);
     this.element = h(
       'div',
       { class: 'panel-body' },
+      this.#lobby.element,
+      this.#orders,
       this.#search,
       this.#list,
       this.#none,
@@ -42,10 +60,15 @@ export class PeoplePanel {
 
   draw() {
     const { state } = this.#meeting;
+    const role = self(state)?.role;
+    this.#lobby.draw();
+    this.#orders.hidden = !may(role, 'set_state');
+    this.#muteAll.setAttribute('aria-pressed', String(state.state.mute_all));
+    setText(this.#muteAll, t(state.state.mute_all ? 'people.unmute_all' : 'people.mute_all'));
+    this.#lowerAll.hidden = state.state.hands_up.length === 0;
     this.#search.hidden = state.participants.length < SEARCH_FROM;
     const asked = this.#search.hidden ? '' : this.#search.value.trim().toLocaleLowerCase();
-    const me = state.participants.filter((p) => p.id === state.me);
-    const shown = [...me, ...state.participants.filter((p) => p.id !== state.me)].filter((p) => p.display_name.toLocaleLowerCase().includes(asked));
+    const shown = roster(state).filter((p) => p.display_name.toLocaleLowerCase().includes(asked));
     this.#none.hidden = shown.length > 0;
     keyed(this.#list, shown, { key: (p) => p.id, create: (p) => this.#create(p), update: (row, p) => this.#update(row, p) });
   }
@@ -53,12 +76,15 @@ export class PeoplePanel {
   /** @param {Participant} participant */
   #create(participant) {
     const isMe = participant.id === this.#meeting.state.me;
-    const volume = h('button', { type: 'button', class: 'icon-button', 'aria-haspopup': 'menu', 'aria-expanded': 'false', data: { action: 'volume' } }, icon('volume'));
-    volume.addEventListener('click', () => {
+    const menu = h('button', { type: 'button', class: 'icon-button', 'aria-haspopup': 'menu', 'aria-expanded': 'false' }, icon('volume'));
+    menu.addEventListener('click', () => {
       const now = this.#meeting.state.participants.find((p) => p.id === participant.id) ?? participant;
-      toggleMenu(volume, t('tile.volume', { name: now.display_name }), () => [
-        { heading: t('tile.volume', { name: now.display_name }) },
-        { element: volumeSlider(this.#meeting, now.user_id, now.display_name) },
+      const name = now.display_name;
+      const deeds = deedItems(this.#meeting, now);
+      toggleMenu(menu, deeds.length > 0 ? name : t('tile.volume', { name }), () => [
+        { heading: deeds.length > 0 ? name : t('tile.volume', { name }) },
+        { element: volumeSlider(this.#meeting, now.user_id, name) },
+        ...deeds,
       ]);
     });
     return h(
@@ -66,8 +92,9 @@ export class PeoplePanel {
       { class: 'person', data: { participant: participant.id } },
       avatar(participant.display_name, participant.user_id),
       h('div', { class: 'person-words' }, h('span', { class: 'person-name' }), h('span', { class: 'quiet person-state' })),
-      h('span', { class: 'person-signs' }, icon('cam-off', 'cam-sign'), icon('mic', 'mic-sign')),
-      isMe ? null : volume,
+      h('span', { class: 'hand-place', hidden: true }, icon('hand', 'small'), h('span')),
+      h('span', { class: 'person-signs', role: 'img' }, icon('cam-off', 'cam-sign'), icon('mic', 'mic-sign')),
+      isMe ? null : menu,
     );
   }
 
@@ -77,38 +104,63 @@ export class PeoplePanel {
    */
   #update(row, participant) {
     const { state } = this.#meeting;
+    const me = self(state);
     const isMe = participant.id === state.me;
     const { mic_muted, mic_forced, cam_off, cam_forced } = participant.media;
-    row.dataset.speaking = String(state.speakers.includes(participant.id) && !mic_muted);
+    row.dataset.speaking = String(state.speakers.includes(participant.id) && !mic_muted && !mic_forced);
     row.dataset.mic = mic_forced ? 'forced' : mic_muted ? 'muted' : 'on';
     row.dataset.name = participant.display_name;
+    row.dataset.role = participant.role;
     setText(row.querySelector('.person-name') ?? row, isMe ? t('tile.you', { name: participant.display_name }) : participant.display_name);
-    const isSharing = participant.tracks.some((track) => track.source === 'screen');
-    const words = [
-      participant.role === 'owner' || participant.role === 'admin' ? t(`role.${participant.role}`) : '',
-      participant.presence === 'reconnecting' ? t('tile.away') : '',
-      isSharing ? t('people.sharing') : '',
-      mic_forced ? t('tile.forced') : '',
-    ];
-    setText(row.querySelector('.person-state') ?? row, words.filter(Boolean).join(' · '));
+    setText(row.querySelector('.person-state') ?? row, stateWords(participant, state.state.mute_all).join(' · '));
+    const place = placeOfHand(state, participant.id);
+    const hand = row.querySelector('.hand-place');
+    if (hand) {
+      hand.toggleAttribute('hidden', place === 0);
+      setText(/** @type {Element} */ (hand.lastElementChild), String(place));
+      hand.setAttribute('title', t('hand.place', { n: place }));
+    }
     const micSign = row.querySelector('.mic-sign');
     if (micSign) {
       setIcon(micSign, mic_muted || mic_forced ? 'mic-off' : 'mic');
       micSign.classList.toggle('forced', mic_forced);
     }
-    row.querySelector('.cam-sign')?.toggleAttribute('hidden', !(cam_off || cam_forced));
+    const camSign = row.querySelector('.cam-sign');
+    camSign?.toggleAttribute('hidden', !(cam_off || cam_forced));
+    camSign?.classList.toggle('forced', cam_forced);
     // What the signs say, for those who do not see them.
-    const said = t(mic_muted || mic_forced ? 'tile.muted' : 'people.mic_on');
+    const said = t(mic_forced ? 'tile.forced' : mic_muted ? 'tile.muted' : 'people.mic_on');
     row.querySelector('.person-signs')?.setAttribute('aria-label', cam_off || cam_forced ? `${said}, ${t('people.cam_off')}` : said);
-    row.querySelector('.person-signs')?.setAttribute('role', 'img');
-    const volume = row.querySelector('button');
-    if (volume) {
-      const level = volumeOf(state, participant.user_id);
-      volume.setAttribute('aria-label', t('tile.volume', { name: participant.display_name }));
-      volume.title = t('people.volume');
-      const sign = volume.firstElementChild;
-      if (sign) setIcon(sign, level === 0 ? 'volume-off' : 'volume');
-      volume.classList.toggle('changed', level < 1);
-    }
+    const button = row.querySelector('button');
+    if (!button) return;
+    const level = volumeOf(state, participant.user_id);
+    const hasDeeds = deedsFor(me, participant, state.state).length > 0;
+    const label = t(hasDeeds ? 'tile.menu' : 'tile.volume', { name: participant.display_name });
+    button.dataset.action = hasDeeds ? 'person-menu' : 'volume';
+    button.setAttribute('aria-label', label);
+    button.title = t(hasDeeds ? 'tile.menu.short' : 'people.volume');
+    if (button.firstElementChild) setIcon(button.firstElementChild, hasDeeds ? 'more' : level === 0 ? 'volume-off' : 'volume');
+    button.classList.toggle('changed', level < 1);
   }
+}
+
+/**
+ * What is said under a name.
+ * @param {Participant} participant
+ * @param {boolean} isMuteAll
+ */
+function stateWords(participant, isMuteAll) {
+  const { role, presence, tracks, media, orders = {} } = participant;
+  const words = [
+    role === 'owner' || role === 'admin' ? t(`role.${role}`) : '',
+    presence === 'reconnecting' ? t('tile.away') : '',
+    tracks.some((track) => track.source === 'screen') && !media.screen_forced ? t('people.sharing') : '',
+    orders.microphone ? t('people.muted_by', { name: orders.microphone.display_name }) : '',
+    orders.camera ? t('people.camera_by', { name: orders.camera.display_name }) : '',
+    orders.screen ? t('people.screen_by', { name: orders.screen.display_name }) : '',
+  ];
+  if (isMuteAll && orders.may_speak && !orders.microphone) {
+    words.push(orders.may_speak_until_ms ? t('people.may_speak_until', { time: clock(orders.may_speak_until_ms) }) : t('people.may_speak'));
+  }
+  return words.filter(Boolean);
 }

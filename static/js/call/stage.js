@@ -4,8 +4,10 @@ import { h, icon, setText } from '../dom.js';
 import { gridBoxes, pageOf, stageBoxes, withSpeakersVisible } from '../grid.js';
 import { t } from '../i18n.js';
 import { toggleMenu } from '../menu.js';
+import { placeOfHand } from '../orders.js';
 import { ownerOf, tilesOf, volumeOf } from '../state.js';
 import { Quality } from '../stats.js';
+import { deedItems } from './deeds.js';
 import { float } from './reactions.js';
 import { Tile } from './tile.js';
 
@@ -153,6 +155,7 @@ export class Stage {
         isFloating: floating ?? false,
         isStage: stage ?? false,
         volume: volumeOf(state, spec.participant.user_id),
+        hand: placeOfHand(state, spec.participant.id),
       });
     }
     this.element.dataset.layout = star ? 'stage' : 'grid';
@@ -271,7 +274,7 @@ export class Stage {
       if (document.fullscreenEnabled) {
         items.push({ label: t('tile.fullscreen'), icon: 'expand', action: 'fullscreen', pick: () => void tile.requestFullscreen().catch(() => {}) });
       }
-      items.push(details);
+      items.push(details, ...deedItems(this.#meeting, this.#meeting.state.participants.find((p) => p.id === participant.id) ?? participant));
       return items;
     });
   }

@@ -16,6 +16,7 @@ import { Picture } from '../picture.js';
  * @property {boolean} isFloating
  * @property {boolean} isStage
  * @property {number} volume 0..1
+ * @property {number} hand place in the queue of raised hands, 0 when it is down
  */
 
 export class Tile extends HTMLElement {
@@ -34,6 +35,7 @@ export class Tile extends HTMLElement {
   #mic = icon('mic-off', 'small');
   #name = h('span', { class: 'tile-name' });
   #mute = icon('volume-off', 'small');
+  #hand = h('span', { class: 'tile-hand', hidden: true }, icon('hand', 'small'), h('span'));
   #weak = h('button', { type: 'button', class: 'tile-weak', hidden: true, data: { action: 'weak' } }, icon('signal-weak', 'small'));
   #isWeak = false;
   #away = h('div', { class: 'away' }, h('span', { class: 'spinner', 'aria-hidden': 'true' }), h('span', null));
@@ -58,7 +60,7 @@ export class Tile extends HTMLElement {
     if (this.firstChild) return;
     this.className = 'tile';
     this.setAttribute('role', 'group');
-    this.append(this.#face, this.#video, this.#away, h('div', { class: 'plate' }, this.#mic, this.#mute, this.#name, this.#weak), this.#more);
+    this.append(this.#face, this.#video, this.#away, this.#hand, h('div', { class: 'plate' }, this.#mic, this.#mute, this.#name, this.#weak), this.#more);
   }
 
   disconnectedCallback() {
@@ -93,10 +95,14 @@ export class Tile extends HTMLElement {
     setIcon(this.#mic, 'mic-off');
     this.#mute.toggleAttribute('hidden', mine || look.volume > 0);
     setText(this.#name, shownName);
+    this.#hand.hidden = isScreen || look.hand === 0;
+    this.dataset.hand = isScreen ? '0' : String(look.hand);
+    setText(/** @type {Element} */ (this.#hand.lastElementChild), String(look.hand));
     this.#weak.setAttribute('aria-label', t('tile.weak.do'));
     this.#weak.title = t('tile.weak.do');
     const details = [
       shownName,
+      !isScreen && look.hand > 0 ? t('hand.place', { n: look.hand }) : '',
       isScreen ? '' : mic_forced ? t('tile.forced') : mic_muted ? t('tile.muted') : '',
       !mine && look.volume === 0 ? t('tile.silenced') : '',
       participant.presence === 'reconnecting' ? t('tile.away') : '',

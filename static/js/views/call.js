@@ -1,29 +1,35 @@
 // The call. Everything a person does in a meeting starts here.
 //
 // What tests and scripts may rely on (kept stable; everything else may change):
-//   body[data-screen]       home | signin | register | rooms | prejoin | call | left | lost
+//   body[data-screen]       home | signin | register | rooms | prejoin | waiting | call | left | lost
 //   body[data-connection]   connecting | connected | reconnecting   (the room's socket; only in a room)
 //   body[data-media]        waiting | connecting | connected | blocked   (sound and picture; only in a call)
 //   veche-tile              [data-participant] id, [data-source] camera | screen, [data-name] display name,
 //                           [data-state] picture | loading | avatar, [data-mic] on | muted | forced,
-//                           [data-speaking] true | false, [data-weak] true | false, [data-mine] true | false; one <video> inside
+//                           [data-hand] place in the queue of hands, 0 when down, [data-speaking] true | false, [data-weak] true | false, [data-mine] true | false; one <video> inside
 //   .sounds audio           [data-mid] slot, [data-participant] and [data-source] of whoever is heard in it now
-//   [data-action]           new-meeting open-invitation join mic camera screen react chat people details weak more leave send rejoin home
+//   [data-action]           new-meeting open-invitation join mic camera screen hand react chat people details weak more leave send rejoin home
 //                           copy-link create-room delete-room confirm-delete submit-sign-in submit-register
 //                           sign-in sign-out account rooms language theme retry-device dismiss mic-menu camera-menu
 //                           tile-menu pin move-self fullscreen volume page-back page-on close-panel settings keys
 //                           older newest resend hear stop-screen test-sound
+//                           raise-hand person-menu mute-all lower-all room-settings save-room unban confirm cancel
+//                           admit refuse admit-all, and in menus of a person: force_mic release_mic force_camera
+//                           release_camera stop_share release_screen let_speak let_speak_for end_speak lower_hand
+//                           make_admin make_member make_guest give_room kick ban
 //   input, textarea [name]  display_name invitation invite_key message volume username email password
 //                           registration_secret name slug; select[name]: microphone camera speaker
 //   .line                   a chat line: [data-author] user id, .mine for own, [data-state] sent | sending | failed;
 //                           .bubble-text holds the text
 //   .reaction               a button of the reactions menu: [data-emoji]; .floating-reaction: one in the air, the same
-//   .person                 a row of the people list: [data-participant], [data-name], [data-mic]
+//   .person                 a row of the people list: [data-participant], [data-name], [data-mic], [data-role]
+//   .knock, .ban            somebody in the lobby, somebody banned: [data-name]
 //   window.veche            {meeting}: the running Meeting, for `connections` (getStats) and `state`
 
 import { callBar } from '../call/bar.js';
 import { ChatPanel } from '../call/chat.js';
 import { DetailsPanel } from '../call/details.js';
+import { newsOf } from '../call/news.js';
 import { endTalk, keyPressed } from '../call/keys.js';
 import { PeoplePanel } from '../call/people.js';
 import { ReactionTeller } from '../call/reactions.js';
@@ -34,7 +40,9 @@ import { measure } from '../meter.js';
 import { announce, clearToasts, toast } from '../notices.js';
 import { Readings } from '../readings.js';
 import { linkTo } from '../route.js';
-import { others } from '../state.js';
+import { placeOfHand } from '../orders.js';
+import { may, silencedBy } from '../powers.js';
+import { others, self } from '../state.js';
 import { problemNotes } from './prejoin.js';
 import { copyLink } from './rooms.js';
 
@@ -80,10 +88,12 @@ export function callView(app, meeting) {
   // Whoever has left is no longer in the state when it is said.
   /** @type {Map<string, string>} */
   let names = new Map();
+  let before = meeting.state;
 
   const draw = () => {
     const { state } = meeting;
     names = new Map(state.participants.map((p) => [p.id, p.display_name]));
+    before = state;
     document.body.dataset.connection = state.phase === 'reconnecting' ? 'reconnecting' : 'connected';
     document.body.dataset.media = state.flow;
     const name = state.room?.name ?? '';
@@ -116,7 +126,9 @@ export function callView(app, meeting) {
       }, PATIENCE_MS);
     }
     const isAlone = state.phase === 'joined' && others(state).length === 0;
-    const now = JSON.stringify([state.phase, state.restarting, state.flow, isSlow, state.silent, isAlone, local.screen !== null, local.microphone.problem, local.camera.problem, dismissed]);
+    const silenced = silencedBy(self(state));
+    const hasHand = placeOfHand(state, state.me) > 0;
+    const now = JSON.stringify([silenced, hasHand, state.phase, state.restarting, state.flow, isSlow, state.silent, isAlone, local.screen !== null, local.microphone.problem, local.camera.problem, dismissed]);
     if (now === drawnNotes) return;
     drawnNotes = now;
     /** @type {HTMLElement[]} */
@@ -129,6 +141,10 @@ export function callView(app, meeting) {
       shown.push(note('', null, t('note.media')));
     }
     if (state.silent) shown.push(note('care', 'volume', t('note.silent'), { action: 'hear', label: t('note.silent.do'), act: () => void meeting.hear() }));
+    if (silenced?.by) shown.push(note('care', 'mic-off', t('note.muted_by', { name: silenced.by })));
+    else if (silenced) {
+      shown.push(note('', 'mic-off', t('note.mute_all'), hasHand ? null : { action: 'raise-hand', label: t('hand.raise.short'), act: () => meeting.setHand(true) }));
+    }
     if (local.screen) shown.push(note('', 'screen', t('note.sharing'), { action: 'stop-screen', label: t('note.sharing.stop'), act: () => local.stopScreen() }));
     const problems = JSON.stringify([local.microphone.problem, local.camera.problem]);
     if (problems !== dismissed) {
@@ -149,12 +165,16 @@ export function callView(app, meeting) {
   const teller = new ReactionTeller();
   const heard = (/** @type {Event} */ event) => {
     const message = /** @type {CustomEvent<import('../types.js').ServerMessage>} */ (event).detail;
-    told(meeting, message, names);
+    told(meeting, message, names, before);
     if (message.type !== 'reaction') return;
     const from = meeting.state.participants.find((p) => p.id === message.participant_id);
     if (!from) return;
     stage.react(from, message.emoji);
     if (from.id !== meeting.state.me) teller.add(from.display_name, message.emoji);
+  };
+  const held = (/** @type {Event} */ event) => {
+    const source = /** @type {CustomEvent<import('../types.js').Forcible>} */ (event).detail;
+    toast(t(`held.${source}`));
   };
   const refused = (/** @type {Event} */ event) => toast(errorText(String(/** @type {CustomEvent} */ (event).detail)));
   const pressed = (/** @type {KeyboardEvent} */ event) => keyPressed(event, meeting, bar);
@@ -162,6 +182,7 @@ export function callView(app, meeting) {
   const blurred = () => endTalk(meeting);
   meeting.addEventListener('message', heard);
   meeting.addEventListener('refused', refused);
+  meeting.addEventListener('held', held);
   meeting.addEventListener('local', draw);
   local.addEventListener('change', draw);
   addEventListener('keydown', pressed);
@@ -187,6 +208,7 @@ export function callView(app, meeting) {
       teller.stop();
       meeting.removeEventListener('message', heard);
       meeting.removeEventListener('refused', refused);
+      meeting.removeEventListener('held', held);
       meeting.removeEventListener('local', draw);
       local.removeEventListener('change', draw);
       removeEventListener('keydown', pressed);
@@ -272,17 +294,26 @@ function sidePanel(meeting, chat, people, details) {
  * @param {Meeting} meeting
  * @param {import('../types.js').ServerMessage} message
  * @param {ReadonlyMap<string, string>} names of those who were here a moment ago
+ * @param {import('../state.js').Meeting} before the state before the message
  */
-function told(meeting, message, names) {
+function told(meeting, message, names, before) {
   const { state } = meeting;
   const say = state.participants.length <= TOAST_UP_TO ? toast : announce;
   if (message.type === 'member.joined' && message.participant.id !== state.me) {
     say(t('said.joined', { name: message.participant.display_name }));
   } else if (message.type === 'member.left' && message.participant_id !== state.me) {
     const name = names.get(message.participant_id);
-    if (name) say(t(message.reason === 'kicked' ? 'said.kicked' : 'said.left', { name }));
+    // Who was removed has been said by `member.kicked`.
+    if (name && message.reason !== 'kicked') say(t('said.left', { name }));
   } else if (message.type === 'chat.message' && message.user_id !== state.userId && state.panel !== 'chat') {
     toast(`${message.display_name}: ${message.text}`, { label: t('chat.open'), act: () => meeting.store.dispatch({ type: 'local.panel', panel: 'chat' }) });
+  } else if (message.type === 'lobby.knocked') {
+    if (!may(self(state)?.role, 'admit')) return;
+    const { id, display_name: name } = message.knock;
+    toast(t('said.knocked', { name }), { label: t('lobby.admit'), act: () => void meeting.order({ type: 'lobby.admit', participant_id: id }) });
+  } else {
+    const news = newsOf(message, before, state);
+    if (news) (news.isQuiet ? announce : toast)(news.text);
   }
 }
 

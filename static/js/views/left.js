@@ -12,7 +12,8 @@ import { entrance } from './entrance.js';
  */
 export function leftView(app, visit, meeting) {
   const reason = meeting.state.ended ?? 'left';
-  const mayReturn = reason !== 'closed';
+  const mayReturn = reason !== 'closed' && reason !== 'banned';
+  const { removal, room } = meeting.state;
   const element = entrance(
     app,
     'narrow',
@@ -20,7 +21,8 @@ export function leftView(app, visit, meeting) {
       'section',
       { class: 'card centre', data: { reason } },
       h('h1', null, t(`ended.${reason}.title`)),
-      h('p', { class: 'quiet' }, t(`ended.${reason}.text`, { name: meeting.state.room?.name ?? '' })),
+      h('p', { class: 'quiet' }, t(`ended.${reason}.text`, { name: room?.name ?? '' })),
+      removal ? h('p', { class: 'quiet removal' }, removal.reason ? t('ended.by_reason', { by: removal.by, reason: removal.reason }) : t('ended.by', { by: removal.by })) : null,
       h(
         'div',
         { class: 'form' },

@@ -115,7 +115,7 @@ export function prejoinView(app, visit) {
  * The mirror: own picture, microphone level, what will be on, and what is wrong with a device.
  * @param {LocalMedia} local
  */
-function previewOf(local) {
+export function previewOf(local) {
   const video = h('video', { class: 'mirrored', autoplay: true, playsinline: true, muted: true, 'aria-hidden': 'true' });
   video.muted = true;
   const words = h('p', { class: 'preview-words' });

@@ -7,6 +7,7 @@ import { preferences } from '../preferences.js';
 import { callView } from './call.js';
 import { leftView } from './left.js';
 import { prejoinView } from './prejoin.js';
+import { waitingView } from './waiting.js';
 
 /** @typedef {import('../main.js').App} App */
 
@@ -78,11 +79,13 @@ export class RoomVisit {
       stop();
     }
     this.meeting = meeting;
-    meeting.store.subscribe((state) => {
-      if (state.phase === 'ended' && this.app.visit === this) {
-        this.local = null;
-        this.app.show();
-      }
+    let shown = pageOf(meeting);
+    meeting.store.subscribe(() => {
+      const page = pageOf(meeting);
+      if (page === shown || this.app.visit !== this) return;
+      shown = page;
+      if (page === 'left') this.local = null;
+      this.app.show();
     });
     this.app.show();
   }
@@ -112,5 +115,13 @@ export function roomView(app, route) {
   const visit = (app.visit ??= new RoomVisit(app, route.slug, route.code));
   const { meeting } = visit;
   if (!meeting) return prejoinView(app, visit);
-  return meeting.state.phase === 'ended' ? leftView(app, visit, meeting) : callView(app, meeting);
+  const page = pageOf(meeting);
+  if (page === 'waiting') return waitingView(app, visit, meeting);
+  return page === 'left' ? leftView(app, visit, meeting) : callView(app, meeting);
+}
+
+/** @param {Meeting} meeting */
+function pageOf(meeting) {
+  const { phase } = meeting.state;
+  return phase === 'waiting' ? 'waiting' : phase === 'ended' ? 'left' : 'call';
 }

@@ -7,7 +7,7 @@ import { Store, newMeeting, others, ownerOf, reduce, tilesOf, typingNames, volum
 /** @typedef {import('../../../static/js/state.js').LocalEvent} LocalEvent */
 
 const NOW = 1_000_000;
-const OPEN = { mic_muted: false, cam_off: false, mic_forced: false, cam_forced: false };
+const OPEN = { mic_muted: false, cam_off: false, mic_forced: false, cam_forced: false, screen_forced: false };
 
 /**
  * @param {string} id
@@ -49,7 +49,7 @@ const after = (meeting, ...events) => events.reduce((state, event) => reduce(sta
  */
 const snapshot = (participants, messages = []) => ({
   type: 'state.snapshot',
-  state: { topic: '', is_locked: false, mute_all: false, recording_active: false, hands_up: [] },
+  state: { topic: '', is_locked: false, mute_all: false, has_lobby: false, capacity: 100, recording_active: false, hands_up: [] },
   participants,
   messages,
   speakers: [],
