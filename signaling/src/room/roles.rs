@@ -44,10 +44,11 @@ impl Room {
         stepped_down: Option<UserId>,
         out: &mut Effects,
     ) {
-        self.give_role(at, user, role, out);
+        // The snapshot that a new moderator gets must not show two owners: the old one steps down first.
         if let Some(before) = stepped_down {
             self.give_role(at, before, Role::Admin, out);
         }
+        self.give_role(at, user, role, out);
     }
 
     fn give_role(&mut self, at: Moment, user: UserId, role: Role, out: &mut Effects) {

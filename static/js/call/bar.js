@@ -137,7 +137,7 @@ export function callBar(app, meeting) {
       camera.draw(media?.cam_forced ? t('camera.forced') : t(camOn ? 'camera.stop' : 'camera.start'), t('bar.camera'), camOn ? 'cam' : 'cam-off', !camOn);
       camera.button.dataset.state = media?.cam_forced ? 'forced' : camOn ? 'on' : 'off';
       camera.button.setAttribute('aria-busy', String(local.camera.opening));
-      screen.button.dataset.state = media?.screen_forced ? 'forced' : local.screen ? 'on' : 'off';
+      screen.button.dataset.state = media?.screen_forced ? 'forced' : local.screen ? 'on' : 'ready';
       screen.draw(media?.screen_forced ? t('screen.forced') : t(local.screen ? 'screen.stop' : 'screen.start'), t('bar.screen'), local.screen ? 'screen-off' : 'screen', local.screen !== null);
       const place = placeOfHand(state, state.me);
       hand.draw(place > 0 ? t('hand.lower') : t('hand.raise'), place > 0 ? t('hand.place', { n: place }) : t('bar.hand'), 'hand', place > 0);

@@ -43,8 +43,10 @@ export function newsOf(message, before, now) {
     case 'media.video_forced': {
       const source = message.type === 'media.forced' ? message.source : 'camera';
       const { forced, by } = message;
+      // Whoever is muted reads it above the stage as long as it holds.
+      if (forced && source === 'microphone' && message.user_id === now.userId) return null;
       const name = nameOf(message.user_id);
-      const mine = forced ? t(`you.forced.${source}`, { by: by.display_name }) : t(`you.freed.${source}`);
+      const mine = forced ? t(source === 'screen' ? 'you.forced.screen' : 'you.forced.camera', { by: by.display_name }) : t(`you.freed.${source}`);
       return order(message.user_id, by, mine, forced ? t(`said.forced.${source}`, { name }) : t(`said.freed.${source}`, { name }));
     }
     case 'speak.allowed': {

@@ -1,11 +1,10 @@
 // Every page, in light and dark, on a desk and on a phone, in both languages: axe finds nothing, and a
 // screenshot is kept to be looked at.
 
-import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { AxeBuilder } from '@axe-core/playwright';
 import { Chromium } from './harness/browsers.mjs';
 import { PALETTE, enter, shows } from './harness/call.mjs';
+import { inspect } from './harness/inspect.mjs';
 import { Server, closeAll } from './harness/server.mjs';
 
 /** @typedef {import('./harness/browsers.mjs').Tab} Tab */
@@ -33,16 +32,6 @@ before(async () => {
   await enter(friend, url, 'Boris');
 });
 after(() => closeAll(browser, server));
-
-/** @param {Tab} tab @param {string} name */
-async function inspect(tab, name) {
-  await tab.screenshot(`screen-${name}.png`);
-  const { violations } = await new AxeBuilder({ page: tab.page }).withTags(['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa']).analyze();
-  const found = violations.map((v) => `${v.id}: ${v.nodes.map((node) => node.target.join(' ')).join('; ')}`);
-  assert.deepEqual(found, [], name);
-  const wide = await tab.run(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  assert.ok(wide <= 0, `${name} is ${wide} px wider than its window`);
-}
 
 for (const { name: look, options } of LOOKS) {
   test(`every page, ${look}`, async () => {

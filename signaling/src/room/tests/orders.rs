@@ -495,6 +495,20 @@ fn a_new_moderator_sees_who_waits() {
 }
 
 #[test]
+fn a_guest_who_is_given_the_room_is_shown_one_owner() {
+    let (mut stage, _) = meeting();
+    stage.ask(OWNER, ClientMessage::RoleSet { user_id: user(3), role: Role::Owner });
+    let heard = stage.heard(SocketId(GUEST));
+    let roles = heard.iter().rev().find_map(|message| match message {
+        ServerMessage::StateSnapshot(snapshot) => {
+            Some(snapshot.participants.iter().map(|person| person.role).collect::<Vec<_>>())
+        }
+        _ => None,
+    });
+    assert_eq!(roles, Some(vec![Role::Admin, Role::Admin, Role::Owner]));
+}
+
+#[test]
 fn an_order_over_rest_is_the_same_order() {
     let (mut stage, [_, _, guest]) = meeting();
     stage.call(2, Role::Admin, mute(3, true));

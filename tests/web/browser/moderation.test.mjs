@@ -1,0 +1,230 @@
+// A moderator runs a meeting from the browser: mutes that hold and say whose they are, hands in order, the right
+// to speak, roles, removal, ban and its end, lock, and the lobby from both sides.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { Chromium } from './harness/browsers.mjs';
+import { PALETTE, connected, enter, knock, shows } from './harness/call.mjs';
+import { inspect } from './harness/inspect.mjs';
+import { Server, closeAll } from './harness/server.mjs';
+
+/** @typedef {import('./harness/browsers.mjs').Tab} Tab */
+
+/** @type {Server} */
+let server;
+/** @type {Chromium} */
+let browser;
+/** @type {Tab} */
+let ada;
+/** @type {Tab} */
+let bob;
+/** @type {Tab} */
+let cleo;
+let url = '';
+
+before(async () => {
+  server = await Server.start();
+  browser = await Chromium.launch();
+  ada = await browser.tab({ instruments: { colour: PALETTE.red } });
+  await ada.open(server.url);
+  await ada.fill('[name=display_name]', 'Ada');
+  await ada.click('[data-action=new-meeting]');
+  await ada.visible('[data-action=join]');
+  url = await ada.run(() => location.href);
+  await ada.click('[data-action=join]');
+  await connected(ada);
+  bob = await browser.tab({ theme: 'dark', locale: 'ru-RU', viewport: { width: 360, height: 740 }, touch: true, instruments: { colour: PALETTE.green, screen: PALETTE.yellow } });
+  cleo = await browser.tab({ theme: 'dark', instruments: { colour: PALETTE.blue } });
+  await enter(bob, url, 'Bob');
+  await enter(cleo, url, 'Cleo');
+  await ada.click('[data-action=people]');
+});
+after(() => closeAll(browser, server));
+
+/** Two clicks of Ada's: the menu of a person, and what is to be done. @param {string} name @param {string} deed @param {Tab} [tab] */
+async function order(name, deed, tab = ada) {
+  await tab.click(`.person[data-name=${name}] [data-action=person-menu]`);
+  await tab.click(`.menu [data-action=${deed}]`);
+}
+
+/** Waits for a toast. @param {Tab} tab @param {RegExp} words */
+const toasted = (tab, words) => tab.until(`a toast ${words}`, (/** @type {string} */ source) => [...document.querySelectorAll('.toast')].some((t) => new RegExp(source).test(t.textContent ?? '')), words.source);
+
+/** @param {Tab} tab @param {string} name @param {string} state */
+const micOf = (tab, name, state) => tab.until(`the microphone of ${name} ${state}`, (/** @type {string[]} */ [n, s]) => document.querySelector(`veche-tile[data-name="${n}"]`)?.getAttribute('data-mic') === s, [name, state]);
+
+/** @param {Tab} tab @param {string} action */
+const stateOf = (tab, action) => tab.run((/** @type {string} */ a) => document.querySelector(`.bar [data-action=${a}]`)?.getAttribute('data-state'), action);
+
+test('a mute by a moderator looks different, names who did it, and opens nothing when it ends', async () => {
+  await order('Bob', 'force_mic');
+  await Promise.all([micOf(ada, 'Bob', 'forced'), micOf(cleo, 'Bob', 'forced'), micOf(bob, 'Bob', 'forced')]);
+  await bob.until('the note', () => /Ada/.test(document.querySelector('.call-notes')?.textContent ?? ''));
+  assert.equal(await stateOf(bob, 'mic'), 'forced');
+  await inspect(bob, 'moderation-muted-phone');
+  await bob.click('.bar [data-action=mic]');
+  await toasted(bob, /выключил модератор/);
+  assert.match(await ada.run(() => document.querySelector('.person[data-name=Bob] .person-state')?.textContent), /muted by Ada/);
+  await inspect(ada, 'moderation-people-light');
+  await order('Bob', 'release_mic');
+  await micOf(ada, 'Bob', 'muted');
+  assert.equal(await stateOf(bob, 'mic'), 'off', 'lifted, but not opened');
+  await bob.click('.bar [data-action=mic]');
+  await micOf(ada, 'Bob', 'on');
+});
+
+test('a camera and a screen share are stopped, and the devices with them', async () => {
+  await order('Bob', 'force_camera');
+  await ada.until('no picture of Bob', () => document.querySelector('veche-tile[data-name=Bob]')?.getAttribute('data-state') === 'avatar');
+  assert.equal(await bob.run(() => /** @type {any} */ (window).veche.meeting.local.camera.track), null, 'the light is out');
+  await order('Bob', 'release_camera');
+  await bob.until('the camera free', () => document.querySelector('.bar [data-action=camera]')?.getAttribute('data-state') === 'off');
+  await bob.click('.bar [data-action=camera]');
+  await shows(ada, { Bob: 'green', Cleo: 'blue' });
+
+  await cleo.run(() => /** @type {any} */ (window).veche.meeting.startScreen());
+  await ada.visible('veche-tile[data-source=screen]');
+  await order('Cleo', 'stop_share');
+  await ada.gone('veche-tile[data-source=screen]');
+  assert.equal(await cleo.run(() => /** @type {any} */ (window).veche.meeting.local.screen), null);
+  await toasted(cleo, /Ada has stopped your screen share/);
+  await order('Cleo', 'release_screen');
+  await toasted(cleo, /may share your screen again/);
+});
+
+test('hands stand in order, and come down one by one or all', async () => {
+  await cleo.press('KeyH');
+  await ada.until("Cleo's hand", () => document.querySelector('veche-tile[data-name=Cleo]')?.getAttribute('data-hand') === '1');
+  await bob.click('.bar [data-action=hand]');
+  await ada.until("Bob's hand", () => document.querySelector('veche-tile[data-name=Bob]')?.getAttribute('data-hand') === '2');
+  assert.deepEqual(await ada.run(() => [...document.querySelectorAll('.person')].map((p) => p.getAttribute('data-name'))), ['Ada', 'Cleo', 'Bob']);
+  await inspect(ada, 'moderation-hands-light');
+  await order('Cleo', 'lower_hand');
+  await toasted(cleo, /Ada has lowered your hand/);
+  await bob.until('first now', () => document.querySelector('veche-tile[data-name=Bob]')?.getAttribute('data-hand') === '1');
+  await ada.click('[data-action=lower-all]');
+  await bob.until('no hand', () => document.querySelector('.bar [data-action=hand]')?.getAttribute('aria-pressed') === 'false');
+});
+
+test('everybody is muted, and one of them may speak for some minutes', async () => {
+  await ada.click('[data-action=mute-all]');
+  await Promise.all([micOf(ada, 'Bob', 'forced'), micOf(ada, 'Cleo', 'forced'), micOf(bob, 'Ada', 'on')]);
+  await cleo.visible('.note [data-action=raise-hand]');
+  await inspect(cleo, 'moderation-mute-all-dark');
+  await order('Cleo', 'let_speak_for');
+  await ada.visible('dialog [name=minutes]');
+  await ada.fill('dialog [name=minutes]', '0');
+  await ada.click('dialog [data-action=confirm]');
+  await ada.visible('dialog .wrong');
+  await ada.fill('dialog [name=minutes]', '7');
+  await inspect(ada, 'moderation-minutes-light');
+  await ada.click('dialog [data-action=confirm]');
+  await ada.gone('dialog');
+  await micOf(ada, 'Cleo', 'muted');
+  await toasted(cleo, /You may speak until/);
+  await micOf(ada, 'Bob', 'forced');
+  await order('Cleo', 'end_speak');
+  await micOf(ada, 'Cleo', 'forced');
+  await ada.click('[data-action=mute-all]');
+  await micOf(ada, 'Bob', 'muted');
+});
+
+test('a promotion counts at once, and so does its end', async () => {
+  assert.equal(await cleo.run(() => document.querySelectorAll('[data-action=person-menu]').length), 0);
+  await order('Cleo', 'make_admin');
+  await toasted(cleo, /You are a moderator now/);
+  await cleo.click('[data-action=people]');
+  await cleo.visible('.person[data-name=Bob] [data-action=person-menu]');
+  await cleo.visible('.person[data-name=Ada] [data-action=volume]');
+  await inspect(cleo, 'moderation-people-dark');
+  await order('Bob', 'force_mic', cleo);
+  await toasted(ada, /Bob: microphone off \(Cleo\)/);
+  await order('Bob', 'release_mic', cleo);
+  await order('Cleo', 'make_member');
+  await cleo.until('no powers', () => document.querySelectorAll('[data-action=person-menu]').length === 0);
+});
+
+test('a lobby: who comes waits, is let in or refused, and moderators see them on top', async () => {
+  await ada.click('[data-action=room-settings]');
+  await ada.click('dialog [name=has_lobby]');
+  await ada.until('the lobby on', () => /** @type {any} */ (window).veche.meeting.state.state.has_lobby);
+  await ada.fill('dialog [name=topic]', 'Budget & <b>plans</b>');
+  await ada.click('dialog [data-action=save-room]');
+  await bob.until('the topic', () => /** @type {any} */ (window).veche.meeting.state.state.topic === 'Budget & <b>plans</b>');
+  await inspect(ada, 'moderation-settings-light');
+  await ada.press('Escape');
+
+  const dan = await browser.tab({ instruments: { colour: PALETTE.magenta }, theme: 'dark' });
+  const eve = await browser.tab({ instruments: { colour: PALETTE.white }, viewport: { width: 360, height: 740 }, touch: true, locale: 'ru-RU' });
+  for (const [tab, name] of /** @type {const} */ ([[dan, 'Dan'], [eve, 'Eve']])) {
+    await tab.open(url);
+    await tab.fill('[name=display_name]', name);
+    await tab.click('[data-action=join]');
+    await tab.until('the lobby', () => document.body.dataset.screen === 'waiting');
+  }
+  await inspect(dan, 'lobby-waiting-dark');
+  await inspect(eve, 'lobby-waiting-phone');
+  await ada.visible('.knock[data-name=Eve]');
+  assert.deepEqual(await ada.run(() => [...document.querySelectorAll('.knock')].map((k) => k.getAttribute('data-name'))), ['Dan', 'Eve']);
+  await inspect(ada, 'lobby-moderator-light');
+  await ada.click('.knock[data-name=Dan] [data-action=admit]');
+  await connected(dan);
+  await ada.click('.knock[data-name=Eve] [data-action=refuse]');
+  await eve.until('refused', () => document.querySelector('[data-reason=turned_away]') !== null);
+  await inspect(eve, 'lobby-refused-phone');
+  await eve.click('[data-action=rejoin]');
+  await eve.click('[data-action=join]');
+  await toasted(ada, /Eve asks to come in/);
+  await ada.click('.toast button');
+  await connected(eve);
+  await eve.close();
+  await dan.close();
+  await ada.run(() => /** @type {any} */ (window).veche.meeting.ask({ type: 'state.set', has_lobby: false }));
+});
+
+test('who is removed reads by whom and why; who is banned stays away until the ban is lifted', async () => {
+  await order('Cleo', 'kick');
+  await ada.fill('dialog [name=reason]', 'Noise <i>again</i>');
+  await inspect(ada, 'moderation-kick-light');
+  await ada.click('dialog [data-action=confirm]');
+  await cleo.until('the end', () => document.querySelector('[data-reason=kicked]') !== null);
+  assert.match(await cleo.run(() => document.querySelector('.removal')?.textContent), /By Ada: Noise <i>again<\/i>/);
+  await inspect(cleo, 'moderation-kicked-dark');
+  await cleo.click('[data-action=rejoin]');
+  await knock(cleo, 'Cleo');
+  await order('Cleo', 'ban');
+  await ada.click('dialog [data-action=confirm]');
+  await cleo.until('the end', () => document.querySelector('[data-reason=banned]') !== null);
+  assert.equal(await cleo.run(() => document.querySelectorAll('[data-action=rejoin]').length), 0);
+  await inspect(cleo, 'moderation-banned-dark');
+});
+
+test('a locked room takes nobody new and says so; the moderator opens it again', async () => {
+  await ada.click('[data-action=room-settings]');
+  await ada.click('dialog [name=is_locked]');
+  await ada.visible('.ban[data-name=Cleo]');
+  await inspect(ada, 'moderation-bans-light');
+  await ada.click('.ban[data-name=Cleo] [data-action=unban]');
+  await ada.gone('.ban[data-name=Cleo]');
+  const fay = await browser.tab({ instruments: { colour: PALETTE.white } });
+  await fay.open(url);
+  await fay.fill('[name=display_name]', 'Fay');
+  await fay.click('[data-action=join]');
+  await fay.until('the refusal', () => /locked/.test(document.querySelector('.note.bad')?.textContent ?? ''));
+  await ada.click('dialog [name=is_locked]');
+  await ada.press('Escape');
+  await fay.click('[data-action=join]');
+  await connected(fay);
+  await fay.close();
+});
+
+test('the room is given away, and the old owner stays a moderator', async () => {
+  await order('Bob', 'give_room');
+  await ada.click('dialog [data-action=confirm]');
+  await bob.until('the owner', () => /** @type {any} */ (window).veche.meeting.state.participants.find((/** @type {any} */ p) => p.display_name === 'Bob')?.role === 'owner');
+  await bob.click('.bar [data-action=people]');
+  await bob.visible('.person[data-name=Ada] [data-action=person-menu]');
+  await inspect(bob, 'moderation-people-phone');
+  await bob.click('.person[data-name=Ada] [data-action=person-menu]');
+  await inspect(bob, 'moderation-menu-phone');
+});
