@@ -10,6 +10,8 @@
 pub(super) struct Loss {
     arrived: u32,
     lost: u32,
+    /// Called missing by the newest feedback. Those that others have overtaken are in the next.
+    doubtful: u32,
     window_since_us: Option<i64>,
     /// Of the last window.
     fraction: f64,
@@ -34,7 +36,9 @@ impl Loss {
     pub fn count(&mut self, now_us: i64, arrived: u32, lost: u32, recovered: u32) {
         self.window_since_us.get_or_insert(now_us);
         self.arrived = self.arrived.saturating_add(arrived);
-        self.lost = self.lost.saturating_add(lost).saturating_sub(recovered);
+        let overtaken = recovered.min(self.doubtful);
+        let sure = std::mem::replace(&mut self.doubtful, lost) - overtaken;
+        self.lost = self.lost.saturating_add(sure).saturating_sub(recovered - overtaken);
     }
 
     /// Judges what was counted once that is enough; `true` if the limit went down.
@@ -85,7 +89,7 @@ impl Loss {
         if excess > HEAVY + chance {
             let cap_before_bps = self.cap_bps;
             self.cap_bps = Some((KEPT * acked_bps / (1.0 - self.inherent)).min(rate_bps));
-            let effective_us = now_us + rtt_us + SHORT_US;
+            let effective_us = now_us + rtt_us + FEEDBACK_US + SHORT_US;
             self.trial = Some(Trial { loss: fraction, cap_before_bps, effective_us });
             return true;
         }
@@ -162,19 +166,22 @@ const SHORT_US: i64 = 250_000;
 const FEW: u32 = 20;
 const LONG_US: i64 = 1_000_000;
 
+/// Between two feedbacks, at most: what is missing is doubtful for so long.
+const FEEDBACK_US: i64 = 100_000;
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Windows of 100 packets each 300 ms; the loss is what `lossy` says of the rate sent.
+    /// 99 packets each 300 ms, told of by three feedbacks; the loss is what `lossy` says of the rate sent.
     fn run(loss: &mut Loss, windows: std::ops::Range<i64>, lossy: impl Fn(f64) -> f64) -> f64 {
         let wanted = 2e6f64;
-        for window in windows {
+        for feedback in windows.start * 3..windows.end * 3 {
             let rate = loss.cap_bps().unwrap_or(wanted).min(wanted);
-            let lost = (lossy(rate) * 100.0) as u32;
-            let acked = rate * f64::from(100 - lost) / 100.0;
-            loss.count(window * 300_000, 100 - lost, lost, 0);
-            loss.update(window * 300_000 + 290_000, 50_000, rate, acked);
+            let lost = (lossy(rate) * 33.0).round() as u32;
+            let acked = rate * f64::from(33 - lost) / 33.0;
+            loss.count(feedback * 100_000, 33 - lost, lost, 0);
+            loss.update(feedback * 100_000, 50_000, rate, acked);
         }
         loss.cap_bps().unwrap_or(wanted).min(wanted)
     }
@@ -205,6 +212,17 @@ mod tests {
         run(&mut loss, 0..30, |_| 0.15);
         let rate = run(&mut loss, 30..90, |rate| 1.0 - 0.85 * (1e6 / rate).min(1.0));
         assert!(rate < 1_250_000.0, "{rate}");
+    }
+
+    #[test]
+    fn what_others_have_overtaken_is_not_lost_however_the_windows_fall() {
+        let mut loss = Loss::default();
+        for feedback in 0..100 {
+            // A third of each is on its way still and comes with the next.
+            loss.count(feedback * 100_000, 20, 10, if feedback > 0 { 10 } else { 0 });
+            assert!(!loss.update(feedback * 100_000, 50_000, 1e6, 1e6), "at {feedback}");
+        }
+        assert_eq!(loss.fraction(), 0.0);
     }
 
     #[test]

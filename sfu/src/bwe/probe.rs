@@ -41,6 +41,8 @@ struct Run {
     /// The next part is due.
     due_us: i64,
     is_sent: bool,
+    /// When the receiver had told of all of it, be it that some was missing.
+    told_us: Option<i64>,
     give_up_us: i64,
     /// A verdict is wanted even if it may be wrong.
     is_last_try: bool,
@@ -137,6 +139,7 @@ impl Probing {
             sent_bytes: 0,
             due_us: now_us,
             is_sent: false,
+            told_us: None,
             give_up_us: now_us + 2 * lasts_us + 2 * circumstances.rtt_us + ANSWER_US,
             is_last_try: self.unclear >= MAX_UNCLEAR,
             arrived: Arrived::default(),
@@ -206,15 +209,23 @@ impl Probing {
         inherent_loss: f64,
         capacity_bps: Option<f64>,
     ) -> Option<Verdict> {
-        let run = self.run.as_ref()?;
-        let is_told = run.is_sent && told > run.last;
+        let run = self.run.as_mut()?;
+        if run.is_sent && told > run.last {
+            run.told_us.get_or_insert(now_us);
+        }
+        // What is missing may have been overtaken, and be in the next feedback.
+        let doubts_us = if run.arrived.lost > 0 { DOUBTS_US } else { 0 };
+        let is_told = run.told_us.is_some_and(|told_us| now_us >= told_us + doubts_us);
         if !is_told && now_us < run.give_up_us {
             return None;
         }
         let run = self.run.take()?;
         let verdict = match run.verdict(inherent_loss) {
             // Taking back at once what overuse took away would be unfair to those who share the link.
-            Some(Verdict::Carried(bps)) if capacity_bps.is_some_and(|known| bps < NEWS * known) => {
+            Some(Verdict::Carried(bps))
+                if capacity_bps
+                    .is_some_and(|known| bps < NEWS * known && run.known_bps > FAR * known) =>
+            {
                 Some(Verdict::Unsure(bps))
             }
             verdict => verdict,
@@ -361,6 +372,10 @@ const CARRIED: f64 = 0.9;
 const MAX_UNCLEAR: u32 = 3;
 /// A probe says something new if it carries more than this of the known limit.
 pub(super) const NEWS: f64 = 1.1;
+/// An estimate below this share of the known limit is not held down by it: something else took it away.
+const FAR: f64 = 0.5;
+/// Until what is missing counts as lost: the longest time between two feedbacks of a busy stream.
+const DOUBTS_US: i64 = 100_000;
 /// A probe that loses more than this beyond what the link always loses was too much.
 const MAX_LOSS: f64 = 0.15;
 

@@ -226,3 +226,33 @@ fn lost_feedback_is_no_lost_media() {
         assert!(estimate > 0.8 * WANTED as f64, "{estimate} with seed {seed}");
     }
 }
+
+/// The least estimate from 10 s on, of a sender that has layers below what the link carries, or takes
+/// all that it gets.
+fn least_under_jitter(seed: u64, jitter: Duration, is_limited: bool) -> f64 {
+    let mut link = Link::new(if is_limited { 50_000_000 } else { 3_000_000 });
+    (link.delay, link.jitter, link.is_reordering) = (20 * MS, jitter, true);
+    let mut flow = Flow::new(if is_limited { 1_700_000 } else { WANTED });
+    if is_limited {
+        flow.layers = vec![150_000, 500_000, 1_300_000];
+    }
+    let mut world = World::new(seed, link, vec![flow]);
+    world.run_to(10 * SECOND, |_| ());
+    world.flows[0].samples.clear();
+    world.run_to(40 * SECOND, |_| ());
+    least(&world.flows[0].samples)
+}
+
+#[test]
+fn jitter_that_reorders_is_no_queue_and_no_loss() {
+    for is_limited in [true, false] {
+        for seed in 1..=6 {
+            let calm = least_under_jitter(seed, Duration::ZERO, is_limited);
+            for jitter_ms in [10, 20, 30, 40] {
+                let least = least_under_jitter(seed, jitter_ms * MS, is_limited);
+                let place = format!("with seed {seed}, {jitter_ms} ms, limited: {is_limited}");
+                assert!(least >= 0.8 * calm, "{least} instead of {calm} {place}");
+            }
+        }
+    }
+}

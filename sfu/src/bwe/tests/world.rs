@@ -322,7 +322,11 @@ impl World {
             while flow.receiver.poll(self.now, 1, 2, &mut out) {
                 let packet = std::mem::take(&mut out);
                 if !self.link.is_dead && self.random.share() >= self.link.feedback_loss {
-                    self.feedbacks.push_back((self.now + self.link.delay, index, packet));
+                    let late = self.link.jitter.mul_f64(self.random.share());
+                    let arrival = self.now + self.link.delay + late;
+                    let later = self.feedbacks.iter().rposition(|(at, ..)| *at <= arrival);
+                    let place = later.map_or(0, |place| place + 1);
+                    self.feedbacks.insert(place, (arrival, index, packet));
                 }
             }
         }
