@@ -1,6 +1,8 @@
 //! Whole recordings: what ffmpeg encodes is cut into RTP packets, goes over a link that loses and reorders,
 //! is recorded, and ffmpeg reads the files without a word of complaint.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use recorder::{Codec, Output, RtpPacket, Source, VideoCodec, repair};
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,7 +15,7 @@ const MTU: usize = 1_100;
 
 /// Runs a tool; its output, and that it had nothing to complain of.
 fn run(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output().expect(program);
+    let output = Command::new(program).args(arguments).output().expect("the tool is installed");
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success() && complaint.is_empty(),

@@ -58,8 +58,8 @@ impl Person {
         let ServerMessage::Joined { participant_id, resume, .. } = joined else {
             unreachable!("it was waited for")
         };
-        let snapshot = socket.wait_for(|m| matches!(m, ServerMessage::StateSnapshot { .. }))?;
-        let ServerMessage::StateSnapshot { participants, .. } = snapshot else {
+        let snapshot = socket.wait_for(|m| matches!(m, ServerMessage::StateSnapshot(_)))?;
+        let ServerMessage::StateSnapshot(snapshot) = snapshot else {
             unreachable!("it was waited for")
         };
         Ok(Self {
@@ -67,7 +67,7 @@ impl Person {
             token,
             slug: slug.to_owned(),
             id: participant_id,
-            present: participants,
+            present: snapshot.participants,
             resume,
             socket,
             slots: Vec::new(),
