@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Chromium } from './harness/browsers.mjs';
-import { POOR, blackout, pair, participant, rebind, under } from './harness/links.mjs';
+import { POOR, Person, blackout, cut, joinToBest, pair, participant, rebind, under } from './harness/links.mjs';
 import { flows } from './harness/media.mjs';
-import { quality } from './harness/quality.mjs';
+import { quality, watch } from './harness/quality.mjs';
 import { Server, closeAll } from './harness/server.mjs';
 
 /** @type {Server} */
@@ -26,6 +26,26 @@ after(async () => {
 });
 
 const isConnected = () => document.body.dataset.media === 'connected';
+
+test('who joins has the best layer within four seconds', async () => {
+  const ms = await joinToBest(browser, server, call.url, 'Anna', 'Dora', 10_000);
+  console.log(`best layer after ${ms} ms`);
+  assert.ok(ms !== null && ms <= 4000, `${ms} ms`);
+});
+
+test('a link that is cut to 400 kbit/s costs layers and no second of picture', async () => {
+  const clara = await Person.join(browser, server, call.url, 'Clara', { seed: 77 });
+  try {
+    await watch(clara.tab, 'Anna');
+    const { lowerMs, bestMs, during } = await cut(call, clara, { rateKbit: 400, seconds: 10, patienceMs: 20_000 });
+    console.log({ lowerMs, bestMs, ...during });
+    assert.ok(lowerMs !== null && lowerMs <= 5000, `the lower layer after ${lowerMs} ms`);
+    assert.ok(during.longestGapMs <= 1000, `no picture for ${during.longestGapMs} ms`);
+    assert.ok(bestMs !== null && bestMs <= 10_000, `the best layer again after ${bestMs} ms`);
+  } finally {
+    await clara.close();
+  }
+});
 
 test('5 % loss, 60 ms delay and 30 ms jitter at the watcher are a call still', async () => {
   const seen = await under(call, 'watcher', POOR, 15);
