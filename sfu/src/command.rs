@@ -121,6 +121,20 @@ pub enum Command {
         /// Room.
         room: RoomId,
     },
+    /// The recorder takes the best of every track of a room, or no longer.
+    Tap {
+        /// Room.
+        room: RoomId,
+        /// Whether it does.
+        wanted: bool,
+    },
+    /// The recorder has lost packets of a track for good and needs a keyframe.
+    TapLost {
+        /// Room.
+        room: RoomId,
+        /// Track.
+        track: TrackId,
+    },
     /// Packets of a track that is published here go to another plane too, or no longer.
     HandOver {
         /// Room.

@@ -87,6 +87,8 @@ impl Sfu {
                 self.events.push_back(Event::Reported { room, request, report });
             }
             Command::CloseRoom { room } => self.close_room(room),
+            Command::Tap { room, wanted } => self.tap(room, wanted),
+            Command::TapLost { room, track } => self.tap_lost(room, track),
             Command::HandOver { room, track, to, wanted } => {
                 self.hand_over(room, track, to, wanted)
             }
@@ -394,8 +396,13 @@ impl Sfu {
             self.remove_peer(key, CloseReason::Commanded);
         }
         self.rooms[room_key].is_stale = true;
-        if self.rooms[room_key].is_empty() {
-            self.rooms.remove(room_key);
+        self.forget_empty(room, room_key);
+    }
+
+    /// Forgets a room in which nobody is, and what was recorded of it.
+    pub(crate) fn forget_empty(&mut self, room: RoomId, key: RoomKey) {
+        if self.rooms[key].is_empty() {
+            self.rooms.remove(key);
             self.room_keys.remove(&room);
         }
     }

@@ -37,6 +37,13 @@ impl Sfu {
                 }
             }
         }
+        self.aim_tap(key);
+        let tap = self.rooms.get(key).and_then(|room| room.tap.as_ref());
+        for (track, encoding) in tap.into_iter().flat_map(|tap| tap.taken()) {
+            if let Some(taken) = taken.entry(track).or_default().get_mut(encoding) {
+                *taken = true;
+            }
+        }
         self.pause_untaken(now, key, &taken);
     }
 

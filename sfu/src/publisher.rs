@@ -11,9 +11,11 @@ use crate::room::{Pending, Room};
 use crate::rtcp::{self, Incoming, ReportBlock};
 use crate::rtp::{self, Header};
 use crate::sdp::PublishSection;
+use crate::tap::{self, Tapped};
 use crate::twcc::TransportCc;
 use changes::Changes;
 use protocol::{Kind, ParticipantId};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// SSRCs taken from one publisher: two for each encoding of its tracks and some to spare. More is
@@ -246,6 +248,7 @@ impl Publisher {
         compound: &[u8],
         server_ntp: u64,
         room: &mut Room,
+        tapped: &mut VecDeque<Tapped>,
     ) {
         let (streams, sections) = (&self.streams, &self.sections);
         rtcp::parse(compound, |incoming| {
@@ -260,6 +263,9 @@ impl Publisher {
             {
                 encoding.clock.sender_report(ntp, rtp);
                 encoding.reception.sender_report(now, ntp);
+            }
+            if let Some(track) = sections[stream.section].track.and_then(|key| room.track(key)) {
+                tap::report(now, room, track, encoding, (ntp, rtp), tapped);
             }
         });
     }

@@ -6,6 +6,7 @@ use crate::format::Codec;
 use crate::key::{PeerKey, TrackKey};
 use crate::rtp::Header;
 use crate::speakers::Speakers;
+use crate::tap::Tap;
 use crate::track::Track;
 use protocol::media::View;
 use protocol::room::MediaState;
@@ -77,6 +78,8 @@ pub struct Room {
     pub last_generation: u32,
     /// Something changed that decides who is in which slot.
     pub is_stale: bool,
+    /// What is recorded of it, while it is.
+    pub tap: Option<Tap>,
 }
 
 impl Room {
@@ -93,6 +96,7 @@ impl Room {
             served: 0,
             last_generation: 0,
             is_stale: false,
+            tap: None,
         }
     }
 

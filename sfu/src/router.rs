@@ -20,6 +20,7 @@ use crate::relay::{PlaneId, Relayed};
 use crate::room::{Room, is_self_muted};
 use crate::slot::Forwarded;
 use crate::subscriber::{self, Requests};
+use crate::tap::{self, Tapped};
 use crate::timers::{LAYERS_TICK, LIVENESS_TICK};
 use crate::transmits::Transmits;
 use crate::transport::{Arrival, Identity, TransportEvent, TransportStats, stun};
@@ -71,6 +72,8 @@ pub struct Stats {
     pub bytes_out: u64,
     /// Packets for other planes that found no room in the queue.
     pub relayed_dropped: u64,
+    /// Packets for the recorder that found no room in the queue.
+    pub tapped_dropped: u64,
     /// RTP packets of video that waited until their receiver's link had room.
     pub packets_held: u64,
     /// RTP packets sent again.
@@ -107,6 +110,7 @@ pub struct Sfu {
     pub(crate) room_keys: HashMap<RoomId, RoomKey>,
     pub(crate) with_pending: Vec<RoomKey>,
     pub(crate) relayed: VecDeque<(PlaneId, Relayed)>,
+    pub(crate) tapped: VecDeque<Tapped>,
     pub(crate) transmits: Transmits,
     pub(crate) events: VecDeque<Event>,
     pub(crate) next_tick: Instant,
@@ -133,6 +137,7 @@ impl Sfu {
             room_keys: HashMap::new(),
             with_pending: Vec::new(),
             relayed: VecDeque::new(),
+            tapped: VecDeque::new(),
             transmits: Transmits::default(),
             events: VecDeque::new(),
             next_tick: now,
@@ -222,7 +227,15 @@ impl Sfu {
                     Side::Publish(publisher) => {
                         if let Some(room) = self.rooms.get_mut(room_key) {
                             let ntp = self.config.wall.ntp(now);
-                            publisher.receive_rtcp(now, peer.participant, compound, ntp, room);
+                            let tapped = &mut self.tapped;
+                            publisher.receive_rtcp(
+                                now,
+                                peer.participant,
+                                compound,
+                                ntp,
+                                room,
+                                tapped,
+                            );
                         }
                     }
                     Side::Subscribe(subscriber) => {
@@ -360,6 +373,7 @@ impl Sfu {
         let subscribers = std::mem::take(&mut room.subscribers);
         let begins = room.served == 0;
         let mut served = room.served;
+        let mut tap = room.tap.take();
         let mut faulty = Vec::new();
         let ntp = self.config.wall.ntp(now);
         {
@@ -371,6 +385,9 @@ impl Sfu {
                 .collect();
             if begins {
                 handover::queue(room, &batch, &mut self.relayed, &mut self.stats);
+                if let Some(tap) = &mut tap {
+                    tap::queue(now, tap, room, &batch, &mut self.tapped, &mut self.stats);
+                }
             }
             while let Some(&subscriber) = subscribers.get(served)
                 && self.transmits.mark() < MAX_SLAB
@@ -393,6 +410,7 @@ impl Sfu {
             room.pending.clear();
         }
         room.subscribers = subscribers;
+        room.tap = tap;
         for peer in faulty {
             self.stats.faults += 1;
             self.remove_peer(peer, CloseReason::Fault);

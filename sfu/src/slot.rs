@@ -5,6 +5,7 @@ mod numbering;
 mod selector;
 
 pub use selector::Target;
+pub(crate) use selector::{Selector, Verdict};
 
 use crate::clock::SlotClock;
 use crate::codec::red::{self, Earlier};
@@ -16,7 +17,6 @@ use crate::sdp::SlotSpec;
 use crate::track::Track;
 use numbering::Numbering;
 use protocol::{Kind, SlotReason};
-use selector::{Selector, Verdict};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 

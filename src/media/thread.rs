@@ -182,6 +182,7 @@ impl MediaThread {
             ("veche_media_packets_out_total", now.packets_out - before.packets_out),
             ("veche_media_bytes_out_total", now.bytes_out - before.bytes_out),
             ("veche_media_packets_held_total", now.packets_held - before.packets_held),
+            ("veche_media_tapped_dropped_total", now.tapped_dropped - before.tapped_dropped),
             ("veche_media_packets_resent_total", now.packets_resent - before.packets_resent),
             ("veche_media_padding_out_total", now.padding_out - before.padding_out),
             ("veche_media_keyframes_asked_total", now.keyframes_asked - before.keyframes_asked),

@@ -8,6 +8,7 @@ mod crowd;
 mod layers;
 mod repairs;
 mod sound;
+mod tap;
 mod world;
 
 use client::Media;
