@@ -5,9 +5,11 @@
 //! hands packets over, after what moderators have muted is gone.
 
 pub mod clock;
+pub mod contents;
 pub mod depacket;
 pub mod ebml;
 pub mod matroska;
+pub mod names;
 pub mod reorder;
 pub mod repair;
 pub mod source;

@@ -63,7 +63,9 @@ fn is_request(command: &Command) -> bool {
         | Command::CloseRoom { .. }
         | Command::HandOver { .. }
         | Command::AddRemoteTrack { .. }
-        | Command::RemoveRemoteTrack { .. } => false,
+        | Command::RemoveRemoteTrack { .. }
+        | Command::Tap { .. }
+        | Command::TapLost { .. } => false,
     }
 }
 
