@@ -33,6 +33,7 @@ pub fn rtp(input: &[u8]) {
     }
     opus::opus_is_silence(payload);
     opus::duration(payload);
+    vp9::sizes(payload);
     if let Some(read) = red::Redundant::parse(payload) {
         let blocks: Vec<red::Block<'_>> = read.earlier().collect();
         let carried: usize = blocks.iter().map(|block| block.payload.len()).sum();

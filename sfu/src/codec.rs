@@ -107,6 +107,7 @@ mod tests {
                 }
                 opus_is_silence(payload);
                 opus::duration(payload);
+                vp9::sizes(payload);
                 let mut rewritten = payload.to_vec();
                 vp8::rewrite(&mut rewritten, picture_id_delta, tl0_delta);
                 vp9::rewrite(&mut rewritten, picture_id_delta, tl0_delta);

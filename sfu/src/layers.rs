@@ -50,10 +50,7 @@ pub fn ladder(track: &Track, now: Instant) -> Vec<Rung> {
             let is_measured = encoding.is_active && encoding.meter.is_live(now);
             let assumed = if is_measured { known } else { encoding.last_rate.max(known) };
             let bitrate = if assumed > 0 { assumed } else { guessed_rate(rank, count) };
-            let size = encoding.size.map_or((0, 0), |(width, height)| {
-                let halvings = u32::from(highest.spatial - spatial.min(highest.spatial));
-                (width >> halvings.min(8), height >> halvings.min(8))
-            });
+            let size = encoding.size_of(spatial);
             let (spatial, temporal) = (
                 if spatial == highest.spatial { u8::MAX } else { spatial },
                 if temporal == highest.temporal { u8::MAX } else { temporal },

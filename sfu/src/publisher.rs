@@ -4,7 +4,7 @@ mod changes;
 mod redundancy;
 
 use crate::codec::red::Redundant;
-use crate::codec::{self, vp8};
+use crate::codec::{self, vp8, vp9};
 use crate::format::{Codec, Payload};
 use crate::key::TrackKey;
 use crate::room::{Pending, Room};
@@ -403,8 +403,10 @@ fn receive_media(
     encoding.meter.add(now, frame.layer, packet.len());
     if is_keyframe {
         encoding.keyframe_arrived();
-        if codec == Codec::Vp8 {
-            encoding.size = vp8::size(body).or(encoding.size);
+        match codec {
+            Codec::Vp8 => encoding.size = vp8::size(body).or(encoding.size),
+            Codec::Vp9 { .. } => encoding.set_layer_sizes(vp9::sizes(body)),
+            _ => {}
         }
     }
     // What comes late says nothing of who speaks now.

@@ -114,6 +114,8 @@ pub struct Encoding {
     pub last_rate: u64,
     /// Width and height, from its newest keyframe.
     pub size: Option<(u16, u16)>,
+    /// The same of each spatial layer, the smallest first, where the stream says so (VP9, AV1).
+    pub layer_sizes: Vec<(u16, u16)>,
     /// Templates of its dependency descriptors (AV1).
     pub structure: Option<Structure>,
     /// Whether its publisher has been told to send it.
@@ -148,6 +150,7 @@ impl Encoding {
             meter: Meter::default(),
             last_rate: 0,
             size: None,
+            layer_sizes: Vec::new(),
             structure: None,
             is_active: true,
             taken: None,
@@ -212,6 +215,8 @@ impl Encoding {
         let Some((bytes, descriptor)) = told else { return codec::frame(codec, payload) };
         if descriptor.has_structure {
             self.structure = Structure::parse(bytes).or_else(|| self.structure.take());
+            let sizes = self.structure.as_ref().map(Structure::sizes).unwrap_or_default().to_vec();
+            self.set_layer_sizes(sizes);
         }
         match self.structure.as_ref().and_then(|s| s.template(descriptor.template)) {
             Some(template) => Frame {
@@ -222,6 +227,26 @@ impl Encoding {
             },
             None => codec::frame(codec, payload),
         }
+    }
+
+    /// A keyframe has told the sizes of its layers.
+    pub fn set_layer_sizes(&mut self, sizes: Vec<(u16, u16)>) {
+        if let Some(&largest) = sizes.last() {
+            self.size = Some(largest);
+            self.layer_sizes = sizes;
+        }
+    }
+
+    /// Width and height of a spatial layer; each is half of the next where the stream does not say.
+    pub fn size_of(&self, spatial: u8) -> (u16, u16) {
+        if let Some(&size) = self.layer_sizes.get(usize::from(spatial)) {
+            return size;
+        }
+        let highest = self.meter.highest().spatial;
+        self.size.map_or((0, 0), |(width, height)| {
+            let halvings = u32::from(highest - spatial.min(highest)).min(8);
+            (width >> halvings, height >> halvings)
+        })
     }
 
     /// Somebody needs a keyframe. Requests merge: one is sent now or as soon as the interval allows.

@@ -49,6 +49,7 @@ pub struct Template {
 pub struct Structure {
     offset: u8,
     templates: Vec<Template>,
+    sizes: Vec<(u16, u16)>,
 }
 
 impl Structure {
@@ -83,7 +84,15 @@ impl Structure {
                 template.may_rise |= bits.take(2)? == SWITCH;
             }
         }
-        Some(Self { offset, templates })
+        let layers = usize::from(layer.spatial) + 1;
+        let sizes = bits.skip_references(templates.len(), targets);
+        let sizes = sizes.and_then(|()| bits.take_sizes(layers)).unwrap_or_default();
+        Some(Self { offset, templates, sizes })
+    }
+
+    /// Width and height of each spatial layer, the smallest first; empty where it does not say.
+    pub fn sizes(&self) -> &[(u16, u16)] {
+        &self.sizes
     }
 
     /// The template of a frame.
@@ -110,6 +119,44 @@ impl Bits<'_> {
             self.at += 1;
         }
         Some(value)
+    }
+
+    /// Reads a number below `count`, in one bit less than it could need where that is enough.
+    fn take_below(&mut self, count: usize) -> Option<usize> {
+        let width = count.ilog2() as usize + 1;
+        let short = (1 << width) - count;
+        let value = self.take(width - 1)? as usize;
+        if value < short {
+            return Some(value);
+        }
+        Some((value << 1) - short + self.take(1)? as usize)
+    }
+
+    /// Passes what templates say of earlier frames: differences and chains.
+    fn skip_references(&mut self, templates: usize, targets: usize) -> Option<()> {
+        for _ in 0..templates {
+            while self.take(1)? == 1 {
+                self.take(4)?;
+            }
+        }
+        let chains = self.take_below(targets + 1)?;
+        if chains > 0 {
+            for _ in 0..targets {
+                self.take_below(chains)?;
+            }
+            for _ in 0..templates * chains {
+                self.take(4)?;
+            }
+        }
+        Some(())
+    }
+
+    fn take_sizes(&mut self, layers: usize) -> Option<Vec<(u16, u16)>> {
+        if self.take(1)? == 0 {
+            return None;
+        }
+        let mut side = || Some((self.take(16)? as u16).saturating_add(1));
+        (0..layers).map(|_| Some((side()?, side()?))).collect()
     }
 }
 
@@ -163,6 +210,54 @@ mod tests {
         assert_eq!(template(0), Some(Template { layer: layer(1), may_rise: true }));
         assert_eq!(template(1), Some(Template { layer: layer(1), may_rise: false }));
         assert_eq!(template(2), None);
+    }
+
+    /// Two spatial layers with their sizes, two decode targets, two chains.
+    fn two_sizes() -> Vec<u8> {
+        let mut extension = vec![0x80, 0x01, 0x02];
+        extension.extend(packed(&[
+            (0b10000, 5),
+            (0, 6),
+            (1, 5),
+            // Templates: two of layer 0, one of layer 1.
+            (0, 2),
+            (2, 2),
+            (3, 2),
+            (0b1010, 4),
+            (0b1110, 4),
+            (0b0010, 4),
+            // Differences: none; 1 and 3 frames; 2 frames.
+            (0, 1),
+            (0b1_0000, 5),
+            (0b1_0010, 5),
+            (0, 1),
+            (0b1_0001, 5),
+            (0, 1),
+            // Two chains of two targets: below three, two is 11; below two, one bit each.
+            (0b11, 2),
+            (0b01, 2),
+            (0x12, 8),
+            (0x34, 8),
+            (0x56, 8),
+            (1, 1),
+            (319, 16),
+            (179, 16),
+            (639, 16),
+            (359, 16),
+        ]));
+        extension
+    }
+
+    #[test]
+    fn a_structure_tells_the_size_of_each_layer() {
+        let structure = Structure::parse(&two_sizes()).unwrap();
+        assert_eq!(structure.sizes(), [(320, 180), (640, 360)]);
+        let top = structure.template(2).unwrap().layer;
+        assert_eq!(top, Layer { spatial: 1, temporal: 0 });
+        let cut = two_sizes();
+        let without = Structure::parse(&cut[..cut.len() - 2]).unwrap();
+        assert_eq!(without.sizes(), [], "sizes that break off are none");
+        assert_eq!(Structure::parse(&two_layers()).unwrap().sizes(), []);
     }
 
     #[test]

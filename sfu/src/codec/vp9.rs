@@ -30,6 +30,8 @@ pub struct Descriptor {
     /// Running number of temporal base layer pictures, in non-flexible mode.
     pub tl0: Option<u8>,
     tl0_offset: usize,
+    /// What follows the fields above: references in flexible mode, then the structure.
+    rest_offset: usize,
 }
 
 impl Descriptor {
@@ -50,6 +52,7 @@ impl Descriptor {
             is_inter_layer: false,
             tl0: None,
             tl0_offset: 0,
+            rest_offset: 0,
         };
         let mut len = 1;
         if flags & HAS_PICTURE_ID != 0 {
@@ -73,10 +76,37 @@ impl Descriptor {
             if !descriptor.is_flexible {
                 descriptor.tl0 = Some(*payload.get(len)?);
                 descriptor.tl0_offset = len;
+                len += 1;
             }
         }
+        descriptor.rest_offset = len;
         Some(descriptor)
     }
+}
+
+/// Width and height of each spatial layer, the smallest first, from the scalability structure that stands in the first
+/// packet of keyframes. Empty where there is none, or it does not say or breaks off.
+pub fn sizes(payload: &[u8]) -> Vec<(u16, u16)> {
+    read_sizes(payload).unwrap_or_default()
+}
+
+fn read_sizes(payload: &[u8]) -> Option<Vec<(u16, u16)>> {
+    let descriptor = Descriptor::parse(payload).filter(|descriptor| descriptor.has_structure)?;
+    let mut rest = payload.get(descriptor.rest_offset..)?;
+    if descriptor.is_flexible && descriptor.is_inter_picture {
+        let last = rest.iter().take(MAX_REFERENCES).position(|reference| reference & 0x01 == 0)?;
+        rest = rest.get(last + 1..)?;
+    }
+    let (&head, rest) = rest.split_first()?;
+    let layers = usize::from(head >> 5) + 1;
+    if head & HAS_SIZES == 0 {
+        return None;
+    }
+    let (sizes, _) = rest.get(..4 * layers)?.as_chunks::<4>();
+    let read = |size: &[u8; 4]| {
+        (u16::from_be_bytes([size[0], size[1]]), u16::from_be_bytes([size[2], size[3]]))
+    };
+    Some(sizes.iter().map(read).collect())
 }
 
 /// Shifts picture id and TL0PICIDX in place, keeping their widths. References are relative to
@@ -110,6 +140,9 @@ pub fn is_keyframe(payload: &[u8]) -> bool {
 
 const HAS_PICTURE_ID: u8 = 0x80;
 const HAS_LAYER: u8 = 0x20;
+const HAS_SIZES: u8 = 0x10;
+/// Pictures that one may refer to.
+const MAX_REFERENCES: usize = 3;
 const PICTURE_ID_OFFSET: usize = 1;
 
 #[cfg(test)]
@@ -150,6 +183,31 @@ mod tests {
         assert!(!is_keyframe(&[0b1000_0000, 0x05]), "a later packet");
         assert!(!is_keyframe(&LAYERED), "an upper layer");
         assert!(!is_keyframe(&[0b1010_1000, 0x05, 0b0000_0010, 9]), "an upper layer");
+    }
+
+    #[test]
+    fn the_structure_tells_the_size_of_each_layer() {
+        // L, B, V, 15-bit id: three layers with sizes, of a keyframe.
+        let mut payload = vec![0b1010_1010, 0x81, 0x02, 0, 9, 0b0101_0000];
+        let expected = [(320u16, 180u16), (640, 360), (1280, 720)];
+        for (width, height) in expected {
+            payload.extend_from_slice(&width.to_be_bytes());
+            payload.extend_from_slice(&height.to_be_bytes());
+        }
+        assert_eq!(sizes(&payload), expected);
+        for end in 0..payload.len() {
+            assert_eq!(sizes(&payload[..end]), [], "{end}");
+        }
+        let mut without = payload.clone();
+        without[0] &= !0x02;
+        assert_eq!(sizes(&without), []);
+        without[0] |= 0x02;
+        without[5] &= !HAS_SIZES;
+        assert_eq!(sizes(&without), []);
+        // Flexible mode: two references stand between, and no number of the base layer.
+        let mut flexible = vec![0b1111_1010, 0x81, 0x02, 0, 0x03, 0x02];
+        flexible.extend_from_slice(&payload[5..]);
+        assert_eq!(sizes(&flexible), expected);
     }
 
     #[test]
