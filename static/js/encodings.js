@@ -1,6 +1,8 @@
 // What a source is sent as: in how many layers, how large, and which of them anybody takes.
 
 /** @typedef {import('./types.js').Source} Source */
+/** @typedef {'vp8' | 'vp9' | 'av1'} VideoCodec */
+/** @typedef {RTCRtpEncodingParameters & {scalabilityMode?: string}} LayeredEncoding WebRTC-SVC, which the checker does not know */
 
 /** Two frame rates in each layer: who cannot take 30 frames a second gets 15 without a layer of their own. */
 const TEMPORAL = 'L1T2';
@@ -22,6 +24,13 @@ const CAMERA = [
  */
 const SCREEN = [{ maxBitrate: 2_500_000, maxFramerate: 30 }];
 
+/**
+ * A camera as one stream of layers within each other, which VP9 and AV1 can do: sharper for its bits, and more work. The
+ * `KEY` of a mode lets layers be left out from any picture on; AV1 in software has time for two sizes.
+ * @type {Record<Exclude<VideoCodec, 'vp8'>, string>}
+ */
+const NESTED = { vp9: 'L3T3_KEY', av1: 'L2T2_KEY' };
+
 /** Pixels from which Chromium sends three layers, or two. It leaves out the last ones, which would be the large ones. */
 const THREE_LAYERS = 960 * 540;
 const TWO_LAYERS = 480 * 270;
@@ -41,9 +50,12 @@ export function layersFor(size) {
  * @param {RTCPeerConnection} pc
  * @param {Source} source
  * @param {MediaStreamTrack | undefined} track
+ * @param {VideoCodec} [codec] of a camera
  */
-export function addLine(pc, source, track) {
+export function addLine(pc, source, track, codec = 'vp8') {
   const kind = source === 'camera' || source === 'screen' ? 'video' : 'audio';
+  const nested = source === 'camera' ? addNested(pc, track, codec) : null;
+  if (nested) return nested;
   const encodings = encodingsOf(source);
   try {
     return pc.addTransceiver(track ?? kind, { direction: 'sendonly', sendEncodings: encodings.map((e) => ({ ...e, scalabilityMode: TEMPORAL })) });
@@ -51,6 +63,56 @@ export function addLine(pc, source, track) {
     // A browser whose encoder has no temporal layers refuses the whole line.
     return pc.addTransceiver(track ?? kind, { direction: 'sendonly', sendEncodings: encodings });
   }
+}
+
+/**
+ * A camera's line of nested layers; null where the browser has none in this codec.
+ * @param {RTCPeerConnection} pc
+ * @param {MediaStreamTrack | undefined} track
+ * @param {VideoCodec} codec
+ */
+function addNested(pc, track, codec) {
+  if (codec === 'vp8' || !nestedCodecs().includes(codec)) return null;
+  const { maxBitrate } = /** @type {RTCRtpEncodingParameters} */ (CAMERA.at(-1));
+  /** @type {LayeredEncoding} */
+  const encoding = { maxBitrate, scalabilityMode: NESTED[codec] };
+  const line = pc.addTransceiver(track ?? 'video', { direction: 'sendonly', sendEncodings: [encoding] });
+  const own = (/** @type {{mimeType: string}} */ { mimeType }) => Number(mimeType.toLowerCase() === `video/${codec}`);
+  // The server takes the order of the offer.
+  line.setCodecPreferences([...(RTCRtpSender.getCapabilities('video')?.codecs ?? [])].sort((a, b) => own(b) - own(a)));
+  return line;
+}
+
+/** @type {VideoCodec[] | null} */
+let nestedHere = null;
+
+/**
+ * Codecs in which this browser sends nested layers. One that knows nothing of them says nothing when asked for them, and
+ * would send a single large picture.
+ * @returns {readonly VideoCodec[]}
+ */
+export function nestedCodecs() {
+  if (nestedHere) return nestedHere;
+  /** @type {VideoCodec[]} */
+  const found = [];
+  const codecs = globalThis.RTCRtpSender?.getCapabilities?.('video')?.codecs ?? [];
+  const pc = codecs.length > 0 ? new RTCPeerConnection() : null;
+  for (const codec of /** @type {const} */ (['vp9', 'av1'])) {
+    if (!pc || !codecs.some(({ mimeType }) => mimeType.toLowerCase() === `video/${codec}`)) continue;
+    try {
+      /** @type {LayeredEncoding} */
+      const wanted = { scalabilityMode: NESTED[codec] };
+      const line = pc.addTransceiver('video', { direction: 'sendonly', sendEncodings: [wanted] });
+      /** @type {LayeredEncoding | undefined} */
+      const got = line.sender.getParameters().encodings[0];
+      if (got?.scalabilityMode === wanted.scalabilityMode) found.push(codec);
+    } catch {
+      // Then it has none.
+    }
+  }
+  pc?.close();
+  nestedHere = found;
+  return found;
 }
 
 /**

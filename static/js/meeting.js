@@ -113,6 +113,11 @@ export class Meeting extends EventTarget {
     return this.#publisher?.midOf(source) ?? null;
   }
 
+  /** Another codec was chosen: it needs a connection of its own. */
+  codecChosen() {
+    this.#publisher?.restart();
+  }
+
   /** Peer connections as they are now, for statistics and tests. */
   get connections() {
     return { publish: this.#publisher?.connection ?? null, subscribe: this.#subscriber?.connection ?? null };
@@ -420,7 +425,7 @@ export class Meeting extends EventTarget {
       iceServers,
     };
     const isSmall = matchMedia('(max-width: 640px)').matches;
-    this.#publisher = new Publisher({ ...world, tell: (state) => this.#flow('publish', state) });
+    this.#publisher = new Publisher({ ...world, codec: () => preferences().codec, tell: (state) => this.#flow('publish', state) });
     this.#subscriber = new Subscriber({
       ...world,
       // A phone shows four people and a shared screen at once; a window shows nine and a screen.

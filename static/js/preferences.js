@@ -8,6 +8,7 @@
  * @property {string | null} microphone device id
  * @property {string | null} camera
  * @property {string | null} speaker
+ * @property {import('./encodings.js').VideoCodec} codec what the camera is sent as
  * @property {boolean} micOn what is on when entering
  * @property {boolean} camOn
  * @property {boolean} shortcuts whether single keys do things in a call
@@ -26,6 +27,7 @@ const DEFAULTS = {
   microphone: null,
   camera: null,
   speaker: null,
+  codec: 'vp8',
   micOn: true,
   camOn: true,
   shortcuts: true,

@@ -12,6 +12,7 @@ import { RequestError } from './socket.js';
  * @property {(message: import('./types.js').ClientMessage) => Promise<any>} request
  * @property {() => boolean} canAsk whether the socket is up
  * @property {RTCIceServer[]} iceServers
+ * @property {() => import('./encodings.js').VideoCodec} codec what a camera is sent as, asked for each new connection
  * @property {(state: 'connecting' | 'connected' | 'failing') => void} tell
  */
 
@@ -159,7 +160,7 @@ export class Publisher {
    * @param {Source} source
    */
   #addLine(pc, source) {
-    const line = addLine(pc, source, this.#tracks.get(source));
+    const line = addLine(pc, source, this.#tracks.get(source), this.#world.codec());
     this.#lines.set(source, line);
     const encodings = new Encodings(line.sender, source);
     this.#encodings.set(source, encodings);

@@ -18,6 +18,8 @@ pub(super) struct Description {
     pub(super) session: TransportLines,
     /// Whether the other end sends no connectivity checks.
     pub(super) is_ice_lite: bool,
+    /// Whether both forms of header extensions may come on all m-lines (RFC 8285 §4.1.2).
+    pub(super) allows_mixed: bool,
     /// Mids of the first BUNDLE group, in its order; `None` where none is said.
     pub(super) bundle: Option<Vec<String>>,
     /// The m-lines in order.
@@ -87,8 +89,9 @@ impl Description {
             }
             sections.push(section);
         }
-        let is_ice_lite = read.attributes.iter().any(|attribute| attribute.key == "ice-lite");
-        Ok(Self { session, is_ice_lite, bundle, sections })
+        let has = |key: &str| read.attributes.iter().any(|attribute| attribute.key == key);
+        let (is_ice_lite, allows_mixed) = (has("ice-lite"), has(ALLOWS_MIXED));
+        Ok(Self { session, is_ice_lite, allows_mixed, bundle, sections })
     }
 }
 
@@ -146,6 +149,11 @@ impl Section {
         matches!(self.direction, Direction::SendRecv | Direction::RecvOnly)
     }
 
+    /// Whether it says that both forms of header extensions may come.
+    pub(super) fn allows_mixed(&self) -> bool {
+        self.attributes.iter().any(|attribute| attribute.key == ALLOWS_MIXED)
+    }
+
     /// Values of all attributes with that name.
     pub(super) fn values<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
         self.attributes.iter().filter_map(move |attribute| value(attribute, key))
@@ -183,6 +191,9 @@ impl TransportLines {
         lines
     }
 }
+
+/// Chromium says it once, Firefox of each m-line.
+const ALLOWS_MIXED: &str = "extmap-allow-mixed";
 
 /// A `Malformed` whose words cannot grow with what was sent.
 pub(super) fn malformed(mut why: String) -> SdpError {

@@ -68,6 +68,12 @@ pub fn answer_publish(offer: &str, local: &Local<'_>) -> Result<PublishAnswer, S
         for extension in &agreement.extensions {
             writer.line(format_args!("a=extmap:{}", extension.receiving()));
         }
+        // The structure in front of AV1's keyframes is too long for the short form, and left out without this.
+        let names = agreement.extensions.iter().map(|extension| extension.name);
+        let allows_mixed = description.allows_mixed || section.allows_mixed();
+        if allows_mixed && names.into_iter().any(|name| name == Name::DependencyDescriptor) {
+            writer.line(format_args!("a=extmap-allow-mixed"));
+        }
         writer.line(format_args!("a={}", if section.sends() { "recvonly" } else { "inactive" }));
         agreement.write_formats(wishes, &mut writer);
         let settled = PublishSection::of(section, &agreement);
@@ -228,6 +234,23 @@ mod tests {
         let order: Vec<u8> = agreed.sections[1].payloads.iter().map(|payload| payload.pt).collect();
         assert_eq!(order, [98, 96, 97]);
         assert!(agreed.sdp.contains("SAVPF 98 96 97\r\n"));
+    }
+
+    #[test]
+    fn long_descriptors_are_taken_where_both_forms_may_come() {
+        let mixed = "a=extmap-allow-mixed";
+        let uri = Name::DependencyDescriptor.uri();
+        let av1 =
+            offer().replace("VP8", "AV1").replace("a=mid:v", &format!("a=mid:v\na=extmap:5 {uri}"));
+        assert!(!answer(&av1).unwrap().sdp.contains(mixed), "it was not offered");
+        let of_all = av1.replace("t=0 0\n", &format!("t=0 0\n{mixed}\n"));
+        let of_one = av1.replace("a=mid:v\n", &format!("a=mid:v\n{mixed}\n"));
+        for offer in [&of_all, &of_one] {
+            let agreed = answer(offer).unwrap();
+            assert_eq!(agreed.sdp.matches(mixed).count(), 1, "{}", agreed.sdp);
+            assert_eq!(agreed.sections[1].extensions.dependency_descriptor, Some(5));
+        }
+        assert!(!answer(&of_all.replace("AV1", "VP8")).unwrap().sdp.contains(mixed));
     }
 
     #[test]

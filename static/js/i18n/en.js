@@ -105,6 +105,10 @@ export const en = {
   'devices.none.speaker': 'No speaker found',
   'devices.unnamed': 'Device {n}',
   'devices.test': 'Test the sound',
+  'devices.codec': 'Your picture is sent as',
+  'devices.codec.everywhere': 'VP8: for every device',
+  'devices.codec.sharper': 'VP9: sharper on slow links, more work for this device',
+  'devices.codec.sharpest': 'AV1: sharpest, much work for this device',
 
   'problem.denied.both': 'The browser does not let this page use your microphone and camera.',
   'problem.denied.mic': 'The browser does not let this page use your microphone.',

@@ -106,6 +106,10 @@ export const ru = {
   'devices.none.speaker': 'Динамик не найден',
   'devices.unnamed': 'Устройство {n}',
   'devices.test': 'Проверить звук',
+  'devices.codec': 'Ваше видео передаётся как',
+  'devices.codec.everywhere': 'VP8: для любых устройств',
+  'devices.codec.sharper': 'VP9: чётче при слабой связи, больше нагрузка',
+  'devices.codec.sharpest': 'AV1: чётче всего, большая нагрузка',
 
   'problem.denied.both': 'Браузер не пускает эту страницу к микрофону и камере.',
   'problem.denied.mic': 'Браузер не пускает эту страницу к микрофону.',

@@ -1,6 +1,7 @@
 // Which microphone, camera and speaker: the same fields at the door and in the call.
 
 import { h, icon } from '../dom.js';
+import { nestedCodecs } from '../encodings.js';
 import { t } from '../i18n.js';
 import { toggleMenu } from '../menu.js';
 import { prefer, preferences } from '../preferences.js';
@@ -11,6 +12,8 @@ import { prefer, preferences } from '../preferences.js';
 
 /** Whether this browser lets a page choose where sound comes out. */
 const CAN_CHOOSE_SPEAKER = typeof HTMLMediaElement !== 'undefined' && 'setSinkId' in HTMLMediaElement.prototype;
+
+const CODECS = /** @type {const} */ ({ vp8: 'devices.codec.everywhere', vp9: 'devices.codec.sharper', av1: 'devices.codec.sharpest' });
 
 /**
  * Fields for all devices.
@@ -27,8 +30,9 @@ export function deviceFields(local, meeting) {
     prefer({ speaker: speaker.select.value });
     void meeting?.setSpeaker(speaker.select.value);
   });
+  const codec = codecChoice(meeting);
   const listen = h('button', { type: 'button', class: 'button slim', data: { action: 'test-sound' }, onclick: () => void playTest() }, icon('volume'), t('devices.test'));
-  const element = h('div', { class: 'form' }, microphone.element, camera.element, speaker.element, h('div', { class: 'row' }, listen));
+  const element = h('div', { class: 'form' }, microphone.element, camera.element, codec, speaker.element, h('div', { class: 'row' }, listen));
   const draw = () => {
     microphone.draw(local.devices.microphones, local.chosen('microphone'), t('devices.none.microphone'));
     camera.draw(local.devices.cameras, local.chosen('camera'), t('devices.none.camera'));
@@ -113,6 +117,22 @@ function choice(name, label) {
       if (current && devices.some((d) => d.id === current)) select.value = current;
     },
   };
+}
+
+/**
+ * How the camera is sent, where the browser has a choice.
+ * @param {import('../meeting.js').Meeting | null} meeting
+ */
+function codecChoice(meeting) {
+  /** @type {import('../encodings.js').VideoCodec[]} */
+  const codecs = ['vp8', ...nestedCodecs()];
+  const select = h('select', { class: 'input', id: 'device-codec', name: 'codec' }, ...codecs.map((codec) => h('option', { value: codec }, t(CODECS[codec]))));
+  select.value = codecs.includes(preferences().codec) ? preferences().codec : 'vp8';
+  select.addEventListener('change', () => {
+    prefer({ codec: codecs.find((codec) => codec === select.value) ?? 'vp8' });
+    meeting?.codecChosen();
+  });
+  return h('div', { class: 'field', hidden: codecs.length === 1 }, h('label', { for: 'device-codec' }, t('devices.codec')), select);
 }
 
 /** Two soft tones from the chosen speaker. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { Encodings, addLine } from '../../../static/js/encodings.js';
+import { Encodings, addLine, nestedCodecs } from '../../../static/js/encodings.js';
 
 /** A sender as browsers have it: parameters are good once, and only until the next change. */
 class FakeSender {
@@ -111,6 +111,34 @@ test('a shared screen loses frames before pixels', async () => {
   await encodingsOf(sender, 'screen').settled();
   assert.equal(/** @type {any} */ (sender.parameters).degradationPreference, 'maintain-resolution');
   assert.equal(sender.parameters.encodings[0].maxBitrate, 2_500_000);
+});
+
+test('in VP9 and AV1 a camera is one stream of nested layers, where the browser has them', () => {
+  /** @type {any[]} */
+  const asked = [];
+  class FakePc {
+    /** @param {string} _kind @param {any} init */
+    addTransceiver(_kind, init) {
+      // This browser knows nested layers of VP9, and nothing of those of AV1.
+      const encodings = init.sendEncodings.map((/** @type {any} */ e) => (e.scalabilityMode === 'L3T3_KEY' ? e : { ...e, scalabilityMode: undefined }));
+      const line = { init, order: /** @type {string[]} */ ([]), sender: { getParameters: () => ({ encodings }) }, setCodecPreferences: (/** @type {any[]} */ codecs) => (line.order = codecs.map((c) => c.mimeType)) };
+      asked.push(line);
+      return line;
+    }
+    close() {}
+  }
+  const codecs = ['video/VP8', 'video/rtx', 'video/AV1', 'video/VP9'].map((mimeType) => ({ mimeType }));
+  Object.assign(globalThis, { RTCPeerConnection: FakePc, RTCRtpSender: { getCapabilities: () => ({ codecs }) } });
+  assert.deepEqual(nestedCodecs(), ['vp9']);
+  const pc = /** @type {any} */ (new FakePc());
+  addLine(pc, 'camera', undefined, 'vp9');
+  assert.deepEqual(asked.at(-1).init.sendEncodings, [{ maxBitrate: 1_700_000, scalabilityMode: 'L3T3_KEY' }]);
+  assert.deepEqual(asked.at(-1).order, ['video/VP9', 'video/VP8', 'video/rtx', 'video/AV1']);
+  for (const [source, codec] of /** @type {const} */ ([['camera', 'av1'], ['camera', 'vp8'], ['screen', 'vp9']])) {
+    addLine(pc, source, undefined, codec);
+    assert.deepEqual(asked.at(-1).order, [], `${source} in ${codec}: as ever`);
+    assert.equal(asked.at(-1).init.sendEncodings.length, source === 'camera' ? 3 : 1);
+  }
 });
 
 test('a camera is three layers, the smallest first; a browser without temporal layers sends them too', () => {
