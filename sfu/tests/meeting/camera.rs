@@ -54,6 +54,24 @@ impl Camera {
         Self { peer, layers, frames: 0, seen_rtcp: 0 }
     }
 
+    /// A shared screen instead: one size, with two frame rates in it.
+    pub fn share(world: &mut World, peer: u64, who: u8) -> Self {
+        world.publish(peer, who, &[(Source::Screen, 13)]);
+        let layer = |rid, is_starved| Layer {
+            rid,
+            ssrc: 13,
+            height: 1080,
+            frame_bytes: 6_500,
+            keyframe_bytes: 26_000,
+            picture_id: 13,
+            is_keyframe_due: true,
+            is_active: true,
+            is_starved,
+        };
+        let layers = [layer("none", true), layer("none", true), layer("", false)];
+        Self { peer, layers, frames: 0, seen_rtcp: 0 }
+    }
+
     /// The encoder is busy for a while, and only the voice comes.
     pub fn stall(&mut self, world: &mut World, time: Duration) {
         let end = world.now + time;
@@ -117,7 +135,7 @@ impl Layer {
                 let mut media = Media::vp8(is_keyframe && at == 0, self.picture_id);
                 media.payload = self.payload(is_keyframe, at, bytes / packets, frame);
                 media.marker = at + 1 == packets;
-                media.rid = Some(self.rid);
+                media.rid = Some(self.rid).filter(|rid| !rid.is_empty());
                 client.send(self.ssrc, frame * 3_150 + self.ssrc * 1_000, &media)
             })
             .collect()

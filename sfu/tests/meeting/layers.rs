@@ -243,3 +243,33 @@ fn a_large_keyframe_is_sent_no_faster_than_a_slow_link_can_hold_it() {
     }
     assert!(longest_gap(&since) < Duration::from_millis(300), "{:?}", longest_gap(&since));
 }
+
+#[test]
+fn a_screen_on_a_slow_link_loses_frames_and_no_pixels() {
+    let mut world = World::new(37);
+    let mut screen = Camera::share(&mut world, 1, 1);
+    world.subscribe(2, 2, 0, 1);
+    world.client(2).feedback = Some(TransportCc::new());
+    let pictures = |world: &mut World, from: usize| {
+        let seen = seen(world, 2);
+        let ids: std::collections::BTreeSet<u16> =
+            seen[from..].iter().map(|s| s.picture_id).collect();
+        assert!(seen.windows(2).all(|pair| pair[1].sequence == pair[0].sequence.wrapping_add(1)));
+        (ids.len(), seen.len())
+    };
+    screen.film(&mut world, 6 * SECOND);
+    let (_, before) = pictures(&mut world, 0);
+    screen.film(&mut world, 4 * SECOND);
+    let (all, _) = pictures(&mut world, before);
+    // A little more than half of what the screen sends.
+    world.limits.insert(PeerId(2), 1_150_000);
+    screen.film(&mut world, 15 * SECOND);
+    let (_, before) = pictures(&mut world, 0);
+    screen.film(&mut world, 4 * SECOND);
+    let (half, _) = pictures(&mut world, before);
+    let share = half as f64 / all as f64;
+    assert!((0.4..0.65).contains(&share), "{half} of {all} pictures");
+    assert_eq!(height(&mut world, 2), Some(1080));
+    let slot = world.slots(2).into_iter().find(|slot| slot.track.is_some()).unwrap();
+    assert_eq!(slot.reason, SlotReason::Bandwidth);
+}
