@@ -35,9 +35,9 @@
 //! | link | result |
 //! |---|---|
 //! | 20 Mbit/s | 4 Mbit/s known after 0.35 s |
-//! | 6 Mbit/s, 30 ms jitter | after 0.4 to 4.6 s (half of them within 1 s), never below 4.2 Mbit/s then; nearly so with reordering |
+//! | 6 Mbit/s, 30 ms jitter | after 0.4 to 1.3 s, with reordering too, never below 3.8 Mbit/s then |
 //! | 5 % loss, 30 ms jitter, 120 ms round trip | after 0.6 to 1.4 s, never below 4.6 Mbit/s then |
-//! | jitter of 10 to 40 ms that reorders, also of feedback; 1.3 Mbit/s of layers on a fast link, or all of 3 Mbit/s | never below 90 % of the same without jitter, 24 seeds |
+//! | jitter of 10 to 40 ms that reorders, also of feedback; layers far below the link, or all of 3 Mbit/s | never below 90 % of the same without jitter, 24 seeds |
 //! | 1 Mbit/s | mean 93 %, between 83 and 109 %; 95 % of packets wait less than 115 ms |
 //! | 2 Mbit/s, cut to 0.4 and back | below 450 kbit/s after 0.5 s, above 1.8 Mbit/s after 0.4 to 4.5 s |
 //! | 2 Mbit/s with 5, 15, 30 % random loss | mean 90, 61, 64 % of the link at worst, 91, 83, 70 % mostly |

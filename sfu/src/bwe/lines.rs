@@ -4,16 +4,14 @@ use super::CEILING;
 use super::history::Sent;
 
 /// What arrived of a probe, and two lines through it: of the times it left and of those it arrived,
-/// over the bytes so far. Lines, as single packets are late by chance.
+/// over the bytes that had left by then. Lines, as single packets are late by chance.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Arrived {
     pub packets: u32,
     pub lost: u32,
-    newest: u64,
-    bytes: f64,
     /// Packets that the lines go through.
     points: f64,
-    origin: Option<(i64, i64)>,
+    origin: Option<(u32, i64, i64)>,
     sum_bytes: f64,
     sum_squares: f64,
     sum_left: f64,
@@ -33,24 +31,19 @@ pub(super) struct Slopes {
 }
 
 impl Arrived {
-    /// Takes in a packet that arrived.
-    pub fn add(&mut self, number: u64, sent: Sent, arrived_us: i64) {
+    /// Takes in a packet that arrived, in whatever order; `place` is how many bytes had left with it.
+    pub fn add(&mut self, place: u32, sent: Sent, arrived_us: i64) {
         self.packets += 1;
-        if number < self.newest {
-            // It comes too late for its place on the lines.
-            return;
-        }
-        self.newest = number;
-        let (left, arrived) = *self.origin.get_or_insert((sent.at_us, arrived_us));
+        let (begin, left, arrived) = *self.origin.get_or_insert((place, sent.at_us, arrived_us));
         let (left, arrived) = ((sent.at_us - left) as f64, (arrived_us - arrived) as f64);
-        self.bytes += sent.bytes as f64;
+        let bytes = f64::from(place) - f64::from(begin);
         self.points += 1.0;
-        self.sum_bytes += self.bytes;
-        self.sum_squares += self.bytes * self.bytes;
+        self.sum_bytes += bytes;
+        self.sum_squares += bytes * bytes;
         self.sum_left += left;
-        self.sum_left_by_bytes += left * self.bytes;
+        self.sum_left_by_bytes += left * bytes;
         self.sum_arrived += arrived;
-        self.sum_arrived_by_bytes += arrived * self.bytes;
+        self.sum_arrived_by_bytes += arrived * bytes;
         self.sum_arrived_squares += arrived * arrived;
     }
 
@@ -86,7 +79,7 @@ mod tests {
         let mut arrived = Arrived::default();
         for n in 0..packets {
             let sent = Sent { at_us: n * 2000, bytes: 250 };
-            arrived.add(n as u64, sent, 7_000_000 + n * 2000 + late_us(n));
+            arrived.add(n as u32 * 250, sent, 7_000_000 + n * 2000 + late_us(n));
         }
         arrived.slopes().unwrap()
     }
@@ -117,11 +110,23 @@ mod tests {
     }
 
     #[test]
+    fn what_was_overtaken_has_its_place() {
+        let mut arrived = Arrived::default();
+        for n in [3, 1, 0, 2, 7, 6, 5, 4, 9, 8] {
+            let sent = Sent { at_us: n * 2000, bytes: 250 };
+            arrived.add(n as u32 * 250, sent, 30_000 + n * 4000);
+        }
+        let slopes = arrived.slopes().unwrap();
+        assert!((bits_per_second(slopes.left) - 1e6).abs() < 1.0);
+        assert!((bits_per_second(slopes.arrived) - 500_000.0).abs() < 1.0);
+    }
+
+    #[test]
     fn one_moment_has_no_line() {
         let mut arrived = Arrived::default();
         assert!(arrived.slopes().is_none());
-        arrived.add(0, Sent { at_us: 0, bytes: 250 }, 0);
-        arrived.add(1, Sent { at_us: 0, bytes: 250 }, 0);
+        arrived.add(250, Sent { at_us: 0, bytes: 250 }, 0);
+        arrived.add(500, Sent { at_us: 0, bytes: 250 }, 0);
         assert!(arrived.slopes().is_none());
         assert_eq!(bits_per_second(0.0), CEILING.as_f64());
     }

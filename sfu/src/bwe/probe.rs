@@ -38,6 +38,8 @@ struct Run {
     first: Option<u64>,
     last: u64,
     sent_bytes: usize,
+    /// How many bytes had left with each packet.
+    places: Vec<u32>,
     /// The next part is due.
     due_us: i64,
     is_sent: bool,
@@ -115,7 +117,7 @@ impl Probing {
         }
         let (factor, least_bps, min_ms) = match self.failures {
             0 if self.is_fresh => (FRESH_FACTOR, MIN_FRESH_TARGET, MIN_MS),
-            0..=RETRIES => (FACTOR, 0.0, MIN_MS),
+            0..=RETRIES => (FACTOR, 0.0, MIN_MS * f64::from(1 + self.failures)),
             _ => (CAREFUL_FACTOR, 0.0, 2.0 * MIN_MS),
         };
         // It has to go beyond the known limit to tell of anything new.
@@ -137,6 +139,7 @@ impl Probing {
             first: None,
             last: 0,
             sent_bytes: 0,
+            places: Vec::new(),
             due_us: now_us,
             is_sent: false,
             told_us: None,
@@ -177,17 +180,16 @@ impl Probing {
         run.first.get_or_insert(number);
         run.last = number;
         run.sent_bytes += bytes;
+        run.places.push(run.sent_bytes as u32);
         run.is_sent = run.sent_bytes >= run.bytes;
     }
 
     /// Notes a packet that arrived; `true` if it belongs to a probe.
     pub fn arrived(&mut self, number: u64, sent: Sent, arrived_us: i64, was_missing: bool) -> bool {
         let Some(run) = &mut self.run else { return false };
-        if !run.holds(number) {
-            return false;
-        }
+        let Some(place) = run.place(number) else { return false };
         run.arrived.lost = run.arrived.lost.saturating_sub(u32::from(was_missing));
-        run.arrived.add(number, sent, arrived_us);
+        run.arrived.add(place, sent, arrived_us);
         true
     }
 
@@ -195,7 +197,7 @@ impl Probing {
     /// takes it back.
     pub fn missing(&mut self, number: u64) {
         if let Some(run) = &mut self.run
-            && run.holds(number)
+            && run.place(number).is_some()
         {
             run.arrived.lost += 1;
         }
@@ -301,8 +303,10 @@ impl Probing {
 }
 
 impl Run {
-    fn holds(&self, number: u64) -> bool {
-        self.first.is_some_and(|first| (first..=self.last).contains(&number))
+    /// Where in it a packet stands, if it belongs to it.
+    fn place(&self, number: u64) -> Option<u32> {
+        let index = number.checked_sub(self.first?)?;
+        self.places.get(usize::try_from(index).ok()?).copied()
     }
 
     fn verdict(&self, inherent_loss: f64) -> Option<Verdict> {
@@ -380,8 +384,8 @@ const DOUBTS_US: i64 = 100_000;
 const MAX_LOSS: f64 = 0.15;
 
 /// So many that fail in a row are repeated soon and as large.
-const RETRIES: u32 = 1;
-const RETRY_US: i64 = 1_000_000;
+const RETRIES: u32 = 3;
+const RETRY_US: i64 = 600_000;
 /// After one that told nothing.
 const UNCLEAR_US: i64 = 400_000;
 /// After one for which there was no padding. Shorter asks in vain, longer is late for a picture that begins.
@@ -451,8 +455,13 @@ mod tests {
         let Some(Verdict::Limited(bps)) = over_link(&mut probing, 0, 700_000.0) else { panic!() };
         assert!((600_000.0..800_000.0).contains(&bps), "{bps}");
         assert_eq!(probing.next_us(bps), Some(200_000 + RETRY_US));
-        assert!(over_link(&mut probing, 2_000_000, 450_000.0).is_some());
-        assert_eq!(probing.next_us(bps), Some(2_200_000 + PAUSE_US));
+        for failures in 1..=i64::from(RETRIES) {
+            let at_us = failures * 1_000_000;
+            assert_eq!(probing.next_us(bps), Some(at_us - 800_000 + RETRY_US));
+            assert!(over_link(&mut probing, at_us, 450_000.0).is_some());
+        }
+        let at_us = i64::from(RETRIES) * 1_000_000;
+        assert_eq!(probing.next_us(bps), Some(at_us + 200_000 + PAUSE_US));
     }
 
     #[test]

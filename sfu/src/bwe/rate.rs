@@ -93,7 +93,7 @@ impl Rate {
         }
         self.capacity.learn(measured, 0.05);
         // Overuse never raises: what arrives of a burst may be more than the rate.
-        self.set((DECREASE * measured).min(self.bps));
+        self.set((DECREASE * measured).clamp(MOST_AT_ONCE * self.bps, self.bps));
         self.decreased_us = Some(now_us);
     }
 
@@ -146,6 +146,9 @@ impl Capacity {
 /// What of the arriving rate is kept when the queue grows. Less would drain it faster and waste
 /// more, more would leave it standing.
 const DECREASE: f64 = 0.85;
+/// What is left at least, however little arrived: that may be a gap, and the next feedback tells. Less would take a
+/// radio's or a machine's moment of absence for a dead link, more would be late where a link is cut to a tenth.
+const MOST_AT_ONCE: f64 = 0.3;
 /// Growth far from any known limit. More overshoots further, less wastes the link for longer.
 const INCREASE_PER_SECOND: f64 = 1.08;
 const FRAMES_PER_SECOND: f64 = 30.0;
@@ -191,6 +194,17 @@ mod tests {
         assert!(!rate.update(50_000, overuse(700_000.0)));
         assert_eq!(rate.bps(), 680_000.0);
         assert!(rate.update(150_000, overuse(700_000.0)));
+    }
+
+    #[test]
+    fn a_gap_does_not_take_everything_and_a_dead_link_does() {
+        let mut rate = Rate::new(1e6);
+        rate.update(0, overuse(8_000.0));
+        assert_eq!(rate.bps(), 300_000.0);
+        for step in 1..5 {
+            rate.update(step * 50_000, overuse(8_000.0));
+        }
+        assert_eq!(rate.bps(), FLOOR.as_f64());
     }
 
     #[test]

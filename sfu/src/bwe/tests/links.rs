@@ -151,15 +151,15 @@ fn a_short_queue_that_drops_limits_the_rate() {
 
 #[test]
 fn jitter_is_no_overuse() {
-    for seed in SEEDS {
+    for seed in 1..=12 {
         for is_reordering in [false, true] {
             let mut link = Link::new(6_000_000);
             link.jitter = 30 * MS;
             link.is_reordering = is_reordering;
             let mut world = one_flow(seed, link);
             let took = world.run_until(30 * SECOND, |world| world.estimate() >= WANTED as f64);
-            assert!(took < 10 * SECOND, "{took:?} with seed {seed}");
-            world.run_to(60 * SECOND, |world| {
+            assert!(took < 2 * SECOND, "{took:?} with seed {seed}, reordering: {is_reordering}");
+            world.run_to(40 * SECOND, |world| {
                 let stats = world.flows[0].estimator.stats();
                 assert_ne!(stats.delay, DelayState::Overuse, "at {} with seed {seed}", world.at());
                 assert!(world.estimate() >= 0.95 * WANTED as f64, "{stats:?} with seed {seed}");
