@@ -26,10 +26,11 @@ const SCREEN = [{ maxBitrate: 2_500_000, maxFramerate: 30 }];
 
 /**
  * A camera as one stream of layers within each other, which VP9 and AV1 can do: sharper for its bits, and more work. The
- * `KEY` of a mode lets layers be left out from any picture on; AV1 in software has time for two sizes.
+ * `KEY` of a mode lets sizes be left out from any picture on. Of AV1's sizes Chromium's decoder shows nothing unless receivers are
+ * told how frames depend on each other, so it has three frame rates of one size.
  * @type {Record<Exclude<VideoCodec, 'vp8'>, string>}
  */
-const NESTED = { vp9: 'L3T3_KEY', av1: 'L2T2_KEY' };
+const NESTED = { vp9: 'L3T3_KEY', av1: 'L1T3' };
 
 /** Pixels from which Chromium sends three layers, or two. It leaves out the last ones, which would be the large ones. */
 const THREE_LAYERS = 960 * 540;

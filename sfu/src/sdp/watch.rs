@@ -119,6 +119,7 @@ fn bound(agreements: &mut [Option<Agreement>]) {
 mod tests {
     use super::super::sample::{AUDIO, Server, TRANSPORT, offer};
     use super::*;
+    use crate::format::Codec;
 
     fn answer(offer: &str) -> Result<WatchAnswer, SdpError> {
         let mut ssrc = 0;
@@ -136,6 +137,18 @@ mod tests {
         assert!(agreed.sdp.contains("m=audio 0 ") && agreed.sdp.contains("a=group:BUNDLE v\r\n"));
         assert_eq!(agreed.sdp.matches("a=sendonly").count(), 1);
         assert!(!agreed.sdp.contains("FID"), "the viewer has no retransmissions");
+    }
+
+    #[test]
+    fn a_viewer_that_takes_redundant_sound_gets_it() {
+        let red = "a=rtpmap:111 opus/48000/2\na=rtpmap:63 red/48000/2\na=fmtp:63 111/111\n";
+        let offered = offer()
+            .replace("SAVPF 111", "SAVPF 111 63")
+            .replace("a=rtpmap:111 opus/48000/2\n", red);
+        let agreed = answer(&offered).unwrap();
+        let codecs: Vec<Codec> = agreed.sections[0].payloads.iter().map(|p| p.codec).collect();
+        assert_eq!(codecs, [Codec::Opus, Codec::Red]);
+        assert!(agreed.sdp.contains("a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\n"));
     }
 
     #[test]
