@@ -6,6 +6,7 @@ mod layers;
 use anyhow::Context;
 use layers::{Layers, SettingError};
 use signaling::Secret;
+use signaling::words::WordFilter;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -61,6 +62,8 @@ pub struct Config {
     pub registration_secret: Option<Secret>,
     /// Whether guests may create rooms.
     pub guests_may_create_rooms: bool,
+    /// Words that nobody shall read in chats.
+    pub blocked_words: WordFilter,
     /// Least important lines to log.
     pub log_level: tracing::Level,
     /// How lines are written.
@@ -187,6 +190,7 @@ impl Config {
             ),
             registration_secret: layers.text("registration_secret")?.map(Secret::new),
             guests_may_create_rooms: check::guests_may_create_rooms(layers, app_env)?,
+            blocked_words: check::blocked_words(layers)?,
             log_level: check::log_level(layers)?,
             log_format: check::log_format(layers, app_env)?,
             metrics_token: layers.text("metrics_token")?.map(Secret::new),
@@ -288,6 +292,7 @@ mod tests {
         ("refresh_token_expire_days", "7"),
         ("registration_secret", "word"),
         ("guests_may_create_rooms", "false"),
+        ("blocked_words", "darn,heck"),
         ("log_level", "warn"),
         ("log_format", "json"),
         ("metrics_token", "token"),

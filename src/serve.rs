@@ -9,6 +9,7 @@ use crate::secrets::{DataDir, Secrets};
 use crate::shutdown::StopSignals;
 use anyhow::{Context, bail};
 use serde::Serialize;
+use signaling::room::Rules;
 use signaling::{Settings, Signaling};
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -125,6 +126,7 @@ fn settings(
         turn_username: config.turn_username.clone(),
         turn_password: config.turn_password.clone(),
         trust_forwarded_for: config.trust_forwarded_for,
+        rules: Rules { words: config.blocked_words.clone(), ..Rules::default() },
     }
 }
 

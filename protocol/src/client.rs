@@ -1,8 +1,9 @@
 //! What a client may say on the room's socket.
 
-use crate::id::{ParticipantId, UserId};
+use crate::chat::NewPoll;
+use crate::id::{AttachmentId, MessageId, ParticipantId, UserId};
 use crate::media::{TrackOffer, View};
-use crate::room::{Forcible, Role};
+use crate::room::{Forcible, KeyBundle, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -148,7 +149,95 @@ pub enum ClientMessage {
         /// The client's own id: the same id again is the same message.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         client_id: Option<String>,
+        /// The message that it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply_to: Option<MessageId>,
+        /// The one person whom it is for; everybody when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<UserId>,
+        /// Files that I have uploaded into this room.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        attachments: Vec<AttachmentId>,
+        /// A question to everybody.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        poll: Option<NewPoll>,
     },
+    /// A sealed line of chat: stored and relayed unread.
+    #[serde(rename = "chat.message.enc")]
+    ChatMessageEnc {
+        /// How it is sealed.
+        algo: String,
+        /// What is sealed, in base64.
+        ciphertext_b64: String,
+        /// The client's own id: the same id again is the same message.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client_id: Option<String>,
+        /// The message that it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply_to: Option<MessageId>,
+        /// The one person whom it is for; everybody when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<UserId>,
+    },
+    /// Another text for a message of mine.
+    #[serde(rename = "chat.edit")]
+    ChatEdit {
+        /// Which.
+        message_id: MessageId,
+        /// The new text.
+        text: String,
+    },
+    /// A message of mine goes, or for moderators anybody's.
+    #[serde(rename = "chat.delete")]
+    ChatDelete {
+        /// Which.
+        message_id: MessageId,
+    },
+    /// What I feel about a message, or no longer.
+    #[serde(rename = "chat.react")]
+    ChatReact {
+        /// Which.
+        message_id: MessageId,
+        /// One emoji.
+        emoji: String,
+        /// Whether I feel it.
+        on: bool,
+    },
+    /// A message stands above the chat, or no longer.
+    #[serde(rename = "chat.pin")]
+    ChatPin {
+        /// Which.
+        message_id: MessageId,
+        /// Whether.
+        pinned: bool,
+    },
+    /// My answer to a poll, in place of the one before; none takes it back.
+    #[serde(rename = "poll.vote")]
+    PollVote {
+        /// The message with the poll.
+        message_id: MessageId,
+        /// Numbers of options, the first is 0.
+        choices: Vec<u8>,
+    },
+    /// A poll of mine takes no more votes, or for moderators anybody's.
+    #[serde(rename = "poll.close")]
+    PollClose {
+        /// The message with the poll.
+        message_id: MessageId,
+    },
+    /// A signal to another participant, for connections beside the server.
+    #[serde(rename = "signal")]
+    Signal {
+        /// For whom.
+        to: ParticipantId,
+        /// What it is: `offer`, `answer`, `ice`, or whatever both understand.
+        kind: String,
+        /// Anything.
+        data: Value,
+    },
+    /// My keys for sealed words in this room, in place of those before.
+    #[serde(rename = "keys.publish")]
+    KeysPublish(KeyBundle),
     /// I am writing, or stopped.
     #[serde(rename = "chat.typing")]
     ChatTyping {
@@ -252,6 +341,15 @@ impl ClientMessage {
         "lobby.refuse",
         "sync.sub",
         "chat.message",
+        "chat.message.enc",
+        "chat.edit",
+        "chat.delete",
+        "chat.react",
+        "chat.pin",
+        "poll.vote",
+        "poll.close",
+        "signal",
+        "keys.publish",
         "chat.typing",
         "reaction",
         "signal.message",
@@ -261,7 +359,7 @@ impl ClientMessage {
         "view.set",
     ];
 
-    /// What moderators may also say over REST (`POST rooms/{slug}/orders`).
+    /// What may also be said over REST (`POST rooms/{slug}/orders`).
     pub const ORDERS: &'static [&'static str] = &[
         "hand.lower",
         "role.set",
@@ -273,5 +371,11 @@ impl ClientMessage {
         "member.unban",
         "lobby.admit",
         "lobby.refuse",
+        "chat.edit",
+        "chat.delete",
+        "chat.react",
+        "chat.pin",
+        "poll.vote",
+        "poll.close",
     ];
 }

@@ -55,3 +55,11 @@ id!(
     /// A stored chat message.
     MessageId
 );
+id!(
+    /// A file of the chat.
+    AttachmentId
+);
+id!(
+    /// A link into a room.
+    InviteId
+);

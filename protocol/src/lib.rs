@@ -1,6 +1,7 @@
 //! Every id and message that crosses a door of Veche: the WebSocket, REST, and the seam between
 //! the control plane and the media plane. Knows nothing about sockets, storage or media.
 
+pub mod chat;
 pub mod client;
 pub mod error;
 pub mod id;
@@ -14,7 +15,7 @@ pub mod stats;
 
 pub use client::{ClientMessage, ClientRequest};
 pub use error::{ErrorBody, ErrorCode, ErrorDetail};
-pub use id::{MessageId, ParticipantId, RoomId, TrackId, UserId};
+pub use id::{AttachmentId, InviteId, MessageId, ParticipantId, RoomId, TrackId, UserId};
 pub use media::{Kind, SlotBinding, SlotReason, Source, Track};
 pub use powers::Power;
 pub use server::ServerMessage;

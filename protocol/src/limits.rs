@@ -16,6 +16,34 @@ pub const MAX_INVITE_KEY_CHARS: usize = 128;
 pub const MAX_CHAT_CHARS: usize = 4_000;
 /// Characters of a client's own id of a message.
 pub const MAX_CLIENT_ID_CHARS: usize = 64;
+/// Characters of a sealed message, in base64.
+pub const MAX_CIPHERTEXT_CHARS: usize = 32 * 1024;
+/// Characters of the name of a cipher, and of the kind of a signal.
+pub const MAX_ALGO_CHARS: usize = 64;
+/// Characters of each key of a bundle.
+pub const MAX_KEY_CHARS: usize = 4 * 1024;
+/// Bytes of `data` in a `signal`: an SDP fits.
+pub const MAX_SIGNAL_BYTES: usize = 32 * 1024;
+/// Characters of a poll's question.
+pub const MAX_QUESTION_CHARS: usize = 500;
+/// Characters of an answer of a poll.
+pub const MAX_OPTION_CHARS: usize = 200;
+/// Answers of a poll.
+pub const MAX_OPTIONS: usize = 10;
+/// Feelings about one message.
+pub const MAX_REACTIONS: usize = 20;
+/// Feelings that one person may have about one message.
+pub const MAX_REACTIONS_EACH: usize = 5;
+/// Pinned messages of a room.
+pub const MAX_PINNED: usize = 20;
+/// Files of one message.
+pub const MAX_ATTACHMENTS: usize = 10;
+/// Links into one room that are good at a time.
+pub const MAX_INVITES: usize = 200;
+/// Times one invite may be good for.
+pub const MAX_INVITE_USES: u32 = 100_000;
+/// Seconds an invite may be good for: ten years.
+pub const MAX_INVITE_SECONDS: u64 = 10 * 365 * 24 * 60 * 60;
 /// Bytes of one WebSocket frame from a client. An SDP of 300 m-lines has about 200 kB; a real one 10 kB.
 pub const MAX_FRAME_BYTES: usize = 128 * 1024;
 /// Bytes of an SDP.

@@ -1,7 +1,7 @@
 //! Bodies of the REST calls under `/api/v1`.
 
-use crate::id::{RoomId, UserId};
-use crate::room::{Ban, By, ChatMessage, Member, Participant, Room, Snapshot};
+use crate::id::{InviteId, RoomId, UserId};
+use crate::room::{Ban, By, ChatMessage, Member, Participant, Role, Room, Snapshot};
 use crate::server::ServerMessage;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -287,6 +287,51 @@ pub struct EventList {
     /// What there is now, in place of events that are not kept any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<Box<Snapshot>>,
+}
+
+/// `POST rooms/{slug}/invites`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct CreateInviteRequest {
+    /// What those become who come by it; what they would become anyway when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// How often it is good; without end when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_uses: Option<u32>,
+    /// Seconds it is good for; without end when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in: Option<u64>,
+}
+
+/// A link into a room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Invite {
+    /// Id, to revoke it by.
+    pub id: InviteId,
+    /// What the link ends with; absent where the server's secret has changed since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// What those become who come by it.
+    pub role: Role,
+    /// How often it is good; without end when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_uses: Option<u32>,
+    /// How often it was used.
+    pub uses: u32,
+    /// Until when, milliseconds since 1970; without end when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_ms: Option<i64>,
+    /// Who made it.
+    pub created_by: UserId,
+    /// When, milliseconds since 1970.
+    pub created_ms: i64,
+}
+
+/// `GET rooms/{slug}/invites`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct InviteList {
+    /// Newest first.
+    pub invites: Vec<Invite>,
 }
 
 /// One entry for `RTCConfiguration.iceServers`.

@@ -1,6 +1,7 @@
 //! What a room and the people in it look like to clients.
 
-use crate::id::{MessageId, ParticipantId, RoomId, UserId};
+pub use crate::chat::ChatMessage;
+use crate::id::{ParticipantId, RoomId, UserId};
 use crate::limits::MAX_PARTICIPANTS;
 use crate::media::Track;
 use serde::{Deserialize, Serialize};
@@ -154,10 +155,25 @@ pub struct Participant {
     /// What moderators have ordered for them; absent when nothing is.
     #[serde(default, skip_serializing_if = "Orders::is_none")]
     pub orders: Orders,
+    /// Their keys for sealed words, where they published some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<KeyBundle>,
     /// What they publish now.
     pub tracks: Vec<Track>,
     /// When they joined, milliseconds since 1970.
     pub joined_ms: i64,
+}
+
+/// Public keys of a device, for words that the server cannot read. It does not look into them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KeyBundle {
+    /// The device's lasting key.
+    pub identity_key: String,
+    /// A key to begin a conversation with.
+    pub pre_key: String,
+    /// The lasting key's word for the other one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
 }
 
 /// Somebody who waits in the lobby.
@@ -261,6 +277,9 @@ pub struct Snapshot {
     pub participants: Vec<Participant>,
     /// Newest chat messages that are for you, oldest first.
     pub messages: Vec<ChatMessage>,
+    /// Pinned messages, the last pinned first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pinned: Vec<ChatMessage>,
     /// Who speaks now, loudest first.
     pub speakers: Vec<ParticipantId>,
     /// Who waits in the lobby, first come first; for moderators.
@@ -291,24 +310,4 @@ pub struct Room {
     pub participants: u32,
     /// When it was made, milliseconds since 1970.
     pub created_ms: i64,
-}
-
-/// A stored chat message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ChatMessage {
-    /// Id.
-    pub id: MessageId,
-    /// The room's event number of it.
-    pub seq: i64,
-    /// Who wrote it.
-    pub user_id: UserId,
-    /// Name of the author when it was written.
-    pub display_name: String,
-    /// The text.
-    pub text: String,
-    /// When it was stored, milliseconds since 1970.
-    pub sent_ms: i64,
-    /// The author's own id of it, so that a resend is seen.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_id: Option<String>,
 }

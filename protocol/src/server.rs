@@ -2,11 +2,11 @@
 
 use crate::client::RequestId;
 use crate::error::ErrorCode;
-use crate::id::{ParticipantId, UserId};
+use crate::id::{MessageId, ParticipantId, UserId};
 use crate::media::{SlotBinding, Track};
 use crate::room::{
-    By, ChatMessage, Forcible, Knock, KnockOutcome, MediaState, Participant, Presence, Role, Room,
-    RoomState, Snapshot,
+    By, ChatMessage, Forcible, KeyBundle, Knock, KnockOutcome, MediaState, Participant, Presence,
+    Role, Room, RoomState, Snapshot,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -274,6 +274,112 @@ pub enum ServerMessage {
         #[schema(value_type = Option<RequestId>)]
         re: Option<Value>,
     },
+    /// A sealed line of chat, stored unread.
+    #[serde(rename = "chat.message.enc")]
+    ChatMessageEnc {
+        /// The message.
+        #[serde(flatten)]
+        message: ChatMessage,
+        /// For the sender: the request it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<RequestId>)]
+        re: Option<Value>,
+    },
+    /// A message has another text.
+    #[serde(rename = "chat.edited")]
+    ChatEdited {
+        /// Which.
+        message_id: MessageId,
+        /// The new text.
+        text: String,
+        /// When, milliseconds since 1970.
+        edited_ms: i64,
+        /// Event number.
+        seq: i64,
+    },
+    /// A message is gone.
+    #[serde(rename = "chat.deleted")]
+    ChatDeleted {
+        /// Which.
+        message_id: MessageId,
+        /// When, milliseconds since 1970.
+        deleted_ms: i64,
+        /// Who deleted it.
+        by: By,
+        /// Event number.
+        seq: i64,
+    },
+    /// Somebody feels something about a message, or no longer.
+    #[serde(rename = "chat.reacted")]
+    ChatReacted {
+        /// Which.
+        message_id: MessageId,
+        /// Who.
+        user_id: UserId,
+        /// One emoji.
+        emoji: String,
+        /// Whether they feel it.
+        on: bool,
+        /// Event number.
+        seq: i64,
+    },
+    /// A message stands above the chat, or no longer.
+    #[serde(rename = "chat.pinned")]
+    ChatPinned {
+        /// Which.
+        message_id: MessageId,
+        /// What it says, for those who have it not; only live, and only when it was pinned.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<Box<ChatMessage>>,
+        /// Whether.
+        pinned: bool,
+        /// When, milliseconds since 1970.
+        at_ms: i64,
+        /// Who pinned or unpinned it.
+        by: By,
+        /// Event number.
+        seq: i64,
+    },
+    /// Somebody's answer to a poll, in place of the one before.
+    #[serde(rename = "poll.voted")]
+    PollVoted {
+        /// The message with the poll.
+        message_id: MessageId,
+        /// Who.
+        user_id: UserId,
+        /// Numbers of options; none took it back.
+        choices: Vec<u8>,
+        /// Event number.
+        seq: i64,
+    },
+    /// A poll takes no more votes.
+    #[serde(rename = "poll.closed")]
+    PollClosed {
+        /// The message with the poll.
+        message_id: MessageId,
+        /// Who closed it.
+        by: By,
+        /// Event number.
+        seq: i64,
+    },
+    /// Somebody's keys for sealed words in this room.
+    #[serde(rename = "keys.published")]
+    KeysPublished {
+        /// Whose.
+        participant_id: ParticipantId,
+        /// The keys; all of them.
+        keys: KeyBundle,
+    },
+    /// A signal of another participant.
+    #[serde(rename = "signal")]
+    Signal {
+        /// Who sent it, as the server knows.
+        from: ParticipantId,
+        /// What it is.
+        kind: String,
+        /// Anything.
+        data: Value,
+    },
     /// Somebody is writing, or stopped.
     #[serde(rename = "chat.typing")]
     ChatTyping {
@@ -395,7 +501,15 @@ impl ServerMessage {
             | Self::SpeakAllowed { seq, .. }
             | Self::MemberKicked { seq, .. }
             | Self::MemberUnbanned { seq, .. } => *seq = number,
-            Self::ChatMessage { message, .. } => message.seq = number,
+            Self::ChatEdited { seq, .. }
+            | Self::ChatDeleted { seq, .. }
+            | Self::ChatReacted { seq, .. }
+            | Self::ChatPinned { seq, .. }
+            | Self::PollVoted { seq, .. }
+            | Self::PollClosed { seq, .. } => *seq = number,
+            Self::ChatMessage { message, .. } | Self::ChatMessageEnc { message, .. } => {
+                message.seq = number;
+            }
             Self::Joined { .. }
             | Self::StateSnapshot(_)
             | Self::SyncInfo { .. }
@@ -406,6 +520,8 @@ impl ServerMessage {
             | Self::MediaUpdated { .. }
             | Self::TracksChanged { .. }
             | Self::ChatTyping { .. }
+            | Self::KeysPublished { .. }
+            | Self::Signal { .. }
             | Self::Reaction { .. }
             | Self::SignalMessage { .. }
             | Self::MediaPublished { .. }

@@ -9,7 +9,7 @@ mod task;
 
 use crate::app::ApiError;
 use crate::resume::ResumeKey;
-use crate::room::{Door, DoorRequest, JoinRequest, Missed, Refusal, Room, SocketId};
+use crate::room::{Door, DoorRequest, JoinRequest, Missed, Refusal, Room, Rules, SocketId};
 use crate::settings::MediaPlane;
 use crate::socket::outbox::Outbox;
 use mailbox::Mailbox;
@@ -17,7 +17,7 @@ use protocol::limits::ANSWER_WITHIN;
 use protocol::room::{By, Participant, Role, Snapshot};
 use protocol::server::close;
 use protocol::stats::RoomStats;
-use protocol::{ClientMessage, ErrorCode, RoomId};
+use protocol::{ClientMessage, ErrorCode, RoomId, UserId};
 use serde_json::Value;
 use sfu::Event;
 use std::collections::HashMap;
@@ -38,6 +38,7 @@ struct Inner {
     store: Store,
     media: Arc<dyn MediaPlane>,
     resume: ResumeKey,
+    rules: Rules,
     rooms: Mutex<Rooms>,
     next_index: AtomicU32,
     next_socket: AtomicU64,
@@ -73,7 +74,7 @@ enum Note {
     Stats { reply: oneshot::Sender<RoomStats> },
     Order { by: By, role: Role, message: Box<ClientMessage>, reply: oneshot::Sender<Ordered> },
     Fetched { missed: Box<Missed>, page: Option<EventPage> },
-    Snapshot { is_moderator: bool, reply: oneshot::Sender<(Snapshot, i64)> },
+    Snapshot { viewer: UserId, is_moderator: bool, reply: oneshot::Sender<(Snapshot, i64)> },
     Close { reply: oneshot::Sender<()> },
     Suspend,
 }
@@ -101,12 +102,18 @@ impl Drop for Running {
 }
 
 impl Hub {
-    pub(crate) fn new(store: Store, media: Arc<dyn MediaPlane>, resume: ResumeKey) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        media: Arc<dyn MediaPlane>,
+        resume: ResumeKey,
+        rules: Rules,
+    ) -> Self {
         Self {
             inner: Arc::new(Inner {
                 store,
                 media,
                 resume,
+                rules,
                 rooms: Mutex::default(),
                 next_index: AtomicU32::new(1),
                 next_socket: AtomicU64::new(1),
@@ -208,10 +215,11 @@ impl Hub {
     pub(crate) async fn snapshot(
         &self,
         room: RoomId,
+        viewer: UserId,
         is_moderator: bool,
     ) -> Result<(Snapshot, i64), ApiError> {
         let (reply, answer) = oneshot::channel();
-        self.deliver(room, Note::Snapshot { is_moderator, reply }).await?;
+        self.deliver(room, Note::Snapshot { viewer, is_moderator, reply }).await?;
         answer.await.map_err(|_| unavailable())
     }
 

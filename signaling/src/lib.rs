@@ -4,7 +4,7 @@
 
 mod accounts;
 mod app;
-mod bucket;
+pub mod bucket;
 mod clock;
 mod directory;
 mod extract;
@@ -24,6 +24,7 @@ pub mod settings;
 mod socket;
 mod tickets;
 mod whip;
+pub mod words;
 
 pub use app::ApiError;
 pub use identity::Identity;
@@ -66,7 +67,7 @@ impl Signaling {
     pub fn new(settings: Settings, store: Store, media: Arc<dyn MediaPlane>) -> Self {
         let resume = ResumeKey::new(settings.jwt_secret.expose().as_bytes());
         let inner = Arc::new(Inner {
-            hub: Hub::new(store.clone(), media, resume),
+            hub: Hub::new(store.clone(), media, resume, settings.rules.clone()),
             tickets: Mutex::default(),
             tokens: Tokens::new(&settings),
             keys: Keys::new(&settings.jwt_secret),

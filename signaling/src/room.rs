@@ -11,6 +11,7 @@ mod chat;
 mod doors;
 mod forced;
 mod input;
+mod lines;
 mod liveness;
 mod lobby;
 mod media;
@@ -33,20 +34,37 @@ pub use input::{
     SocketId, Verdict,
 };
 
-use crate::bucket::Bucket;
+use crate::bucket::{Bucket, Rate};
 use crate::resume::ResumeKey;
+use crate::words::WordFilter;
 use doors::OpenDoor;
 use lobby::Waiting;
 use media::Peer;
 use membership::{Joining, Person};
-use protocol::limits::MAX_CHAT_HISTORY;
+use protocol::limits::{CHAT_BURST, CHAT_PER_SECOND, MAX_CHAT_HISTORY};
 use protocol::room::{ChatMessage, Orders, Participant, RoomState, Snapshot};
 use protocol::{ClientMessage, ErrorCode, ParticipantId, RoomId, ServerMessage, UserId};
 use serde_json::Value;
 use sfu::PeerId;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;
-use store::RoomLog;
+use store::{RoomLog, Stored};
+
+/// What a deployment decides for its rooms.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Words that nobody shall read in chats.
+    pub words: WordFilter,
+    /// How fast one person may write.
+    pub chat: Rate,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        let chat = Rate { burst: CHAT_BURST, per_second: CHAT_PER_SECOND };
+        Self { words: WordFilter::default(), chat }
+    }
+}
 
 /// A room while people are in it.
 pub struct Room {
@@ -63,6 +81,9 @@ pub struct Room {
     /// Those who wait until a moderator decides.
     lobby: BTreeMap<ParticipantId, Waiting>,
     history: VecDeque<ChatMessage>,
+    /// The last pinned first.
+    pinned: Vec<ChatMessage>,
+    rules: Rules,
     /// Everybody whose joining is stored and whose leaving is not.
     people: BTreeMap<ParticipantId, Person>,
     /// Those whose joining is being stored.
@@ -85,7 +106,7 @@ pub struct Room {
 impl Room {
     /// A room that nobody is in. `index` is its own in this process and becomes the upper half of its
     /// [`PeerId`]s; the rest is as stored.
-    pub fn new(id: RoomId, index: u32, resume: ResumeKey, log: RoomLog) -> Self {
+    pub fn new(id: RoomId, index: u32, resume: ResumeKey, rules: Rules, log: RoomLog) -> Self {
         Self {
             id,
             resume,
@@ -96,6 +117,8 @@ impl Room {
             admitted: log.admitted.into_iter().collect(),
             lobby: BTreeMap::new(),
             history: log.messages.into(),
+            pinned: log.pinned,
+            rules,
             people: BTreeMap::new(),
             joining: BTreeMap::new(),
             sockets: BTreeMap::new(),
@@ -153,9 +176,9 @@ impl Room {
         people.into_iter().map(|person| person.view.clone()).collect()
     }
 
-    /// Everything as it is now, for a moderator or for others, and the number of the next event.
-    pub fn snapshot(&self, is_moderator: bool) -> (Snapshot, i64) {
-        (self.snapshot_for(is_moderator), self.next_seq)
+    /// Everything as it is now, as this person may see it, and the number of the next event.
+    pub fn snapshot(&self, viewer: UserId, is_moderator: bool) -> (Snapshot, i64) {
+        (self.snapshot_for(viewer, is_moderator), self.next_seq)
     }
 
     /// How many are seen in the room.
@@ -202,8 +225,31 @@ impl Room {
             ClientMessage::MediaSelf { mic_muted, cam_off } => {
                 self.set_own_media(at, from, socket, mic_muted, cam_off, re, out);
             }
-            ClientMessage::ChatMessage { text, client_id } => {
-                self.chat(at, from, socket, chat::Line { id, text, client_id, re }, out);
+            ClientMessage::ChatMessage { text, client_id, reply_to, to, attachments, poll } => {
+                let sealed = None;
+                let line =
+                    chat::Line { id, text, client_id, reply_to, to, sealed, poll, attachments, re };
+                self.chat(at, from, socket, line, out);
+            }
+            ClientMessage::ChatMessageEnc { algo, ciphertext_b64, client_id, reply_to, to } => {
+                let line = chat::Line {
+                    id,
+                    text: String::new(),
+                    client_id,
+                    reply_to,
+                    to,
+                    sealed: Some((algo, ciphertext_b64)),
+                    poll: None,
+                    attachments: Vec::new(),
+                    re,
+                };
+                self.chat(at, from, socket, line, out);
+            }
+            ClientMessage::Signal { to, kind, data } => {
+                self.relay(at, from, socket, signals::Signal { to, kind, data, re }, out);
+            }
+            ClientMessage::KeysPublish(keys) => {
+                self.publish_keys(at, from, socket, keys, re, out);
             }
             ClientMessage::ChatTyping { is_typing } => {
                 self.typing(at, from, socket, is_typing, re, out);
@@ -238,6 +284,12 @@ impl Room {
             | ClientMessage::MemberKick { .. }
             | ClientMessage::MemberBan { .. }
             | ClientMessage::MemberUnban { .. }
+            | ClientMessage::ChatEdit { .. }
+            | ClientMessage::ChatDelete { .. }
+            | ClientMessage::ChatReact { .. }
+            | ClientMessage::ChatPin { .. }
+            | ClientMessage::PollVote { .. }
+            | ClientMessage::PollClose { .. }
             | ClientMessage::LobbyAdmit { .. }
             | ClientMessage::LobbyRefuse { .. }) => {
                 self.asked(at, from, Reply::Socket { socket, re }, order, out);
@@ -246,7 +298,12 @@ impl Room {
     }
 
     fn stored(&mut self, at: Moment, draft: Draft, verdict: Verdict, out: &mut Effects) {
-        if let Verdict::Stored(store::Stored::New { seq }) = verdict {
+        let number = match &verdict {
+            Verdict::Stored(Stored::New { seq } | Stored::Changed { seq, .. }) => Some(*seq),
+            Verdict::Stored(Stored::Line(message)) => Some(message.seq),
+            Verdict::Stored(Stored::Already(_) | Stored::Refused(_)) | Verdict::Failed => None,
+        };
+        if let Some(seq) = number {
             self.next_seq = self.next_seq.max(seq + 1);
         }
         match draft.cause {

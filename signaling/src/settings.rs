@@ -1,5 +1,6 @@
 //! What the control plane is told at start.
 
+use crate::room::Rules;
 use std::fmt;
 use std::time::Duration;
 
@@ -58,6 +59,8 @@ pub struct Settings {
     pub turn_password: Option<Secret>,
     /// Whether `X-Forwarded-For` is believed for rate limits, because a proxy of ours stands before us.
     pub trust_forwarded_for: bool,
+    /// What is decided for all rooms.
+    pub rules: Rules,
 }
 
 /// The media plane's queue is full; the client is told to try again.
@@ -91,6 +94,7 @@ impl Settings {
             turn_username: None,
             turn_password: None,
             trust_forwarded_for: false,
+            rules: Rules::default(),
         }
     }
 }

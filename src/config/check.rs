@@ -3,6 +3,7 @@
 use super::layers::{Layers, SettingError};
 use super::{AppEnv, DatabaseUrl, Host, LogFormat};
 use signaling::Secret;
+use signaling::words::WordFilter;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -141,6 +142,12 @@ pub fn jwt_secret(layers: &Layers, app_env: AppEnv) -> Result<Option<Secret>, Se
         }
     }
     Ok(Some(Secret::new(secret)))
+}
+
+/// What nobody shall read in chats.
+pub fn blocked_words(layers: &Layers) -> Result<WordFilter, SettingError> {
+    const KEY: &str = "blocked_words";
+    WordFilter::new(&layers.list(KEY)?).map_err(|_| layers.wrong(KEY, "is too long"))
 }
 
 /// As said, or by how strict we are.

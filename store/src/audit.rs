@@ -5,9 +5,9 @@ use crate::events::Row;
 use crate::orders::{self, Ordered};
 use crate::pool::Store;
 use crate::row::{number, optional_text, parsed, text};
-use protocol::RoomId;
 use protocol::rest::{AuditEntry, AuditPage};
 use protocol::room::By;
+use protocol::{RoomId, UserId};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
@@ -18,9 +18,10 @@ pub(crate) async fn note(
     seq: i64,
     at_ms: i64,
     ordered: &Ordered,
+    target: Option<UserId>,
     row: &Row,
 ) -> Result<(), Error> {
-    let target = match ordered.target {
+    let target_name = match target {
         Some(user) => orders::name_of(connection, user).await?,
         None => None,
     };
@@ -34,8 +35,8 @@ pub(crate) async fn note(
     .bind(&row.kind)
     .bind(ordered.by.user_id.to_string())
     .bind(&ordered.by.display_name)
-    .bind(ordered.target.map(|user| user.to_string()))
-    .bind(target.map(|target| target.display_name))
+    .bind(target.map(|user| user.to_string()))
+    .bind(target_name.map(|target| target.display_name))
     .bind(row.body.as_deref().unwrap_or("{}"))
     .execute(connection)
     .await?;

@@ -2,18 +2,17 @@
 //! that stores it.
 
 use crate::audit;
+use crate::chat::{self, NewMessage, Touched};
 use crate::error::Error;
-use crate::orders::{self, Audience, Ordered, Refused};
+use crate::orders::{self, Audience, Change, Ordered, Refused};
 use crate::pool::Store;
-use crate::row::{number, optional_text, parsed, text};
+use crate::row::number;
 use crate::writer::Work;
-use protocol::rest::MessagePage;
 use protocol::room::{ChatMessage, Orders, Participant, RoomState};
 use protocol::server::LeaveReason;
-use protocol::{MessageId, ParticipantId, RoomId, ServerMessage, UserId};
+use protocol::{ParticipantId, RoomId, ServerMessage, UserId};
 use serde_json::json;
 use sqlx::AnyConnection;
-use sqlx::any::AnyRow;
 
 /// Something that shall be stored with the room's next number.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,21 +43,6 @@ pub enum Fact {
     Ordered(Box<Ordered>),
 }
 
-/// A line of chat that has no number yet.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NewMessage {
-    /// A fresh id.
-    pub id: MessageId,
-    /// Who writes.
-    pub user_id: UserId,
-    /// Their name now.
-    pub display_name: String,
-    /// The text.
-    pub text: String,
-    /// The author's own id of it: the same once more in the room is the same message.
-    pub client_id: Option<String>,
-}
-
 /// What became of a [`NewEvent`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Stored {
@@ -68,7 +52,16 @@ pub enum Stored {
         seq: i64,
     },
     /// A chat message with the author's `client_id` was there; this is it.
-    Already(ChatMessage),
+    Already(Box<ChatMessage>),
+    /// A line with files has this number now, and these files.
+    Line(Box<ChatMessage>),
+    /// A change of a line has this number now.
+    Changed {
+        /// The room's number of it.
+        seq: i64,
+        /// The line, and whom it concerns.
+        touched: Box<Touched>,
+    },
     /// It is against what holds now, and nothing was stored.
     Refused(Refused),
 }
@@ -80,6 +73,8 @@ pub struct RoomLog {
     pub next_seq: i64,
     /// Newest chat messages, oldest first.
     pub messages: Vec<ChatMessage>,
+    /// Pinned ones, the last pinned first.
+    pub pinned: Vec<ChatMessage>,
     /// Who had joined and not left when the process that held the room ended.
     pub abandoned: Vec<(ParticipantId, UserId)>,
     /// Topic, lock and so on, without hands.
@@ -103,51 +98,6 @@ impl Store {
             .write(move |connection| Box::pin(append_all(connection, room, events, kept)))
             .await
     }
-
-    /// A page of chat, oldest first: the newest messages, or those just before one of them. `None` when there
-    /// is no such message in the room.
-    pub async fn messages(
-        &self,
-        room: RoomId,
-        before: Option<MessageId>,
-        limit: u32,
-    ) -> Result<Option<MessagePage>, Error> {
-        let before_seq = match before {
-            None => None,
-            Some(id) => {
-                let row = sqlx::query("SELECT seq FROM messages WHERE id = $1 AND room_id = $2")
-                    .bind(id.to_string())
-                    .bind(room.to_string())
-                    .fetch_optional(&self.reader)
-                    .await?;
-                let Some(row) = row else { return Ok(None) };
-                Some(number(&row, "seq")?)
-            }
-        };
-        self.newest_messages(room, before_seq, limit).await.map(Some)
-    }
-
-    pub(crate) async fn newest_messages(
-        &self,
-        room: RoomId,
-        before_seq: Option<i64>,
-        limit: u32,
-    ) -> Result<MessagePage, Error> {
-        // One more than asked for tells whether there are older ones.
-        let rows = sqlx::query(
-            "SELECT id, seq, user_id, display_name, text, sent_ms, client_id FROM messages \
-             WHERE room_id = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3",
-        )
-        .bind(room.to_string())
-        .bind(before_seq.unwrap_or(i64::MAX))
-        .bind(i64::from(limit) + 1)
-        .fetch_all(&self.reader)
-        .await?;
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let has_more = rows.len() > limit;
-        let newest = rows.iter().take(limit).rev();
-        Ok(MessagePage { messages: newest.map(message_of).collect::<Result<_, _>>()?, has_more })
-    }
 }
 
 async fn append_all(
@@ -166,17 +116,28 @@ async fn append_all(
     let mut stored = Vec::with_capacity(events.len());
     for event in &events {
         if let Fact::Chat(message) = &event.fact
-            && let Some(message) = already_there(connection, room, message).await?
+            && let Some(message) = chat::already_there(connection, room, message).await?
         {
-            stored.push(Stored::Already(message));
+            stored.push(Stored::Already(Box::new(message)));
             continue;
         }
-        if let Err(refused) = is_still_right(connection, room, event).await? {
-            stored.push(Stored::Refused(refused));
-            continue;
-        }
-        append(connection, room, seq, event).await?;
-        stored.push(Stored::New { seq });
+        let touched = match is_still_right(connection, room, event).await? {
+            Ok(touched) => touched,
+            Err(refused) => {
+                stored.push(Stored::Refused(refused));
+                continue;
+            }
+        };
+        append(connection, room, seq, event, touched.as_ref()).await?;
+        stored.push(match (&event.fact, touched) {
+            (_, Some(touched)) => Stored::Changed { seq, touched: Box::new(touched) },
+            (Fact::Chat(new), None) if !new.attachments.is_empty() => {
+                let mut message = new.clone().stored(seq, event.at_ms);
+                message.attachments = chat::attachments_of(connection, new.id).await?;
+                Stored::Line(Box::new(message))
+            }
+            (_, None) => Stored::New { seq },
+        });
         seq += 1;
     }
     forget_old(connection, room, first, seq, kept).await?;
@@ -188,7 +149,7 @@ async fn is_still_right(
     connection: &mut AnyConnection,
     room: RoomId,
     event: &NewEvent,
-) -> Result<Result<(), Refused>, Error> {
+) -> Result<Result<Option<Touched>, Refused>, Error> {
     match &event.fact {
         // Between a ticket and the join they may have been removed, or become something else.
         Fact::Joined(participant) => {
@@ -196,11 +157,19 @@ async fn is_still_right(
             Ok(match role {
                 None => Err(Refused::NoMember),
                 Some(role) if role != participant.role => Err(Refused::Outdated),
-                Some(_) => Ok(()),
+                Some(_) => Ok(None),
             })
         }
-        Fact::Ordered(ordered) => orders::obey(connection, room, event.at_ms, ordered).await,
-        Fact::Left { .. } | Fact::Chat(_) => Ok(Ok(())),
+        Fact::Ordered(ordered) => match &ordered.change {
+            Change::Message { id, what } => {
+                let by = ordered.by.user_id;
+                let done = chat::change(connection, room, event.at_ms, by, *id, what).await?;
+                Ok(done.map(Some))
+            }
+            _ => Ok(orders::obey(connection, room, event.at_ms, ordered).await?.map(|()| None)),
+        },
+        Fact::Chat(new) => Ok(chat::may_write(connection, room, new).await?.map(|()| None)),
+        Fact::Left { .. } => Ok(Ok(None)),
     }
 }
 
@@ -235,35 +204,21 @@ async fn forget_old(
 /// Old events go when a sixteenth of those kept has come anew. More parts delete more often.
 const FORGET_IN_PARTS: i64 = 16;
 
-async fn already_there(
-    connection: &mut AnyConnection,
-    room: RoomId,
-    new: &NewMessage,
-) -> Result<Option<ChatMessage>, Error> {
-    let Some(client_id) = &new.client_id else { return Ok(None) };
-    let row = sqlx::query(
-        "SELECT id, seq, user_id, display_name, text, sent_ms, client_id FROM messages \
-         WHERE room_id = $1 AND user_id = $2 AND client_id = $3",
-    )
-    .bind(room.to_string())
-    .bind(new.user_id.to_string())
-    .bind(client_id)
-    .fetch_optional(&mut *connection)
-    .await?;
-    row.as_ref().map(message_of).transpose()
-}
-
 async fn append(
     connection: &mut AnyConnection,
     room: RoomId,
     seq: i64,
     event: &NewEvent,
+    touched: Option<&Touched>,
 ) -> Result<(), Error> {
-    let row = Row::of(&event.fact);
+    let mut row = Row::of(&event.fact);
+    if let Some(touched) = touched {
+        row.audience = touched.audience;
+    }
     sqlx::query(
         "INSERT INTO events \
-         (room_id, seq, at_ms, kind, user_id, participant_id, body, audience) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+         (room_id, seq, at_ms, kind, user_id, participant_id, body, audience, message_id) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(room.to_string())
     .bind(seq)
@@ -273,6 +228,7 @@ async fn append(
     .bind(row.participant_id.map(|id| id.to_string()))
     .bind(row.body.as_deref())
     .bind(audience_text(row.audience))
+    .bind(touched.map(|touched| touched.message.id.to_string()))
     .execute(&mut *connection)
     .await?;
     match &event.fact {
@@ -294,26 +250,15 @@ async fn append(
                 .execute(&mut *connection)
                 .await?;
         }
-        Fact::Ordered(ordered) if ordered.power.is_some() => {
-            audit::note(connection, room, seq, event.at_ms, ordered, &row).await?;
+        Fact::Ordered(ordered) => {
+            let author = touched.filter(|touched| touched.is_moderation);
+            let target = ordered.target.or(author.map(|touched| touched.message.user_id));
+            if ordered.power.is_some() || author.is_some() {
+                audit::note(connection, room, seq, event.at_ms, ordered, target, &row).await?;
+            }
         }
-        Fact::Ordered(_) => {}
         Fact::Chat(message) => {
-            sqlx::query(
-                "INSERT INTO messages \
-                 (id, room_id, seq, user_id, display_name, text, sent_ms, client_id) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-            )
-            .bind(message.id.to_string())
-            .bind(room.to_string())
-            .bind(seq)
-            .bind(message.user_id.to_string())
-            .bind(&message.display_name)
-            .bind(&message.text)
-            .bind(event.at_ms)
-            .bind(message.client_id.as_deref())
-            .execute(&mut *connection)
-            .await?;
+            chat::insert(connection, room, seq, event.at_ms, message).await?;
         }
     }
     Ok(())
@@ -347,11 +292,11 @@ impl Row {
                 audience: everybody,
             },
             Fact::Chat(message) => Self {
-                kind: "chat.message".into(),
+                kind: if message.sealed.is_some() { SEALED_LINE } else { LINE }.into(),
                 user_id: message.user_id,
                 participant_id: None,
                 body: None,
-                audience: everybody,
+                audience: message.audience(),
             },
             Fact::Ordered(ordered) => {
                 let (kind, body) = parts_of(&ordered.message);
@@ -386,30 +331,23 @@ fn audience_text(audience: Audience) -> Option<String> {
     }
 }
 
+/// Types of events that stand in `messages`.
+pub(crate) const LINE: &str = "chat.message";
+pub(crate) const SEALED_LINE: &str = "chat.message.enc";
 /// In the column of audiences, where else ids stand.
 pub(crate) const MODERATORS: &str = "moderators";
-
-pub(crate) fn message_of(row: &AnyRow) -> Result<ChatMessage, Error> {
-    Ok(ChatMessage {
-        id: parsed(row, "id")?,
-        seq: number(row, "seq")?,
-        user_id: parsed(row, "user_id")?,
-        display_name: text(row, "display_name")?,
-        text: text(row, "text")?,
-        sent_ms: number(row, "sent_ms")?,
-        client_id: optional_text(row, "client_id")?,
-    })
-}
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::TestDatabase;
     use crate::{NewRoom, RoomCreated};
+    use protocol::MessageId;
+    use protocol::rest::MessagePage;
     use protocol::room::{MediaState, Presence, Role};
     use uuid::Uuid;
 
-    async fn room(store: &Store, n: u128) -> RoomId {
+    async fn own_room(store: &Store, n: u128) -> RoomId {
         let owner = UserId(Uuid::from_u128(n));
         store.create_guest(owner, "Anna", 0).await.expect("a guest");
         let id = RoomId(Uuid::from_u128(1_000 + n));
@@ -426,14 +364,13 @@ mod tests {
         id
     }
 
+    const ANNA: UserId = UserId(Uuid::from_u128(1));
+
     fn chat(id: u128, text: &str, client_id: Option<&str>) -> NewEvent {
-        let message = NewMessage {
-            id: MessageId(Uuid::from_u128(id)),
-            user_id: UserId(Uuid::from_u128(1)),
-            display_name: "Анна".into(),
-            text: text.into(),
-            client_id: client_id.map(str::to_owned),
-        };
+        let author = UserId(Uuid::from_u128(1));
+        let id = MessageId(Uuid::from_u128(id));
+        let mut message = NewMessage::line(id, author, "Анна".into(), text.into());
+        message.client_id = client_id.map(str::to_owned);
         NewEvent { at_ms: 5, fact: Fact::Chat(message) }
     }
 
@@ -446,6 +383,7 @@ mod tests {
             presence: Presence::Online,
             media: MediaState::default(),
             orders: Orders::default(),
+            keys: None,
             tracks: Vec::new(),
             joined_ms: 5,
         };
@@ -461,13 +399,20 @@ mod tests {
         NewEvent { at_ms: 6, fact }
     }
 
+    /// Anna writes in every room, hers or not.
+    async fn room(store: &Store, n: u128) -> RoomId {
+        let id = own_room(store, n).await;
+        store.add_member(id, ANNA, Role::Guest, 0).await.expect("a member");
+        id
+    }
+
     fn seqs(stored: &[Stored]) -> Vec<i64> {
         stored
             .iter()
             .map(|stored| match stored {
                 Stored::New { seq } => *seq,
                 Stored::Already(message) => -message.seq,
-                Stored::Refused(refused) => panic!("{refused:?}"),
+                other => panic!("{other:?}"),
             })
             .collect()
     }
@@ -511,7 +456,9 @@ mod tests {
             let twice = [chat(2, "b", None), chat(1, "the same id", None)];
             assert!(store.append_events(one, &twice).await.is_err());
             let nowhere = RoomId(Uuid::from_u128(9));
-            assert!(store.append_events(nowhere, &[chat(3, "c", None)]).await.is_err());
+            assert!(store.append_events(nowhere, &[left(3)]).await.is_err());
+            let line = store.append_events(nowhere, &[chat(3, "c", None)]).await.unwrap();
+            assert_eq!(line, [Stored::Refused(Refused::NoMember)]);
             let log = store.room_log(one, 50, 0).await.unwrap();
             assert_eq!((log.next_seq, log.messages.len()), (2, 1));
         }
@@ -528,17 +475,17 @@ mod tests {
             let texts = |page: &MessagePage| {
                 page.messages.iter().map(|message| message.text.clone()).collect::<Vec<_>>()
             };
-            let page = store.messages(one, None, 2).await.unwrap().unwrap();
+            let page = store.messages(one, ANNA, None, 2).await.unwrap().unwrap();
             assert_eq!((texts(&page), page.has_more), (vec!["4".into(), "5".into()], true));
             let before = Some(page.messages[0].id);
-            let page = store.messages(one, before, 3).await.unwrap().unwrap();
+            let page = store.messages(one, ANNA, before, 3).await.unwrap().unwrap();
             assert_eq!(
                 (texts(&page), page.has_more),
                 (vec!["1".into(), "2".into(), "3".into()], false)
             );
             let foreign = Some(MessageId(Uuid::from_u128(9)));
             assert_eq!(
-                store.messages(one, foreign, 3).await.unwrap().map(|page| page.has_more),
+                store.messages(one, ANNA, foreign, 3).await.unwrap().map(|page| page.has_more),
                 None
             );
             let log = store.room_log(one, 4, 0).await.unwrap();

@@ -5,8 +5,10 @@
 
 mod audit;
 mod bans;
+pub mod chat;
 mod error;
 mod events;
+mod invites;
 mod log;
 mod members;
 mod migrations;
@@ -21,8 +23,10 @@ mod url;
 mod users;
 mod writer;
 
+pub use chat::{MessageChange, NewMessage, Touched};
 pub use error::Error;
-pub use events::{Fact, NewEvent, NewMessage, RoomLog, Stored};
+pub use events::{Fact, NewEvent, RoomLog, Stored};
+pub use invites::Invite;
 pub use log::EventPage;
 pub use members::Added;
 pub use orders::{Audience, Change, Ordered, Refused};

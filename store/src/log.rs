@@ -1,12 +1,12 @@
 //! Reading a room's log: what it needs to know when it opens, and what somebody missed.
 
 use crate::error::Error;
-use crate::events::{MODERATORS, RoomLog, message_of};
+use crate::events::{LINE, MODERATORS, RoomLog, SEALED_LINE};
 use crate::members::orders_in;
 use crate::pool::Store;
 use crate::row::{is_set, number, optional_number, optional_text, parsed, text};
 use protocol::limits::{ADMITTED_FOR, MAX_PARTICIPANTS};
-use protocol::room::RoomState;
+use protocol::room::{ChatMessage, RoomState};
 use protocol::{RoomId, ServerMessage, UserId};
 use serde_json::{Value, json};
 use sqlx::any::AnyRow;
@@ -65,9 +65,11 @@ impl Store {
         .bind(admitted_after)
         .fetch_all(&self.reader)
         .await?;
+        let (messages, pinned) = self.room_messages(room, messages).await?;
         let mut log = RoomLog {
             next_seq: number(&row, "next_seq")?,
-            messages: self.newest_messages(room, None, messages).await?.messages,
+            messages,
+            pinned,
             abandoned: abandoned
                 .iter()
                 .map(|row| Ok((parsed(row, "participant_id")?, parsed(row, "user_id")?)))
@@ -111,13 +113,10 @@ impl Store {
             return Ok(EventPage::Forgotten);
         }
         let rows = sqlx::query(
-            "SELECT events.seq, events.kind, events.participant_id, events.body, messages.id, \
-             messages.user_id, messages.display_name, messages.text, messages.sent_ms, \
-             messages.client_id FROM events LEFT JOIN messages \
-             ON messages.room_id = events.room_id AND messages.seq = events.seq \
-             WHERE events.room_id = $1 AND events.seq > $2 AND events.seq <= $3 \
-             AND (audience IS NULL OR audience = $4 OR events.user_id = $4 \
-             OR audience = $5) ORDER BY events.seq LIMIT $6",
+            "SELECT seq, kind, participant_id, body FROM events \
+             WHERE room_id = $1 AND seq > $2 AND seq <= $3 \
+             AND (audience IS NULL OR audience = $4 OR user_id = $4 OR audience = $5) \
+             ORDER BY seq LIMIT $6",
         )
         .bind(room.to_string())
         .bind(after_seq)
@@ -134,7 +133,22 @@ impl Store {
             Some(row) if has_more => number(row, "seq")?,
             _ => last_seq,
         };
-        let events = shown.iter().map(event_of).collect::<Result<_, _>>()?;
+        let mut lines = match (shown.first(), shown.last()) {
+            (Some(first), Some(last)) => {
+                let (first, last) = (number(first, "seq")?, number(last, "seq")?);
+                self.messages_between(room, first, last).await?
+            }
+            _ => Vec::new(),
+        }
+        .into_iter()
+        .peekable();
+        let mut events = Vec::with_capacity(shown.len());
+        for row in shown {
+            let seq = number(row, "seq")?;
+            // Lines between, that are not for them.
+            while lines.next_if(|line| line.seq < seq).is_some() {}
+            events.push(event_of(row, lines.next_if(|line| line.seq == seq))?);
+        }
         Ok(EventPage::Events { events, upto_seq, has_more })
     }
 }
@@ -156,10 +170,15 @@ fn state_of(row: &AnyRow) -> Result<RoomState, Error> {
 }
 
 /// An event as it was told.
-fn event_of(row: &AnyRow) -> Result<ServerMessage, Error> {
+fn event_of(row: &AnyRow, line: Option<ChatMessage>) -> Result<ServerMessage, Error> {
     let kind = text(row, "kind")?;
-    if kind == "chat.message" {
-        return Ok(ServerMessage::ChatMessage { message: message_of(row)?, re: None });
+    match (kind.as_str(), line) {
+        (LINE, Some(message)) => return Ok(ServerMessage::ChatMessage { message, re: None }),
+        (SEALED_LINE, Some(message)) => {
+            return Ok(ServerMessage::ChatMessageEnc { message, re: None });
+        }
+        (LINE | SEALED_LINE, None) => return Err(Error::Corrupt("events without messages")),
+        _ => {}
     }
     let body = optional_text(row, "body")?.unwrap_or_else(|| "{}".into());
     let corrupt = |_| Error::Corrupt("events.body");

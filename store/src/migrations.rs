@@ -9,6 +9,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "rooms", include_str!("../../migrations/0002_rooms.sql")),
     (3, "events", include_str!("../../migrations/0003_events.sql")),
     (4, "control", include_str!("../../migrations/0004_control.sql")),
+    (5, "chat", include_str!("../../migrations/0005_chat.sql")),
 ];
 
 pub(crate) fn migrator() -> Migrator {

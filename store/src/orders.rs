@@ -1,10 +1,11 @@
 //! Orders: what people decide about each other and about the room. Whether they may is decided here, in the
 //! transaction that stores it, so that no race gives a power twice or leaves it with somebody who lost it.
 
+use crate::chat::MessageChange;
 use crate::error::Error;
 use crate::row::{number, parsed, text};
 use protocol::room::{By, Forcible, Role};
-use protocol::{Power, RoomId, ServerMessage, UserId};
+use protocol::{MessageId, Power, RoomId, ServerMessage, UserId};
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 /// Something that somebody decided, told by a message once it is stored.
@@ -79,6 +80,13 @@ pub enum Change {
     },
     /// A member was let in from the lobby.
     Admit,
+    /// A line of chat is changed; who may depends on the line.
+    Message {
+        /// Which.
+        id: MessageId,
+        /// How.
+        what: MessageChange,
+    },
 }
 
 /// Why the store did not take something that it understood.
@@ -92,6 +100,8 @@ pub enum Refused {
     NoMember,
     /// What it is about is not there.
     NothingThere,
+    /// There are as many as there may be.
+    TooMany,
     /// It was decided on something that has changed.
     Outdated,
 }
@@ -175,7 +185,7 @@ async fn change_person(
     user: UserId,
 ) -> Result<bool, Error> {
     match &ordered.change {
-        Change::Nothing | Change::SetState { .. } => Ok(true),
+        Change::Nothing | Change::SetState { .. } | Change::Message { .. } => Ok(true),
         Change::SetRole(role) => {
             set(connection, room, user, "role", Some(role.as_str().to_owned())).await
         }

@@ -86,7 +86,8 @@ impl RoomTask {
             log = store.room_log(id, history, now_ms()).await?;
         }
         let resume = self.hub.inner.resume.clone();
-        Ok(Room::new(id, self.handle.index, resume, log))
+        let rules = self.hub.inner.rules.clone();
+        Ok(Room::new(id, self.handle.index, resume, rules, log))
     }
 }
 
@@ -249,8 +250,8 @@ impl Stage {
                 Input::Call { call: self.next_call, by, role, message }
             }
             Note::Fetched { missed, page } => Input::Fetched { missed, page },
-            Note::Snapshot { is_moderator, reply } => {
-                reply.send(self.room.snapshot(is_moderator)).ok();
+            Note::Snapshot { viewer, is_moderator, reply } => {
+                reply.send(self.room.snapshot(viewer, is_moderator)).ok();
                 return;
             }
             Note::Close { reply } => {
@@ -489,14 +490,9 @@ mod tests {
     use protocol::UserId;
     use store::NewMessage;
 
-    fn line(id: u128, text: &str) -> NewEvent {
-        let message = NewMessage {
-            id: MessageId(Uuid::from_u128(id)),
-            user_id: UserId(Uuid::nil()),
-            display_name: "Anna".into(),
-            text: text.into(),
-            client_id: None,
-        };
+    fn line(user: UserId, id: u128, text: &str) -> NewEvent {
+        let id = MessageId(Uuid::from_u128(id));
+        let message = NewMessage::line(id, user, "Anna".into(), text.into());
         NewEvent { at_ms: 0, fact: Fact::Chat(message) }
     }
 
@@ -506,9 +502,16 @@ mod tests {
         let anna = live.guest("Anna").await;
         let room = live.room(&anna, "stand-up").await;
         let id: RoomId = room["id"].as_str().unwrap().parse().unwrap();
+        let user: UserId = anna.id.parse().unwrap();
         let hub = &live.signaling.inner.hub;
         let stage = Stage {
-            room: Room::new(id, 1, ResumeKey::new(b"key"), store::RoomLog::default()),
+            room: Room::new(
+                id,
+                1,
+                ResumeKey::new(b"key"),
+                crate::room::Rules::default(),
+                store::RoomLog::default(),
+            ),
             id,
             store: live.database.store.clone(),
             media: MediaLine::new(hub.inner.media.clone()),
@@ -521,7 +524,7 @@ mod tests {
             closing: Vec::new(),
             gauges: Gauges::new(),
         };
-        let events = vec![line(1, "a"), line(1, "the same id"), line(2, "b")];
+        let events = vec![line(user, 1, "a"), line(user, 1, "the same id"), line(user, 2, "b")];
         let verdicts = stage.store(events).await;
         let new = |seq| Verdict::Stored(store::Stored::New { seq });
         assert_eq!(verdicts, [new(1), Verdict::Failed, new(2)]);

@@ -4,6 +4,8 @@ mod auth;
 mod chat;
 mod document;
 mod edges;
+mod invites;
+mod lines;
 mod participants;
 mod rooms;
 

@@ -1,11 +1,16 @@
 //! What people write and show: chat, typing, their own mutes.
 
 use super::input::{Cause, Draft, Effect, SocketId, Verdict};
+use super::lines::{check_poll, check_text};
+use super::orders::Complaint;
 use super::{Effects, Moment, Room};
-use crate::bucket::{Bucket, Rate};
-use protocol::limits::{CHAT_BURST, CHAT_PER_SECOND, MAX_CHAT_CHARS, MAX_CLIENT_ID_CHARS};
-use protocol::room::{ChatMessage, MediaState};
-use protocol::{ErrorCode, MessageId, ParticipantId, ServerMessage};
+use crate::bucket::Bucket;
+use protocol::chat::{ChatMessage, NewPoll};
+use protocol::limits::{
+    MAX_ALGO_CHARS, MAX_ATTACHMENTS, MAX_CIPHERTEXT_CHARS, MAX_CLIENT_ID_CHARS,
+};
+use protocol::room::MediaState;
+use protocol::{AttachmentId, ErrorCode, MessageId, ParticipantId, ServerMessage, UserId};
 use serde_json::Value;
 use sfu::Command;
 use store::{Fact, NewEvent, NewMessage, Stored};
@@ -15,6 +20,11 @@ pub(super) struct Line {
     pub id: MessageId,
     pub text: String,
     pub client_id: Option<String>,
+    pub reply_to: Option<MessageId>,
+    pub to: Option<UserId>,
+    pub sealed: Option<(String, String)>,
+    pub poll: Option<NewPoll>,
+    pub attachments: Vec<AttachmentId>,
     pub re: Option<Value>,
 }
 
@@ -29,7 +39,7 @@ impl Room {
     ) {
         let Some(person) = self.people.get(&from) else { return };
         // By person, not by participant: a second device or a new join brings no second bucket.
-        let rate = Rate { burst: CHAT_BURST, per_second: CHAT_PER_SECOND };
+        let rate = self.rules.chat;
         let bucket = self.chat_buckets.entry(person.view.user_id);
         if !bucket.or_insert_with(|| Bucket::new(rate, at.now)).take(at.now) {
             let reason = "too many messages; wait a moment";
@@ -38,12 +48,23 @@ impl Room {
         if let Err((code, reason)) = check(&line) {
             return out.refuse(socket, line.re, code, reason);
         }
+        let words = &self.rules.words;
         let message = NewMessage {
             id: line.id,
             user_id: person.view.user_id,
             display_name: person.view.display_name.clone(),
-            text: line.text,
+            text: words.clean(line.text),
             client_id: line.client_id,
+            reply_to: line.reply_to,
+            // A private line to oneself is a note; the log keeps it like any other.
+            to: line.to,
+            sealed: line.sealed,
+            poll: line.poll.map(|poll| NewPoll {
+                question: words.clean(poll.question),
+                options: poll.options.into_iter().map(|option| words.clean(option)).collect(),
+                is_multiple: poll.is_multiple,
+            }),
+            attachments: line.attachments,
         };
         let event = NewEvent { at_ms: at.wall_ms, fact: Fact::Chat(message) };
         let cause = Cause::Chat { socket, re: line.re };
@@ -59,28 +80,33 @@ impl Room {
         out: &mut Effects,
     ) {
         let Fact::Chat(new) = event.fact else { return };
-        match verdict {
-            Verdict::Failed | Verdict::Stored(Stored::Refused(_)) => {
-                let reason = "the message could not be stored; send it again";
-                out.refuse(socket, re, ErrorCode::Unavailable, reason);
-            }
+        let message = match verdict {
             // A resend: the others have it, only the sender does not know.
             Verdict::Stored(Stored::Already(message)) => {
-                out.send(socket, ServerMessage::ChatMessage { message, re });
+                return out.send(socket, line_message(*message, re));
             }
-            Verdict::Stored(Stored::New { seq }) => {
-                let message = ChatMessage {
-                    id: new.id,
-                    seq,
-                    user_id: new.user_id,
-                    display_name: new.display_name,
-                    text: new.text,
-                    sent_ms: event.at_ms,
-                    client_id: new.client_id,
-                };
-                self.remember(message.clone());
-                out.send(socket, ServerMessage::ChatMessage { message: message.clone(), re });
-                out.broadcast_except(socket, ServerMessage::ChatMessage { message, re: None });
+            Verdict::Stored(Stored::New { seq }) => new.stored(seq, event.at_ms),
+            Verdict::Stored(Stored::Line(message)) => *message,
+            Verdict::Stored(Stored::Refused(refused)) => {
+                let (code, reason) = super::orders::words_of(refused);
+                return out.refuse(socket, re, code, reason);
+            }
+            Verdict::Failed | Verdict::Stored(Stored::Changed { .. }) => {
+                let reason = "the message could not be stored; send it again";
+                return out.refuse(socket, re, ErrorCode::Unavailable, reason);
+            }
+        };
+        self.remember(message.clone());
+        out.send(socket, line_message(message.clone(), re));
+        match message.to {
+            None => out.broadcast_except(socket, line_message(message, None)),
+            Some(to) => {
+                let author = message.user_id;
+                let is_theirs = |user: UserId| user == to || user == author;
+                let mut sockets = self.sockets_of(|person| is_theirs(person.view.user_id));
+                sockets.retain(|other| *other != socket);
+                let message = Box::new(line_message(message, None));
+                out.push(Effect::Multicast { message, sockets });
             }
         }
     }
@@ -142,24 +168,53 @@ impl Room {
     }
 }
 
-fn check(line: &Line) -> Result<(), (ErrorCode, &'static str)> {
-    if line.text.trim().is_empty() {
-        return Err((ErrorCode::Invalid, "text is empty"));
+fn line_message(message: ChatMessage, re: Option<Value>) -> ServerMessage {
+    match message.algo {
+        None => ServerMessage::ChatMessage { message, re },
+        Some(_) => ServerMessage::ChatMessageEnc { message, re },
     }
-    if line.text.chars().count() > MAX_CHAT_CHARS {
-        return Err((ErrorCode::TooLarge, "text is longer than 4000 characters"));
+}
+
+fn check(line: &Line) -> Result<(), Complaint> {
+    if let Some((algo, ciphertext)) = &line.sealed {
+        check_sealed(algo, ciphertext)?;
+    } else if let Some(poll) = &line.poll {
+        check_poll(poll)?;
     }
-    // PostgreSQL has no place for it in TEXT, and nobody types it.
-    if line.text.contains('\0') {
-        return Err((ErrorCode::Invalid, "text has a NUL character"));
+    let needs_text = line.sealed.is_none() && line.poll.is_none() && line.attachments.is_empty();
+    if needs_text || !line.text.is_empty() {
+        check_text(&line.text)?;
+    }
+    let once = |n: usize, id| !line.attachments[..n].contains(id);
+    if line.attachments.len() > MAX_ATTACHMENTS
+        || !line.attachments.iter().enumerate().all(|(n, id)| once(n, id))
+    {
+        return Err((ErrorCode::Invalid, "at most 10 attachments, each once".to_owned()));
     }
     match &line.client_id {
         Some(id) if id.is_empty() || id.contains('\0') => {
-            Err((ErrorCode::Invalid, "client_id is empty or has a NUL character"))
+            Err((ErrorCode::Invalid, "client_id is empty or has a NUL character".to_owned()))
         }
         Some(id) if id.chars().count() > MAX_CLIENT_ID_CHARS => {
-            Err((ErrorCode::TooLarge, "client_id is longer than 64 characters"))
+            Err((ErrorCode::TooLarge, "client_id is longer than 64 characters".to_owned()))
         }
         _ => Ok(()),
     }
+}
+
+fn check_sealed(algo: &str, ciphertext: &str) -> Result<(), Complaint> {
+    let is_name = !algo.is_empty()
+        && algo.len() <= MAX_ALGO_CHARS
+        && algo.chars().all(|c| c.is_ascii_graphic());
+    if !is_name {
+        return Err((ErrorCode::Invalid, "algo has 1 to 64 characters of ASCII".to_owned()));
+    }
+    if ciphertext.len() > MAX_CIPHERTEXT_CHARS {
+        return Err((ErrorCode::TooLarge, "ciphertext_b64 is longer than 32 KiB".to_owned()));
+    }
+    let is_base64 = |c: u8| c.is_ascii_alphanumeric() || b"+/-_=".contains(&c);
+    if ciphertext.is_empty() || !ciphertext.bytes().all(is_base64) {
+        return Err((ErrorCode::Invalid, "ciphertext_b64 is not base64".to_owned()));
+    }
+    Ok(())
 }

@@ -141,6 +141,7 @@ impl Room {
             presence: Presence::Online,
             media: self.media_for(user_id, role, MediaState::default()),
             orders: self.orders_for(user_id),
+            keys: None,
             tracks: Vec::new(),
             joined_ms: at.wall_ms,
         }
@@ -296,7 +297,7 @@ impl Room {
         out.send(
             socket,
             ServerMessage::StateSnapshot(Box::new(
-                self.snapshot_for(person.view.role.is_moderator()),
+                self.snapshot_for(person.view.user_id, person.view.role.is_moderator()),
             )),
         );
         out.send(socket, ServerMessage::SyncInfo { next_seq: self.next_seq });

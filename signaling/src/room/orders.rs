@@ -9,7 +9,7 @@ use crate::bucket::{Bucket, Rate};
 use protocol::limits::{MAX_REASON_CHARS, ORDER_BURST, ORDER_PER_SECOND};
 use protocol::room::{By, Role};
 use protocol::{ClientMessage, ErrorCode, ParticipantId, Power, ServerMessage, UserId};
-use store::{Audience, Change, Fact, NewEvent, Ordered, Refused, Stored};
+use store::{Audience, Change, Fact, MessageChange, NewEvent, Ordered, Refused, Stored};
 
 /// Who orders, and where the answer goes.
 #[derive(Clone, Debug)]
@@ -103,11 +103,33 @@ impl Room {
             ClientMessage::LobbyRefuse { participant_id } => {
                 self.refuse_knock(at, asker, participant_id, out)
             }
+            ClientMessage::ChatEdit { message_id, text } => {
+                self.change_line(at, asker, message_id, MessageChange::Edit(text), out)
+            }
+            ClientMessage::ChatDelete { message_id } => {
+                self.change_line(at, asker, message_id, MessageChange::Delete, out)
+            }
+            ClientMessage::ChatReact { message_id, emoji, on } => {
+                let what = MessageChange::React { emoji, on };
+                self.change_line(at, asker, message_id, what, out)
+            }
+            ClientMessage::ChatPin { message_id, pinned } => {
+                self.change_line(at, asker, message_id, MessageChange::Pin(pinned), out)
+            }
+            ClientMessage::PollVote { message_id, choices } => {
+                self.change_line(at, asker, message_id, MessageChange::Vote(choices), out)
+            }
+            ClientMessage::PollClose { message_id } => {
+                self.change_line(at, asker, message_id, MessageChange::ClosePoll, out)
+            }
             ClientMessage::Ping
             | ClientMessage::Leave
             | ClientMessage::MediaSelf { .. }
             | ClientMessage::SyncSub { .. }
             | ClientMessage::ChatMessage { .. }
+            | ClientMessage::ChatMessageEnc { .. }
+            | ClientMessage::Signal { .. }
+            | ClientMessage::KeysPublish(_)
             | ClientMessage::ChatTyping { .. }
             | ClientMessage::Reaction { .. }
             | ClientMessage::SignalMessage { .. }
@@ -158,12 +180,17 @@ impl Room {
                 self.follow(at, *ordered, message, out);
                 out.done(&reply);
             }
+            Verdict::Stored(Stored::Changed { seq, touched }) => {
+                let message = ordered.message.numbered(seq);
+                self.line_changed(ordered.by.user_id, *touched, message, out);
+                out.done(&reply);
+            }
             Verdict::Stored(Stored::Refused(refused)) => {
                 self.wanted = self.state.clone();
                 let (code, reason) = words_of(refused);
                 out.refuse_to(&reply, code, reason);
             }
-            Verdict::Stored(Stored::Already(_)) | Verdict::Failed => {
+            Verdict::Stored(Stored::Already(_) | Stored::Line(_)) | Verdict::Failed => {
                 self.wanted = self.state.clone();
                 let reason = "it could not be stored; try again";
                 out.refuse_to(&reply, ErrorCode::Unavailable, reason);
@@ -289,12 +316,13 @@ pub(super) fn check_reason(reason: Option<String>) -> Result<Option<String>, Com
     Ok((!reason.is_empty()).then(|| reason.to_owned()))
 }
 
-fn words_of(refused: Refused) -> (ErrorCode, &'static str) {
+pub(super) fn words_of(refused: Refused) -> (ErrorCode, &'static str) {
     match refused {
         Refused::NoPower => (ErrorCode::Forbidden, NO_POWER),
         Refused::NotBelow => (ErrorCode::Forbidden, "they stand not below you in this room"),
         Refused::NoMember => (ErrorCode::NotFound, "there is no such member"),
         Refused::NothingThere => (ErrorCode::NotFound, "there is nothing of that kind"),
+        Refused::TooMany => (ErrorCode::Conflict, "there are as many as there may be"),
         Refused::Outdated => (ErrorCode::Conflict, "something changed in between; try again"),
     }
 }

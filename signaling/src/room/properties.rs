@@ -1,7 +1,7 @@
 //! What holds whatever happens, in whatever order: random lives of a room, with a store that fails now and
 //! then.
 
-use super::stage::{ROOM, Seen, Stage};
+use super::stage::{ROOM, Seen, Stage, line};
 use super::*;
 use proptest::prelude::*;
 use protocol::media::TrackOffer;
@@ -119,7 +119,7 @@ impl Life {
             Op::Leave { socket } => self.request(socket, ClientMessage::Leave)?,
             Op::Chat { socket, client_id } => {
                 let client_id = client_id.map(|id| id.to_string());
-                self.request(socket, ClientMessage::ChatMessage { text: "x".into(), client_id })?
+                self.request(socket, line("x", client_id))?
             }
             Op::Toggle { socket } => {
                 let message = ClientMessage::MediaSelf { mic_muted: true, cam_off: false };

@@ -1,8 +1,12 @@
 //! What passes through a room and is never stored: reactions, and small messages between programs.
 
-use super::input::SocketId;
+use super::input::{Reply, SocketId};
 use super::{Effects, Moment, Room};
-use protocol::limits::{MAX_EMOJI_BYTES, MAX_MESSAGE_BYTES, MAX_MESSAGE_TOPIC_CHARS};
+use protocol::limits::{
+    MAX_ALGO_CHARS, MAX_EMOJI_BYTES, MAX_KEY_CHARS, MAX_MESSAGE_BYTES, MAX_MESSAGE_TOPIC_CHARS,
+    MAX_SIGNAL_BYTES,
+};
+use protocol::room::KeyBundle;
 use protocol::{ErrorCode, ParticipantId, ServerMessage};
 use serde_json::Value;
 
@@ -10,6 +14,14 @@ use serde_json::Value;
 pub(super) struct Note {
     pub to: Option<ParticipantId>,
     pub topic: String,
+    pub data: Value,
+    pub re: Option<Value>,
+}
+
+/// `signal`.
+pub(super) struct Signal {
+    pub to: ParticipantId,
+    pub kind: String,
     pub data: Value,
     pub re: Option<Value>,
 }
@@ -65,6 +77,66 @@ impl Room {
     }
 }
 
+impl Room {
+    /// Makes a bundle of keys known: to those who are here, and in the snapshot to those who come.
+    pub(super) fn publish_keys(
+        &mut self,
+        at: Moment,
+        from: ParticipantId,
+        socket: SocketId,
+        keys: KeyBundle,
+        re: Option<Value>,
+        out: &mut Effects,
+    ) {
+        let Some(person) = self.people.get_mut(&from) else { return };
+        if !person.signals.take(at.now) {
+            return out.refuse(socket, re, ErrorCode::RateLimited, TOO_MANY);
+        }
+        let is_key = |key: &str| !key.is_empty() && key.len() <= MAX_KEY_CHARS;
+        let all = [Some(&keys.identity_key), Some(&keys.pre_key), keys.signature.as_ref()];
+        if !all.into_iter().flatten().all(|key| is_key(key)) {
+            return out.refuse(socket, re, ErrorCode::Invalid, "a key has 1 to 4096 characters");
+        }
+        person.view.keys = Some(keys.clone());
+        out.broadcast(ServerMessage::KeysPublished { participant_id: from, keys });
+        out.done(&Reply::Socket { socket, re });
+    }
+
+    /// Hands a signal to one other participant; its sender is the server's word.
+    pub(super) fn relay(
+        &mut self,
+        at: Moment,
+        from: ParticipantId,
+        socket: SocketId,
+        signal: Signal,
+        out: &mut Effects,
+    ) {
+        let Some(person) = self.people.get_mut(&from) else { return };
+        let Signal { to, kind, data, re } = signal;
+        if !person.messages.take(at.now) {
+            return out.refuse(socket, re, ErrorCode::RateLimited, TOO_MANY);
+        }
+        if kind.is_empty() || kind.chars().count() > MAX_ALGO_CHARS {
+            return out.refuse(socket, re, ErrorCode::Invalid, "kind has 1 to 64 characters");
+        }
+        if data.to_string().len() > MAX_SIGNAL_BYTES {
+            return out.refuse(socket, re, ErrorCode::TooLarge, "data is larger than 32 KiB");
+        }
+        let receiver = self.people.get(&to).filter(|person| person.leaving.is_none());
+        match receiver.map(|person| person.socket) {
+            Some(Some(receiver)) => {
+                out.send(receiver, ServerMessage::Signal { from, kind, data });
+                out.done(&Reply::Socket { socket, re });
+            }
+            Some(None) => {
+                let reason = "they have no socket now";
+                out.refuse(socket, re, ErrorCode::Unavailable, reason);
+            }
+            None => out.refuse(socket, re, ErrorCode::NotFound, "they are not in the room"),
+        }
+    }
+}
+
 const TOO_MANY: &str = "too many at once; wait a moment";
 
 fn check(note: &Note) -> Result<(), (ErrorCode, &'static str)> {
@@ -79,7 +151,7 @@ fn check(note: &Note) -> Result<(), (ErrorCode, &'static str)> {
 }
 
 /// Whether a text is one emoji: a picture, or several joined to one (UTS #51), and no words.
-fn is_one_emoji(text: &str) -> bool {
+pub(super) fn is_one_emoji(text: &str) -> bool {
     if text.is_empty() || text.len() > MAX_EMOJI_BYTES {
         return false;
     }

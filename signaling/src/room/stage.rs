@@ -54,6 +54,7 @@ impl Stage {
                 ROOM,
                 INDEX,
                 resume.clone(),
+                Rules { words: WordFilter::new(&["darn".into()]).unwrap(), ..Rules::default() },
                 RoomLog { next_seq: 1, ..RoomLog::default() },
             ),
             now: Instant::now(),
@@ -138,7 +139,7 @@ impl Stage {
         if let Fact::Chat(new) = &event.fact
             && let Some(already) = self.room_message(new)
         {
-            return Verdict::Stored(Stored::Already(already));
+            return Verdict::Stored(Stored::Already(Box::new(already)));
         }
         if let Err(refused) = self.obey(&event.fact) {
             return Verdict::Stored(Stored::Refused(refused));
@@ -181,15 +182,7 @@ impl Stage {
         new.client_id.as_ref()?;
         self.log.iter().zip(1..).find_map(|(event, seq)| match &event.fact {
             Fact::Chat(old) if old.user_id == new.user_id && old.client_id == new.client_id => {
-                Some(ChatMessage {
-                    id: old.id,
-                    seq,
-                    user_id: old.user_id,
-                    display_name: old.display_name.clone(),
-                    text: old.text.clone(),
-                    sent_ms: event.at_ms,
-                    client_id: old.client_id.clone(),
-                })
+                Some(old.clone().stored(seq, event.at_ms))
             }
             _ => None,
         })
@@ -323,7 +316,7 @@ impl Stage {
 
     pub fn chat(&mut self, socket: u64, text: &str, client_id: Option<&str>) {
         let client_id = client_id.map(str::to_owned);
-        self.ask(socket, ClientMessage::ChatMessage { text: text.to_owned(), client_id });
+        self.ask(socket, line(text, client_id));
     }
 
     pub fn drop_socket(&mut self, socket: u64) {
@@ -368,6 +361,18 @@ impl Stage {
             other => panic!("no transport was asked for: {other:?}"),
         };
         (id, peer)
+    }
+}
+
+/// A plain line to everybody.
+pub fn line(text: &str, client_id: Option<String>) -> ClientMessage {
+    ClientMessage::ChatMessage {
+        text: text.to_owned(),
+        client_id,
+        reply_to: None,
+        to: None,
+        attachments: Vec::new(),
+        poll: None,
     }
 }
 

@@ -4,7 +4,7 @@
 use super::input::{Effect, Missed, SocketId};
 use super::{Effects, Room};
 use protocol::room::Snapshot;
-use protocol::{ErrorCode, ParticipantId, ServerMessage};
+use protocol::{ErrorCode, ParticipantId, ServerMessage, UserId};
 use serde_json::Value;
 use store::EventPage;
 
@@ -57,11 +57,12 @@ impl Room {
     }
 
     /// Everything as it is now, as this person may see it.
-    pub(super) fn snapshot_for(&self, is_moderator: bool) -> Snapshot {
+    pub(super) fn snapshot_for(&self, viewer: UserId, is_moderator: bool) -> Snapshot {
         Snapshot {
             state: self.state.clone(),
             participants: self.participants(),
-            messages: self.history.iter().cloned().collect(),
+            messages: self.history.iter().filter(|m| m.is_for(viewer)).cloned().collect(),
+            pinned: self.pinned.clone(),
             speakers: self.speakers.clone(),
             lobby: if is_moderator { self.waiting() } else { Vec::new() },
         }
@@ -71,7 +72,8 @@ impl Room {
     pub(super) fn show_again(&self, id: ParticipantId, out: &mut Effects) {
         let Some(person) = self.people.get(&id) else { return };
         let Some(socket) = person.socket else { return };
-        let snapshot = Box::new(self.snapshot_for(person.view.role.is_moderator()));
+        let snapshot =
+            Box::new(self.snapshot_for(person.view.user_id, person.view.role.is_moderator()));
         let sockets = vec![socket];
         let message = Box::new(ServerMessage::StateSnapshot(snapshot));
         out.push(Effect::Multicast { message, sockets: sockets.clone() });

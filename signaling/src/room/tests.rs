@@ -8,7 +8,7 @@ mod membership;
 mod orders;
 mod signals;
 
-use super::stage::{ROOM, Seen, Stage, errors};
+use super::stage::{ROOM, Seen, Stage, errors, line};
 use super::*;
 use protocol::media::{TrackOffer, View};
 use protocol::room::{MediaState, Presence, Role};

@@ -1,5 +1,7 @@
 //! The socket as clients see it, over real connections.
 
+mod cuts;
+
 use super::*;
 use crate::live::{Live, Person, text};
 use crate::settings::Settings;

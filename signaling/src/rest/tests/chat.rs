@@ -12,13 +12,12 @@ async fn say(server: &Server, room: &Value, words: impl Iterator<Item = String>)
     let events: Vec<_> = words
         .map(|text| NewEvent {
             at_ms: 1_800_000_000_000,
-            fact: Fact::Chat(NewMessage {
-                id: MessageId(Uuid::now_v7()),
-                user_id: UserId(super::text(&room["owner_id"]).parse().expect("an id")),
-                display_name: "Ада".into(),
+            fact: Fact::Chat(NewMessage::line(
+                MessageId(Uuid::now_v7()),
+                UserId(super::text(&room["owner_id"]).parse().expect("an id")),
+                "Ада".into(),
                 text,
-                client_id: None,
-            }),
+            )),
         })
         .collect();
     let id = text(&room["id"]).parse().expect("an id");

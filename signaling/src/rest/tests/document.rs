@@ -2,13 +2,14 @@
 
 use crate::Signaling;
 use protocol::rest::{
-    AuthResponse, CreateRoomRequest, GuestRequest, IceServers, InvitedRoom, LoginRequest,
-    LogoutRequest, MessagePage, ParticipantList, PublicConfig, RefreshRequest, RegisterRequest,
+    AuditPage, AuthResponse, BanList, CreateInviteRequest, CreateRoomRequest, EventList,
+    GuestRequest, IceServers, Invite, InviteList, InvitedRoom, LoginRequest, LogoutRequest,
+    MemberList, MessagePage, ParticipantList, PublicConfig, RefreshRequest, RegisterRequest,
     RoomList, TicketRequest, TicketResponse, UpdateRoomRequest, User,
 };
 use protocol::room::Room;
 use protocol::stats::RoomStats;
-use protocol::{ErrorBody, ErrorCode};
+use protocol::{ClientMessage, ErrorBody, ErrorCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -108,6 +109,14 @@ fn the_examples_are_what_the_types_are() {
     is::<ParticipantList>("GET /api/v1/rooms/{slug}/participants", "answer");
     is::<RoomStats>("GET /api/v1/rooms/{slug}/stats", "answer");
     is::<MessagePage>("GET /api/v1/rooms/{slug}/messages", "answer");
+    is::<MemberList>("GET /api/v1/rooms/{slug}/members", "answer");
+    is::<BanList>("GET /api/v1/rooms/{slug}/bans", "answer");
+    is::<AuditPage>("GET /api/v1/rooms/{slug}/audit", "answer");
+    is::<EventList>("GET /api/v1/rooms/{slug}/events", "answer");
+    is::<ClientMessage>("POST /api/v1/rooms/{slug}/orders", "request");
+    is::<CreateInviteRequest>("POST /api/v1/rooms/{slug}/invites", "request");
+    is::<Invite>("POST /api/v1/rooms/{slug}/invites", "answer");
+    is::<InviteList>("GET /api/v1/rooms/{slug}/invites", "answer");
     is::<IceServers>("GET /api/v1/webrtc/ice-servers", "answer");
     is::<PublicConfig>("GET /api/v1/config", "answer");
 }

@@ -26,14 +26,8 @@ fn a_resend_is_answered_with_the_first_and_told_to_nobody_else() {
     let mut stage = Stage::new();
     stage.join(ANNA, 1);
     stage.join(BORIS, 2);
-    let first = stage.request(
-        ANNA,
-        ClientMessage::ChatMessage { text: "hello".into(), client_id: Some("c1".into()) },
-    );
-    let again = stage.request(
-        ANNA,
-        ClientMessage::ChatMessage { text: "hello".into(), client_id: Some("c1".into()) },
-    );
+    let first = stage.request(ANNA, line("hello", Some("c1".into())));
+    let again = stage.request(ANNA, line("hello", Some("c1".into())));
     stage.look();
     stage.apply_all(vec![first, again]);
     stage.chat(ANNA, "hello", Some("c1"));

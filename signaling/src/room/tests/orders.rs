@@ -424,7 +424,7 @@ fn who_knocks_waits_and_comes_in_when_admitted_and_need_not_knock_again() {
         })
         .collect();
     assert_eq!(told, [OWNER, ADMIN], "moderators and nobody else");
-    stage.ask(4, ClientMessage::ChatMessage { text: "hello".into(), client_id: None });
+    stage.ask(4, line("hello", None));
     assert_eq!(errors(&stage.heard(SocketId(4)))[0].0, ErrorCode::Lobby);
     stage.ask(ADMIN, ClientMessage::LobbyAdmit { participant_id: Some(clara) });
     assert_eq!(
