@@ -1,6 +1,7 @@
 // One meeting from joining to leaving: wires the socket, both peer connections, the devices and the state.
 
 import { ApiError } from './api.js';
+import { Catchup } from './catchup.js';
 import { watchNetwork } from './network.js';
 import { prefer, preferences } from './preferences.js';
 import { Publisher } from './publisher.js';
@@ -52,6 +53,10 @@ export class Meeting extends EventTarget {
    * @type {RequestError | null} */
   #refusal = null;
   #stopWatchingNetwork;
+  #catchup = new Catchup(
+    (after_seq) => this.#socket?.request({ type: 'sync.sub', after_seq }) ?? Promise.reject(new RequestError('disconnected', 'no socket')),
+    (message) => this.#deliver(message),
+  );
   /** @type {number | undefined} */
   #renewal;
   #flows = { publish: 'connecting', subscribe: 'connecting' };
@@ -240,12 +245,15 @@ export class Meeting extends EventTarget {
     await this.#socket.request(order);
   }
 
-  /** @param {string} text */
-  sendChat(text) {
-    const message = { client_id: crypto.randomUUID?.() ?? String(Math.random()).slice(2), text, sent_ms: Date.now(), failed: false };
+  /**
+   * @param {string} text
+   * @param {import('./types.js').Extras} [extras]
+   */
+  sendChat(text, extras = {}) {
+    const message = { client_id: crypto.randomUUID?.() ?? String(Math.random()).slice(2), text, sent_ms: Date.now(), failed: false, extras };
     this.store.dispatch({ type: 'local.pending', message });
     this.setTyping(false);
-    void this.#post(message.client_id, text);
+    void this.#post(message);
   }
 
   /** @param {string} clientId */
@@ -253,7 +261,7 @@ export class Meeting extends EventTarget {
     const message = this.state.pending.find((p) => p.client_id === clientId);
     if (!message) return;
     this.store.dispatch({ type: 'local.resend', client_id: clientId });
-    void this.#post(clientId, message.text);
+    void this.#post(message);
   }
 
   /** @param {string} emoji */
@@ -337,6 +345,11 @@ export class Meeting extends EventTarget {
 
   /** @param {ServerMessage} message */
   #heard(message) {
+    if (this.#catchup.take(message)) this.#deliver(message);
+  }
+
+  /** @param {ServerMessage} message */
+  #deliver(message) {
     this.store.dispatch(message);
     switch (message.type) {
       case 'error':
@@ -354,7 +367,7 @@ export class Meeting extends EventTarget {
         break;
       case 'state.snapshot':
         this.#obey();
-        for (const pending of this.state.pending) if (!pending.failed) void this.#post(pending.client_id, pending.text);
+        for (const pending of this.state.pending) if (!pending.failed) void this.#post(pending);
         this.#applyVolumes();
         break;
       case 'media.offer':
@@ -436,13 +449,10 @@ export class Meeting extends EventTarget {
     this.#localChanged();
   }
 
-  /**
-   * @param {string} clientId
-   * @param {string} text
-   */
-  async #post(clientId, text) {
+  /** @param {import('./chat.js').PendingMessage} pending */
+  async #post({ client_id: clientId, text, extras }) {
     try {
-      await this.#socket?.request({ type: 'chat.message', text, client_id: clientId });
+      await this.#socket?.request({ type: 'chat.message', text, client_id: clientId, ...extras });
     } catch (error) {
       // A lost line resends by itself when it is back; a refusal waits for the person.
       if (error instanceof RequestError && error.code === 'disconnected') return;

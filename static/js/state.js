@@ -3,6 +3,7 @@
 
 import { mergeMessages } from './chat.js';
 import { ended, ordered, withHands } from './orders.js';
+import { callsMe, isTalk, talked } from './talk.js';
 import { LIMITS } from './types.js';
 
 /** @typedef {import('./types.js').Participant} Participant */
@@ -37,6 +38,9 @@ import { LIMITS } from './types.js';
  * @property {Readonly<Record<string, number>>} typing participant id → when it goes stale
  * @property {number} unread messages of others since the chat was last open
  * @property {number | null} unreadFrom seq of the first of them
+ * @property {boolean} isCalled one of the unread messages names me, answers me or is private
+ * @property {readonly ChatMessage[]} pins the last pinned first
+ * @property {Draft} draft what the next line of chat is about
  * @property {Panel | null} panel
  * @property {string | null} pinned key of the tile on the stage
  * @property {number} page
@@ -51,6 +55,7 @@ import { LIMITS } from './types.js';
  *   | {type: 'local.ended', reason: EndReason}
  *   | {type: 'local.flow', flow: Flow}
  *   | {type: 'local.pending', message: PendingMessage}
+ *   | {type: 'local.draft', draft: Partial<Draft>}
  *   | {type: 'local.failed', client_id: string}
  *   | {type: 'local.resend', client_id: string}
  *   | {type: 'local.loading', loading: boolean}
@@ -63,6 +68,12 @@ import { LIMITS } from './types.js';
  *   | {type: 'local.tick'}
  * } LocalEvent
  */
+
+/** What a line answers, for whom alone it is, or which line it replaces.
+ * @typedef {{replyTo: string | null, to: string | null, editing: string | null}} Draft */
+
+/** @type {Draft} */
+const NO_DRAFT = { replyTo: null, to: null, editing: null };
 
 /** A typing mark that nobody renews goes away after this: longer lies, shorter flickers between renewals (3 s). */
 const TYPING_MS = 6000;
@@ -93,6 +104,9 @@ export function newMeeting(volumes) {
     typing: {},
     unread: 0,
     unreadFrom: null,
+    isCalled: false,
+    pins: [],
+    draft: NO_DRAFT,
     panel: null,
     pinned: null,
     page: 0,
@@ -156,13 +170,24 @@ export function reduce(meeting, event, now) {
     case 'speakers.changed':
       return { ...meeting, speakers: event.speakers };
     case 'chat.message':
-      return arrived(meeting, event);
+    case 'chat.message.enc':
+    case 'chat.edited':
+    case 'chat.deleted':
+    case 'chat.reacted':
+    case 'chat.pinned':
+    case 'poll.voted':
+    case 'poll.closed':
+      return talked(meeting, event);
+    case 'sync.batch':
+      // The snapshot before it says how people and the room are now; what was said is in the pages.
+      return event.events.filter(isTalk).reduce(talked, meeting);
     case 'chat.typing': {
       const typing = without(meeting.typing, event.participant_id);
       return { ...meeting, typing: event.is_typing ? { ...typing, [event.participant_id]: now + TYPING_MS } : typing };
     }
     case 'sync.info':
-    case 'sync.batch':
+    case 'keys.published':
+    case 'signal':
     case 'member.unbanned':
     case 'done':
     case 'media.published':
@@ -187,7 +212,9 @@ export function reduce(meeting, event, now) {
     case 'local.flow':
       return { ...meeting, flow: event.flow };
     case 'local.pending':
-      return { ...meeting, pending: [...meeting.pending, event.message], unread: 0, unreadFrom: null };
+      return { ...meeting, pending: [...meeting.pending, event.message], draft: NO_DRAFT, unread: 0, unreadFrom: null, isCalled: false };
+    case 'local.draft':
+      return { ...meeting, draft: { ...meeting.draft, ...event.draft } };
     case 'local.failed':
       return { ...meeting, pending: mark(meeting.pending, event.client_id, true) };
     case 'local.resend':
@@ -202,6 +229,7 @@ export function reduce(meeting, event, now) {
         ...meeting,
         panel: event.panel,
         unread: event.panel === 'chat' ? 0 : meeting.unread,
+        isCalled: event.panel === 'chat' ? false : meeting.isCalled,
         unreadFrom: meeting.panel === 'chat' && event.panel !== 'chat' ? null : meeting.unreadFrom,
       };
     case 'local.pin':
@@ -254,29 +282,8 @@ function snapshot(meeting, event) {
     typing: {},
     unread: isOpen ? 0 : meeting.unread + missed.length,
     unreadFrom: meeting.unreadFrom ?? missed[0]?.seq ?? null,
-  };
-}
-
-/**
- * @param {Meeting} meeting
- * @param {Extract<ServerMessage, {type: 'chat.message'}>} event
- * @returns {Meeting}
- */
-function arrived(meeting, event) {
-  if (meeting.messages.some((m) => m.id === event.id)) return meeting;
-  const { id, seq, user_id, display_name, text, sent_ms, client_id } = event;
-  /** @type {ChatMessage} */
-  const message = client_id === undefined ? { id, seq, user_id, display_name, text, sent_ms } : { id, seq, user_id, display_name, text, sent_ms, client_id };
-  const isMine = user_id === meeting.userId;
-  const isUnread = !isMine && meeting.panel !== 'chat';
-  const author = meeting.participants.find((p) => p.user_id === user_id && meeting.typing[p.id] !== undefined);
-  return {
-    ...meeting,
-    messages: mergeMessages(meeting.messages, [message]),
-    pending: isMine ? meeting.pending.filter((p) => p.client_id !== client_id) : meeting.pending,
-    typing: author ? without(meeting.typing, author.id) : meeting.typing,
-    unread: isUnread ? meeting.unread + 1 : meeting.unread,
-    unreadFrom: isUnread && meeting.unreadFrom === null ? seq : meeting.unreadFrom,
+    isCalled: !isOpen && (meeting.isCalled || missed.some((m) => callsMe(meeting, m))),
+    pins: event.pinned ?? [],
   };
 }
 

@@ -53,7 +53,23 @@
  * @property {string} text
  * @property {number} sent_ms
  * @property {string} [client_id]
+ * @property {string} [reply_to]
+ * @property {string} [to] user id of the one person it is for
+ * @property {string} [algo] only sealed messages have this
+ * @property {string} [ciphertext_b64]
+ * @property {number} [edited_ms]
+ * @property {number} [deleted_ms]
+ * @property {number} [pinned_ms]
+ * @property {Feeling[]} [reactions]
+ * @property {Poll} [poll]
+ * @property {Attachment[]} [attachments]
  */
+
+/** @typedef {{emoji: string, user_ids: string[]}} Feeling */
+/** @typedef {{question: string, options: string[], is_multiple: boolean, is_closed: boolean, votes: {user_id: string, choices: number[]}[]}} Poll */
+/** @typedef {{question: string, options: string[], is_multiple: boolean}} NewPoll */
+/** @typedef {{id: string, name: string, mime: string, bytes: number, width?: number, height?: number}} Attachment */
+/** @typedef {{id: string, code?: string, role: Role, max_uses?: number, uses: number, expires_ms?: number, created_by: string, created_ms: number}} Invite */
 
 /** @typedef {{rid?: string, spatial?: number, temporal?: number, width?: number, height?: number}} Layer */
 /** @typedef {'best' | 'empty' | 'muted' | 'forced' | 'codec' | 'viewport' | 'bandwidth' | 'publisher'} SlotReason */
@@ -63,7 +79,7 @@
 /**
  * What the server says on the socket.
  * @typedef {{type: 'joined', participant_id: string, user_id: string, role: Role, room: Room, resume: string, resumed: boolean}
- *   | {type: 'state.snapshot', state: RoomState, participants: Participant[], messages: ChatMessage[], speakers: string[], lobby?: Knock[]}
+ *   | {type: 'state.snapshot', state: RoomState, participants: Participant[], messages: ChatMessage[], speakers: string[], lobby?: Knock[], pinned?: ChatMessage[]}
  *   | {type: 'state.changed', state: RoomState, by: By, seq: number}
  *   | {type: 'sync.info', next_seq: number}
  *   | {type: 'member.joined', participant: Participant, seq: number}
@@ -85,6 +101,15 @@
  *   | {type: 'media.updated', participant_id: string, media: MediaState}
  *   | {type: 'tracks.changed', participant_id: string, tracks: Track[]}
  *   | ({type: 'chat.message', re?: string} & ChatMessage)
+ *   | ({type: 'chat.message.enc', re?: string} & ChatMessage)
+ *   | {type: 'chat.edited', message_id: string, text: string, edited_ms: number, seq: number}
+ *   | {type: 'chat.deleted', message_id: string, deleted_ms: number, by: By, seq: number}
+ *   | {type: 'chat.reacted', message_id: string, user_id: string, emoji: string, on: boolean, seq: number}
+ *   | {type: 'chat.pinned', message_id: string, message?: ChatMessage, pinned: boolean, at_ms: number, by: By, seq: number}
+ *   | {type: 'poll.voted', message_id: string, user_id: string, choices: number[], seq: number}
+ *   | {type: 'poll.closed', message_id: string, by: By, seq: number}
+ *   | {type: 'keys.published', participant_id: string, keys: object}
+ *   | {type: 'signal', from: string, kind: string, data: unknown}
  *   | {type: 'chat.typing', participant_id: string, is_typing: boolean}
  *   | {type: 'reaction', participant_id: string, emoji: string}
  *   | {type: 'signal.message', from: string, topic: string, data: unknown}
@@ -111,8 +136,17 @@
  *   | {type: 'member.unban', user_id: string}
  *   | {type: 'lobby.admit', participant_id?: string}
  *   | {type: 'lobby.refuse', participant_id: string}
+ *   | {type: 'chat.edit', message_id: string, text: string}
+ *   | {type: 'chat.delete', message_id: string}
+ *   | {type: 'chat.react', message_id: string, emoji: string, on: boolean}
+ *   | {type: 'chat.pin', message_id: string, pinned: boolean}
+ *   | {type: 'poll.vote', message_id: string, choices: number[]}
+ *   | {type: 'poll.close', message_id: string}
  * } Order
  */
+
+/** What a line of chat may carry beside its text.
+ * @typedef {{reply_to?: string, to?: string, poll?: NewPoll, attachments?: string[]}} Extras */
 
 /**
  * What a client may say on the socket.
@@ -122,7 +156,7 @@
  *   | {type: 'hand.raise'}
  *   | {type: 'sync.sub', after_seq: number}
  *   | {type: 'media.self', mic_muted: boolean, cam_off: boolean}
- *   | {type: 'chat.message', text: string, client_id: string}
+ *   | ({type: 'chat.message', text: string, client_id: string} & Extras)
  *   | {type: 'chat.typing', is_typing: boolean}
  *   | {type: 'reaction', emoji: string}
  *   | {type: 'signal.message', to?: string, topic: string, data: unknown}
@@ -144,6 +178,11 @@ export const LIMITS = {
   inviteKey: 128,
   chat: 4000,
   topic: 500,
+  question: 500,
+  option: 200,
+  options: 10,
+  attachments: 10,
+  inviteUses: 100_000,
   reason: 200,
   capacity: 1000,
   speakMinutes: 1440,

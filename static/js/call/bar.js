@@ -142,12 +142,13 @@ export function callBar(app, meeting) {
       const place = placeOfHand(state, state.me);
       hand.draw(place > 0 ? t('hand.lower') : t('hand.raise'), place > 0 ? t('hand.place', { n: place }) : t('bar.hand'), 'hand', place > 0);
       reactions.draw(t('react.open'), t('bar.react'), 'smile', null);
-      chat.draw(state.unread > 0 ? t('chat.open.unread', { n: state.unread }) : t('chat.title'), t('chat.title'), 'chat', state.panel === 'chat');
+      badge.classList.toggle('calls-me', state.isCalled);
+      chat.draw(state.unread > 0 ? (state.isCalled ? t('chat.called', { n: state.unread }) : t('chat.open.unread', { n: state.unread })) : t('chat.title'), t('chat.title'), 'chat', state.panel === 'chat');
       people.draw(state.lobby.length > 0 ? t('people.count_waiting', { n: state.participants.length, waiting: state.lobby.length }) : t('people.count', { n: state.participants.length }), t('people.title'), 'people', state.panel === 'people');
       more.draw(t('bar.more'), t('bar.more'), 'more', null);
       leave.draw(t('bar.leave'), t('bar.leave'), 'leave', null);
       badge.hidden = state.unread === 0;
-      setText(badge, state.unread > 99 ? '99+' : String(state.unread));
+      setText(badge, `${state.isCalled ? '@' : ''}${state.unread > 99 ? '99+' : state.unread}`);
       const knocks = may(self(state)?.role, 'admit') ? state.lobby.length : 0;
       waiting.hidden = knocks === 0;
       setText(waiting, String(knocks));

@@ -8,7 +8,7 @@ import { announce } from '../notices.js';
 /** @typedef {import('../meeting.js').Meeting} Meeting */
 
 /** What the button offers. The server takes any one emoji, so a newer client may offer others. */
-const OFFERED = /** @type {const} */ ([
+export const OFFERED = /** @type {const} */ ([
   ['👍', 'react.thumb'],
   ['👏', 'react.clap'],
   ['❤️', 'react.heart'],

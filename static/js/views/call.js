@@ -20,7 +20,10 @@
 //   input, textarea [name]  display_name invitation invite_key message volume username email password
 //                           registration_secret name slug; select[name]: microphone camera speaker
 //   .line                   a chat line: [data-author] user id, .mine for own, [data-state] sent | sending | failed;
-//                           .bubble-text holds the text
+//                           .bubble-text holds the text, [data-message] its id; .private for one person,
+//                           .feeling [data-emoji] what people feel about it, .poll-option[data-option] answers of a poll
+//   chat actions            message-menu quote reply whisper edit copy-text pin-message delete-message close-poll plus
+//                           new-poll add-option send-poll vote feel all-pins show-pin unpin end-about end-whisper
 //   .reaction               a button of the reactions menu: [data-emoji]; .floating-reaction: one in the air, the same
 //   .person                 a row of the people list: [data-participant], [data-name], [data-mic], [data-role]
 //   .knock, .ban            somebody in the lobby, somebody banned: [data-name]
@@ -29,6 +32,7 @@
 import { callBar } from '../call/bar.js';
 import { ChatPanel } from '../call/chat.js';
 import { DetailsPanel } from '../call/details.js';
+import { summary } from '../call/line.js';
 import { newsOf } from '../call/news.js';
 import { endTalk, keyPressed } from '../call/keys.js';
 import { PeoplePanel } from '../call/people.js';
@@ -43,6 +47,7 @@ import { linkTo } from '../route.js';
 import { placeOfHand } from '../orders.js';
 import { may, silencedBy } from '../powers.js';
 import { others, self } from '../state.js';
+import { callsMe } from '../talk.js';
 import { problemNotes } from './prejoin.js';
 import { copyLink } from './rooms.js';
 
@@ -306,13 +311,18 @@ function told(meeting, message, names, before) {
     // Who was removed has been said by `member.kicked`.
     if (name && message.reason !== 'kicked') say(t('said.left', { name }));
   } else if (message.type === 'chat.message' && message.user_id !== state.userId && state.panel !== 'chat') {
-    toast(`${message.display_name}: ${message.text}`, { label: t('chat.open'), act: () => meeting.store.dispatch({ type: 'local.panel', panel: 'chat' }) });
+    const said = { name: message.display_name, text: summary(message) };
+    toast(callsMe(state, message) ? t('said.called', said) : t('chat.replying', said), { label: t('chat.open'), act: () => meeting.store.dispatch({ type: 'local.panel', panel: 'chat' }) });
   } else if (message.type === 'lobby.knocked') {
     if (!may(self(state)?.role, 'admit')) return;
     const { id, display_name: name } = message.knock;
     toast(t('said.knocked', { name }), { label: t('lobby.admit'), act: () => void meeting.order({ type: 'lobby.admit', participant_id: id }) });
   } else {
     const news = newsOf(message, before, state);
+    if (message.type === 'chat.pinned' && message.pinned && message.by.user_id !== state.userId) {
+      const pin = state.pins.find((m) => m.id === message.message_id);
+      if (pin) toast(t('said.pinned', { by: message.by.display_name, text: summary(pin) }));
+    }
     if (news) (news.isQuiet ? announce : toast)(news.text);
   }
 }
