@@ -25,6 +25,8 @@ const KEY = 'veche.session';
 const RENEW_BEFORE_MS = 30_000;
 /** No answer within this long is a network failure; slower links than this cannot hold a call. */
 const TIMEOUT_MS = 15_000;
+/** A file may take longer than words. */
+const FILE_MS = 120_000;
 
 /** Everything a page may ask of the server. */
 export class Api {
@@ -169,6 +171,80 @@ export class Api {
     return this.#call('GET', `rooms/${encodeURIComponent(slug)}/bans`);
   }
 
+  /**
+   * @param {string} slug
+   * @returns {Promise<{invites: import('./types.js').Invite[]}>}
+   */
+  invites(slug) {
+    return this.#call('GET', `rooms/${encodeURIComponent(slug)}/invites`);
+  }
+
+  /**
+   * @param {string} slug
+   * @param {{role?: import('./types.js').Role, max_uses?: number, expires_in?: number}} invite
+   * @returns {Promise<import('./types.js').Invite>}
+   */
+  createInvite(slug, invite) {
+    return this.#call('POST', `rooms/${encodeURIComponent(slug)}/invites`, { body: invite });
+  }
+
+  /**
+   * @param {string} slug
+   * @param {string} id
+   */
+  revokeInvite(slug, id) {
+    return this.#call('DELETE', `rooms/${encodeURIComponent(slug)}/invites/${encodeURIComponent(id)}`);
+  }
+
+  /**
+   * Brings a file to the server; `fetch` would not tell how far it is.
+   * @param {string} slug
+   * @param {File} file
+   * @param {(part: number) => void} progress 0..1
+   * @param {AbortSignal} signal
+   * @returns {Promise<import('./types.js').Attachment>}
+   */
+  async upload(slug, file, progress, signal) {
+    if (!this.#isFresh()) await this.#renew(this.#session?.access_token ?? null);
+    return new Promise((resolve, reject) => {
+      const request = new XMLHttpRequest();
+      request.open('POST', `/api/v1/rooms/${encodeURIComponent(slug)}/attachments?name=${encodeURIComponent(file.name || 'file')}`);
+      request.setRequestHeader('authorization', `Bearer ${this.#session?.access_token ?? ''}`);
+      request.setRequestHeader('content-type', 'application/octet-stream');
+      request.responseType = 'json';
+      request.upload.onprogress = (event) => progress(event.total > 0 ? event.loaded / event.total : 0);
+      request.onerror = () => reject(new ApiError('network', 0, 'no answer'));
+      request.onabort = request.onerror;
+      request.onload = () => {
+        if (request.status < 300) return resolve(request.response);
+        const refusal = request.response?.error;
+        reject(new ApiError(refusal?.code ?? (request.status === 413 ? 'too_large' : 'unavailable'), request.status, refusal?.message ?? ''));
+      };
+      signal.addEventListener('abort', () => request.abort());
+      request.send(file);
+    });
+  }
+
+  /**
+   * A file of the chat, or its thumbnail.
+   * @param {string} slug
+   * @param {string} id
+   * @param {boolean} isSmall
+   * @returns {Promise<Blob>}
+   */
+  file(slug, id, isSmall) {
+    return this.#call('GET', `rooms/${encodeURIComponent(slug)}/attachments/${encodeURIComponent(id)}${isSmall ? '/thumbnail' : ''}`, { withinMs: FILE_MS, isFile: true });
+  }
+
+  /**
+   * Takes an upload back that no line shows yet.
+   * @param {string} slug
+   * @param {string} id
+   */
+  discard(slug, id) {
+    return this.#call('DELETE', `rooms/${encodeURIComponent(slug)}/attachments/${encodeURIComponent(id)}`);
+  }
+
   /** @returns {Promise<{ice_servers: RTCIceServer[], ttl: number}>} */
   iceServers() {
     return this.#call('GET', 'webrtc/ice-servers');
@@ -177,7 +253,7 @@ export class Api {
   /**
    * @param {string} method
    * @param {string} path
-   * @param {{body?: unknown, open?: boolean, withinMs?: number, headers?: Record<string, string>}} [options] `open` calls need no token
+   * @param {{body?: unknown, open?: boolean, withinMs?: number, isFile?: boolean, headers?: Record<string, string>}} [options] `open` calls need no token
    * @returns {Promise<any>}
    */
   async #call(method, path, options = {}) {
@@ -195,7 +271,7 @@ export class Api {
   /**
    * @param {string} method
    * @param {string} path
-   * @param {{body?: unknown, open?: boolean, withinMs?: number, headers?: Record<string, string>}} options
+   * @param {{body?: unknown, open?: boolean, withinMs?: number, isFile?: boolean, headers?: Record<string, string>}} options
    * @param {string | null} token
    */
   async #fetch(method, path, options, token) {
@@ -216,6 +292,7 @@ export class Api {
     } catch {
       throw new ApiError('network', 0, 'no answer');
     }
+    if (options.isFile && response.ok) return response.blob();
     const answer = await response.json().catch(() => null);
     if (response.ok) return answer;
     const refusal = answer?.error;

@@ -182,6 +182,7 @@ export const LIMITS = {
   option: 200,
   options: 10,
   attachments: 10,
+  attachmentBytes: 25 * 1024 * 1024,
   inviteUses: 100_000,
   reason: 200,
   capacity: 1000,

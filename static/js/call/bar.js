@@ -11,9 +11,9 @@ import { linkTo } from '../route.js';
 import { self } from '../state.js';
 import { deviceMenu } from '../views/devices.js';
 import { copyLink } from '../views/rooms.js';
+import { showRoomSettings } from './later.js';
 import { openSettings, openShortcuts } from './more.js';
 import { openReactions } from './reactions.js';
-import { openRoomSettings } from './roomsettings.js';
 
 /** @typedef {import('../meeting.js').Meeting} Meeting */
 /** @typedef {import('../state.js').Panel} Panel */
@@ -75,7 +75,7 @@ export function callBar(app, meeting) {
         pick: () => meeting.state.room && void copyLink(linkTo(location.origin, meeting.state.room)),
       },
       { label: t(document.fullscreenElement ? 'more.fullscreen.end' : 'more.fullscreen'), icon: 'expand', action: 'fullscreen', pick: () => void toggleFullscreen() },
-      ...(may(self(meeting.state)?.role, 'set_state') ? [{ label: t('room.title'), icon: 'lock', action: 'room-settings', pick: () => openRoomSettings(meeting) }] : []),
+      ...(may(self(meeting.state)?.role, 'set_state') ? [{ label: t('room.title'), icon: 'lock', action: 'room-settings', pick: () => showRoomSettings(meeting) }] : []),
       { label: t('details.open'), icon: 'signal', action: 'details', pick: () => openPanel(meeting, 'details') },
       { label: t('more.keys'), icon: 'keyboard', action: 'keys', pick: () => openShortcuts() },
     ]),

@@ -48,6 +48,27 @@ export class ChatPanel {
       if (this.#scroll.scrollTop < 40) meeting.loadOlder().catch(() => {});
     });
     this.element = h('div', { class: 'panel-body chat' }, this.#pins.element, h('div', { class: 'log-box' }, this.#scroll, this.#newest), this.#typing, this.#composer.element);
+    this.#takeDrops();
+  }
+
+  /** Files may be dropped anywhere on the chat. */
+  #takeDrops() {
+    const { element } = this;
+    element.addEventListener('dragover', (event) => {
+      if (!event.dataTransfer?.types.includes('Files')) return;
+      event.preventDefault();
+      element.classList.add('dropping');
+    });
+    element.addEventListener('dragleave', (event) => {
+      if (!element.contains(/** @type {Node | null} */ (event.relatedTarget))) element.classList.remove('dropping');
+    });
+    element.addEventListener('drop', (event) => {
+      element.classList.remove('dropping');
+      const files = [...(event.dataTransfer?.files ?? [])];
+      if (files.length === 0) return;
+      event.preventDefault();
+      this.#composer.addFiles(files);
+    });
   }
 
   focus() {

@@ -6,8 +6,9 @@ import { t } from '../i18n.js';
 import { toggleMenu } from '../menu.js';
 import { others } from '../state.js';
 import { LIMITS } from '../types.js';
+import { showPollForm } from './later.js';
 import { find, nameOf, summary } from './line.js';
-import { openPollForm } from './poll.js';
+import { Uploads } from './uploads.js';
 
 /** @typedef {import('../meeting.js').Meeting} Meeting */
 
@@ -24,6 +25,11 @@ export class Composer {
   #input = h('textarea', { class: 'input', name: 'message', rows: 1, maxlength: LIMITS.chat, placeholder: t('chat.placeholder'), 'aria-label': t('chat.placeholder'), 'aria-autocomplete': 'list', 'aria-controls': 'mention-names', enterkeyhint: 'send' });
   #left = h('span', { class: 'quiet left-count', 'aria-live': 'polite' });
   #plus = h('button', { type: 'button', class: 'icon-button', 'aria-label': t('chat.plus'), title: t('chat.plus'), 'aria-haspopup': 'menu', 'aria-expanded': 'false', data: { action: 'plus' } }, icon('plus'));
+  #file = h('input', { type: 'file', multiple: true, hidden: true, 'aria-label': t('files.add'), data: { input: 'files' } });
+  #uploads;
+  /** The line goes as soon as its files are here. */
+  #isWaiting = false;
+  #wait = h('p', { class: 'quiet wait', role: 'status' });
   /** @type {{from: number, found: string[], at: number} | null} */
   #offer = null;
   /** @type {string | null} */
@@ -37,6 +43,7 @@ export class Composer {
   /** @param {Meeting} meeting */
   constructor(meeting) {
     this.#meeting = meeting;
+    this.#uploads = new Uploads(meeting, () => this.#uploaded());
     const send = h('button', { type: 'submit', class: 'icon-button send', 'aria-label': t('chat.send'), title: t('chat.send'), data: { action: 'send' } }, icon('send'));
     const form = h('form', { class: 'write' }, this.#plus, this.#input, send, this.#left);
     form.addEventListener('submit', (event) => {
@@ -53,7 +60,32 @@ export class Composer {
     this.#about.querySelector('button')?.addEventListener('click', () => this.#dispatch({ replyTo: null, editing: null }));
     this.#whisper.querySelector('button')?.addEventListener('click', () => this.#dispatch({ to: null }));
     this.#plus.addEventListener('click', () => this.#openMenu());
-    this.element = h('div', { class: 'composer' }, this.#names, this.#about, this.#whisper, form);
+    this.#file.addEventListener('change', () => {
+      this.#uploads.add(this.#file.files ?? []);
+      this.#file.value = '';
+      this.#input.focus();
+    });
+    this.#input.addEventListener('paste', (event) => {
+      const files = [...(event.clipboardData?.files ?? [])];
+      if (files.length === 0) return;
+      event.preventDefault();
+      this.#uploads.add(files);
+    });
+    this.element = h('div', { class: 'composer' }, this.#names, this.#about, this.#whisper, this.#uploads.element, this.#wait, this.#file, form);
+  }
+
+  /**
+   * Files that were dropped on the chat.
+   * @param {Iterable<File>} files
+   */
+  addFiles(files) {
+    this.#uploads.add(files);
+    this.#input.focus();
+  }
+
+  /** A file has come, failed or gone: a line that waits for it may go. */
+  #uploaded() {
+    if (this.#isWaiting && !this.#uploads.isBusy) this.#send();
   }
 
   focus() {
@@ -89,16 +121,20 @@ export class Composer {
   #send() {
     const text = this.#input.value.trim();
     const { draft } = this.#meeting.state;
-    if (!text) return;
     if (draft.editing) {
+      if (!text) return;
       const { editing } = draft;
       if (find(this.#meeting, editing)?.text !== text) void this.#meeting.order({ type: 'chat.edit', message_id: editing, text });
       this.#dispatch({ editing: null });
       return;
     }
+    this.#isWaiting = this.#uploads.isBusy;
+    setText(this.#wait, this.#isWaiting ? t('files.waiting') : '');
+    if (this.#isWaiting || (!text && this.#uploads.isEmpty)) return;
+    const attachments = this.#uploads.take();
     this.#input.value = '';
     this.#grow();
-    this.#meeting.sendChat(text, this.#extras());
+    this.#meeting.sendChat(text, { ...this.#extras(), ...(attachments.length > 0 ? { attachments } : {}) });
   }
 
   /** @returns {import('../types.js').Extras} */
@@ -110,7 +146,8 @@ export class Composer {
   #openMenu() {
     const people = others(this.#meeting.state);
     toggleMenu(this.#plus, t('chat.plus'), () => [
-      { label: t('poll.new'), icon: 'poll', action: 'new-poll', pick: () => openPollForm((poll) => this.#meeting.sendChat('', { ...this.#extras(), poll })) },
+      { label: t('files.add'), icon: 'clip', action: 'add-files', pick: () => this.#file.click() },
+      { label: t('poll.new'), icon: 'poll', action: 'new-poll', pick: () => showPollForm((poll) => this.#meeting.sendChat('', { ...this.#extras(), poll })) },
       ...(people.length > 0 ? [{ heading: t('chat.whisper') }] : []),
       ...people.slice(0, 20).map((p) => ({ label: p.display_name, icon: 'lock', action: 'whisper', pick: () => this.#dispatch({ to: p.user_id, editing: null }) })),
     ]);

@@ -10,6 +10,7 @@ import { may } from '../powers.js';
 import { self } from '../state.js';
 import { powersOver } from '../talk.js';
 import { confirm } from './deeds.js';
+import { drawFiles } from './files.js';
 import { pollBox } from './poll.js';
 import { OFFERED } from './reactions.js';
 
@@ -36,6 +37,7 @@ export function createLine(meeting, item, jump) {
     h('span', { class: 'private-mark', hidden: true }, icon('lock', 'small'), h('span')),
     quote,
     h('p', { class: 'bubble-text' }),
+    h('div', { class: 'files', hidden: true }),
     h('span', { class: 'bubble-end' }, icon('pin', 'small pin-sign'), h('span', { class: 'edited', hidden: true }, t('chat.edited')), h('time', { datetime: new Date(item.line.sent_ms).toISOString() }, clock(item.line.sent_ms)), icon('clock', 'small sending')),
   );
   const element = h(
@@ -84,6 +86,7 @@ export function updateLine(meeting, element, item) {
   drawQuote(meeting, part('.quote'), extras.reply_to);
   drawText(meeting, part('.bubble-text'), line.text, message);
   drawPoll(meeting, element, message);
+  drawFiles(meeting, part('.files'), message?.attachments ?? []);
   drawFeelings(meeting, part('.feelings'), message);
 
   const again = element.querySelector('.resend');

@@ -11,8 +11,8 @@ import { self, volumeOf } from '../state.js';
 import { copyLink } from '../views/rooms.js';
 import { linkTo } from '../route.js';
 import { deedItems } from './deeds.js';
+import { showRoomSettings } from './later.js';
 import { LobbyList } from './lobby.js';
-import { openRoomSettings } from './roomsettings.js';
 import { volumeSlider } from './stage.js';
 
 /** @typedef {import('../types.js').Participant} Participant */
@@ -39,7 +39,7 @@ export class PeoplePanel {
     this.#muteAll = h('button', { type: 'button', class: 'button slim', data: { action: 'mute-all' } });
     this.#muteAll.addEventListener('click', () => void meeting.order({ type: 'state.set', mute_all: !meeting.state.state.mute_all }));
     this.#lowerAll = h('button', { type: 'button', class: 'button slim', data: { action: 'lower-all' }, onclick: () => void meeting.order({ type: 'hand.lower', everybody: true }) }, t('people.lower_all'));
-    const room = h('button', { type: 'button', class: 'button slim', data: { action: 'room-settings' }, onclick: () => openRoomSettings(meeting) }, t('room.title'));
+    const room = h('button', { type: 'button', class: 'button slim', data: { action: 'room-settings' }, onclick: () => showRoomSettings(meeting) }, t('room.title'));
     this.#orders = h('div', { class: 'orders' }, this.#muteAll, this.#lowerAll, room);
     this.element = h(
       'div',

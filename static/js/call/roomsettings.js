@@ -7,6 +7,7 @@ import { may } from '../powers.js';
 import { self } from '../state.js';
 import { LIMITS } from '../types.js';
 import { busy, field, trouble, wordsFor } from '../views/form.js';
+import { inviteSection } from './invites.js';
 
 /** @typedef {import('../meeting.js').Meeting} Meeting */
 /** @typedef {import('../types.js').StateChange} StateChange */
@@ -56,7 +57,7 @@ export function openRoomSettings(meeting) {
     if (!may(self(meeting.state)?.role, 'set_state')) return dialog.close();
     for (const { name, input } of switches) input.checked = meeting.state.state[name];
   };
-  const dialog = openDialog(t('room.title'), h('div', { class: 'form room-settings' }, ...switches.map(({ element }) => element), form, bans));
+  const dialog = openDialog(t('room.title'), h('div', { class: 'form room-settings' }, ...switches.map(({ element }) => element), form, inviteSection(meeting), bans));
   const stop = meeting.store.subscribe(draw);
   dialog.addEventListener('close', stop);
   draw();

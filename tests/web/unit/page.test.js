@@ -11,14 +11,29 @@ const files = readdirSync(STATIC, { recursive: true, encoding: 'utf8' }).filter(
 const read = (/** @type {string} */ name) => readFileSync(join(STATIC, name), 'utf8');
 const page = read('index.html');
 
+/** Every script that a script imports at once, and what those import. @param {string} name @param {Set<string>} seen */
+function reached(name, seen = new Set()) {
+  if (seen.has(name)) return seen;
+  seen.add(name);
+  for (const [, path] of read(name).matchAll(/^(?:import|export)[^;]*?from '(\.[^']+)';/gm)) reached(join(name, '..', String(path)), seen);
+  return seen;
+}
+const atOnce = reached('js/main.js');
+
 test('entering a call takes at most 150 KB of script and style', () => {
-  const bytes = files.filter((name) => /\.(js|css)$/.test(name)).reduce((sum, name) => sum + gzipSync(read(name)).length, 0);
+  const bytes = files.filter((name) => name.endsWith('.css') || atOnce.has(name)).reduce((sum, name) => sum + gzipSync(read(name)).length, 0);
   assert.ok(bytes > 10_000 && bytes <= 150_000, `${bytes} bytes`);
 });
 
 test('the page names every script once, so that none waits for another', () => {
   const named = [...page.matchAll(/(?:modulepreload" href|module" src)="\/static\/(js\/[^"]+)"/g)].map(([, name]) => String(name)).sort();
-  assert.deepEqual(named, files.filter((name) => name.startsWith('js/')).sort());
+  assert.deepEqual(named, [...atOnce].sort());
+});
+
+test('a script that the page does not wait for is asked for by one that it does', () => {
+  const later = [...atOnce].flatMap((name) => [...read(name).matchAll(/\bimport\('(\.[^']+)'\)\./g)].map(([, path]) => join(name, '..', String(path))));
+  const all = new Set([...atOnce, ...later.flatMap((name) => [...reached(name)])]);
+  assert.deepEqual([...all].sort(), files.filter((name) => name.startsWith('js/')).sort());
 });
 
 test('nothing is inline, so that the policy needs no exception', () => {

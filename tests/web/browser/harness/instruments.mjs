@@ -61,6 +61,28 @@ export function install(wish) {
 
   if (wish.sharp) Object.defineProperty(window, 'devicePixelRatio', { get: () => 3 });
 
+  // A line that can be cut, so that what comes after it was down can be tested: sockets close, and none opens.
+  const NativeSocket = w.WebSocket;
+  let isCut = false;
+  /** @type {Set<WebSocket>} */
+  const sockets = new Set();
+  w.WebSocket = class extends NativeSocket {
+    /** @param {string} url */
+    constructor(url) {
+      super(isCut ? 'ws://127.0.0.1:1/' : url);
+      sockets.add(/** @type {any} */ (this));
+    }
+  };
+  Object.assign(kit, {
+    cut: () => {
+      isCut = true;
+      for (const socket of sockets) socket.close(4999);
+    },
+    mend: () => {
+      isCut = false;
+    },
+  });
+
   const Native = w.RTCPeerConnection;
   w.RTCPeerConnection = class extends Native {
     /** @param {any[]} args */
