@@ -182,7 +182,8 @@ export const LIMITS = {
   option: 200,
   options: 10,
   attachments: 10,
-  attachmentBytes: 25 * 1024 * 1024,
+  /** 0: the server takes no files yet. */
+  attachmentBytes: 0,
   inviteUses: 100_000,
   reason: 200,
   capacity: 1000,

@@ -218,6 +218,32 @@ test('a locked room takes nobody new and says so; the moderator opens it again',
   await fay.close();
 });
 
+test('an invitation with a role and a number of uses is made, shown again, used, and revoked', async () => {
+  await ada.click('[data-action=room-settings]');
+  await ada.visible('[data-action=make-invite]');
+  await ada.run(() => {
+    /** @type {HTMLSelectElement} */ (document.querySelector('[name=invite-role]')).value = 'member';
+  });
+  await ada.fill('[name=invite-uses]', '0');
+  await ada.click('[data-action=make-invite]');
+  await ada.visible('.invite-form .wrong:not([hidden])');
+  await ada.fill('[name=invite-uses]', '1');
+  await ada.click('[data-action=make-invite]');
+  await ada.visible('.invite [data-action=copy-invite]');
+  await inspect(ada, 'moderation-invites-light');
+  const link = await ada.run(() => document.querySelector('[data-action=copy-invite]')?.getAttribute('data-link'));
+  await ada.press('Escape');
+  const gil = await browser.tab({ instruments: { colour: PALETTE.white } });
+  await enter(gil, link, 'Gil');
+  await ada.until('Gil as a member', () => document.querySelector('.person[data-name=Gil]')?.getAttribute('data-role') === 'member');
+  await gil.close();
+  await ada.click('[data-action=room-settings]');
+  await ada.until('that it is used up', () => /used 1 of 1/.test(document.querySelector('.invite')?.textContent ?? ''));
+  await ada.click('.invite [data-action=revoke-invite]');
+  await ada.gone('.invite');
+  await ada.press('Escape');
+});
+
 test('the room is given away, and the old owner stays a moderator', async () => {
   await order('Bob', 'give_room');
   await ada.click('dialog [data-action=confirm]');
