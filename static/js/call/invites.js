@@ -71,6 +71,7 @@ function row(meeting, invite, reload) {
     busy(revoke, wrong, async () => {
       await meeting.api.revokeInvite(slug, invite.id);
       await reload();
+      /** @type {HTMLElement | null} */ (document.querySelector('[data-action=make-invite]'))?.focus();
     }),
   );
   const words = [

@@ -16,7 +16,8 @@ let isHeldToTalk = false;
 export function keyPressed(event, meeting, bar) {
   if (!preferences().shortcuts || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   const target = event.target instanceof Element ? event.target : null;
-  if (target?.closest('input, textarea, select, [contenteditable], dialog, .menu')) return;
+  // Under a dialog the call is out of reach, wherever the focus has fallen.
+  if (target?.closest('input, textarea, select, [contenteditable], .menu') || document.querySelector('dialog[open]')) return;
   if (event.key === '?') {
     event.preventDefault();
     openShortcuts();
