@@ -11,8 +11,7 @@ import { linkTo } from '../route.js';
 import { self } from '../state.js';
 import { deviceMenu } from '../views/devices.js';
 import { copyLink } from '../views/rooms.js';
-import { showRoomSettings } from './later.js';
-import { openSettings, openShortcuts } from './more.js';
+import { showRoomSettings, showSettings, showShortcuts } from './later.js';
 import { openReactions } from './reactions.js';
 
 /** @typedef {import('../meeting.js').Meeting} Meeting */
@@ -67,7 +66,7 @@ export function callBar(app, meeting) {
   more.button.setAttribute('aria-haspopup', 'menu');
   more.button.addEventListener('click', () =>
     toggleMenu(more.button, t('bar.more'), () => [
-      { label: t('more.settings'), icon: 'settings', action: 'settings', pick: () => openSettings(app, meeting) },
+      { label: t('more.settings'), icon: 'settings', action: 'settings', pick: () => showSettings(app, meeting) },
       {
         label: t('copy_link'),
         icon: 'link',
@@ -77,7 +76,7 @@ export function callBar(app, meeting) {
       { label: t(document.fullscreenElement ? 'more.fullscreen.end' : 'more.fullscreen'), icon: 'expand', action: 'fullscreen', pick: () => void toggleFullscreen() },
       ...(may(self(meeting.state)?.role, 'set_state') ? [{ label: t('room.title'), icon: 'lock', action: 'room-settings', pick: () => showRoomSettings(meeting) }] : []),
       { label: t('details.open'), icon: 'signal', action: 'details', pick: () => openPanel(meeting, 'details') },
-      { label: t('more.keys'), icon: 'keyboard', action: 'keys', pick: () => openShortcuts() },
+      { label: t('more.keys'), icon: 'keyboard', action: 'keys', pick: () => showShortcuts() },
     ]),
   );
 

@@ -1,7 +1,7 @@
 // Single keys that control the call.
 
 import { preferences } from '../preferences.js';
-import { openShortcuts } from './more.js';
+import { showShortcuts } from './later.js';
 
 /** @typedef {import('../meeting.js').Meeting} Meeting */
 
@@ -20,7 +20,7 @@ export function keyPressed(event, meeting, bar) {
   if (target?.closest('input, textarea, select, [contenteditable], .menu') || document.querySelector('dialog[open]')) return;
   if (event.key === '?') {
     event.preventDefault();
-    openShortcuts();
+    showShortcuts();
     return;
   }
   if (event.shiftKey) return;

@@ -15,6 +15,28 @@ export function showPollForm(send) {
   import('./pollform.js').then(({ openPollForm }) => openPollForm(send), unreachable);
 }
 
+/**
+ * @param {import('../main.js').App} app
+ * @param {Meeting} meeting
+ */
+export function showSettings(app, meeting) {
+  import('./more.js').then(({ openSettings }) => openSettings(app, meeting), unreachable);
+}
+
+export function showShortcuts() {
+  import('./more.js').then(({ openShortcuts }) => openShortcuts(), unreachable);
+}
+
+/**
+ * @param {Meeting} meeting
+ * @param {HTMLElement} place
+ * @param {readonly import('../types.js').Attachment[]} files
+ */
+export function showFiles(meeting, place, files) {
+  place.hidden = files.length === 0;
+  if (files.length > 0 || place.firstChild) import('./files.js').then(({ drawFiles }) => drawFiles(meeting, place, files), unreachable);
+}
+
 function unreachable() {
   toast(errorText('network'));
 }

@@ -10,7 +10,7 @@ import { may } from '../powers.js';
 import { self } from '../state.js';
 import { powersOver } from '../talk.js';
 import { confirm } from './deeds.js';
-import { drawFiles } from './files.js';
+import { showFiles } from './later.js';
 import { pollBox } from './poll.js';
 import { OFFERED } from './reactions.js';
 
@@ -86,7 +86,7 @@ export function updateLine(meeting, element, item) {
   drawQuote(meeting, part('.quote'), extras.reply_to);
   drawText(meeting, part('.bubble-text'), line.text, message);
   drawPoll(meeting, element, message);
-  drawFiles(meeting, part('.files'), message?.attachments ?? []);
+  showFiles(meeting, part('.files'), message?.attachments ?? []);
   drawFeelings(meeting, part('.feelings'), message);
 
   const again = element.querySelector('.resend');
