@@ -34,11 +34,26 @@ const ICONS = {
 };
 
 /**
+ * What one may do about somebody else: everybody writes to them alone, moderators do more.
  * @param {Meeting} meeting
  * @param {Participant} them
  * @returns {import('../menu.js').MenuItem[]}
  */
-export function deedItems(meeting, them) {
+export function personItems(meeting, them) {
+  const whisper = () => {
+    meeting.store.dispatch({ type: 'local.panel', panel: 'chat' });
+    meeting.store.dispatch({ type: 'local.draft', draft: { to: them.user_id, editing: null } });
+  };
+  const isMe = them.user_id === meeting.state.userId;
+  return [...(isMe ? [] : [{ label: t('deed.whisper'), icon: 'lock', action: 'whisper', pick: whisper }]), ...deedItems(meeting, them)];
+}
+
+/**
+ * @param {Meeting} meeting
+ * @param {Participant} them
+ * @returns {import('../menu.js').MenuItem[]}
+ */
+function deedItems(meeting, them) {
   return deedsFor(self(meeting.state), them, meeting.state.state).map((deed) => ({
     label: deed === 'make_member' && them.role === 'admin' ? t('deed.end_admin') : t(`deed.${deed}`),
     icon: ICONS[deed],

@@ -10,7 +10,7 @@ import { deedsFor, may } from '../powers.js';
 import { self, volumeOf } from '../state.js';
 import { copyLink } from '../views/rooms.js';
 import { linkTo } from '../route.js';
-import { deedItems } from './deeds.js';
+import { personItems } from './deeds.js';
 import { showRoomSettings } from './later.js';
 import { LobbyList } from './lobby.js';
 import { volumeSlider } from './stage.js';
@@ -76,16 +76,11 @@ export class PeoplePanel {
   /** @param {Participant} participant */
   #create(participant) {
     const isMe = participant.id === this.#meeting.state.me;
-    const menu = h('button', { type: 'button', class: 'icon-button', 'aria-haspopup': 'menu', 'aria-expanded': 'false' }, icon('volume'));
+    const menu = h('button', { type: 'button', class: 'icon-button', 'aria-haspopup': 'menu', 'aria-expanded': 'false' }, icon('more'));
     menu.addEventListener('click', () => {
       const now = this.#meeting.state.participants.find((p) => p.id === participant.id) ?? participant;
       const name = now.display_name;
-      const deeds = deedItems(this.#meeting, now);
-      toggleMenu(menu, deeds.length > 0 ? name : t('tile.volume', { name }), () => [
-        { heading: deeds.length > 0 ? name : t('tile.volume', { name }) },
-        { element: volumeSlider(this.#meeting, now.user_id, name) },
-        ...deeds,
-      ]);
+      toggleMenu(menu, name, () => [{ heading: name }, { element: volumeSlider(this.#meeting, now.user_id, name) }, ...personItems(this.#meeting, now)]);
     });
     return h(
       'li',
@@ -135,11 +130,10 @@ export class PeoplePanel {
     if (!button) return;
     const level = volumeOf(state, participant.user_id);
     const hasDeeds = deedsFor(me, participant, state.state).length > 0;
-    const label = t(hasDeeds ? 'tile.menu' : 'tile.volume', { name: participant.display_name });
     button.dataset.action = hasDeeds ? 'person-menu' : 'volume';
-    button.setAttribute('aria-label', label);
-    button.title = t(hasDeeds ? 'tile.menu.short' : 'people.volume');
-    if (button.firstElementChild) setIcon(button.firstElementChild, hasDeeds ? 'more' : level === 0 ? 'volume-off' : 'volume');
+    button.setAttribute('aria-label', t('tile.menu', { name: participant.display_name }));
+    button.title = t('tile.menu.short');
+    if (button.firstElementChild) setIcon(button.firstElementChild, level === 0 ? 'volume-off' : 'more');
     button.classList.toggle('changed', level < 1);
   }
 }

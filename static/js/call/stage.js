@@ -7,7 +7,7 @@ import { toggleMenu } from '../menu.js';
 import { placeOfHand } from '../orders.js';
 import { ownerOf, tilesOf, volumeOf } from '../state.js';
 import { Quality } from '../stats.js';
-import { deedItems } from './deeds.js';
+import { personItems } from './deeds.js';
 import { float } from './reactions.js';
 import { Tile } from './tile.js';
 
@@ -274,7 +274,7 @@ export class Stage {
       if (document.fullscreenEnabled) {
         items.push({ label: t('tile.fullscreen'), icon: 'expand', action: 'fullscreen', pick: () => void tile.requestFullscreen().catch(() => {}) });
       }
-      items.push(details, ...deedItems(this.#meeting, this.#meeting.state.participants.find((p) => p.id === participant.id) ?? participant));
+      items.push(details, ...personItems(this.#meeting, this.#meeting.state.participants.find((p) => p.id === participant.id) ?? participant));
       return items;
     });
   }

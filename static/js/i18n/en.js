@@ -245,7 +245,6 @@ export const en = {
   'people.sharing': 'shares a screen',
   'people.mic_on': 'microphone on',
   'people.cam_off': 'camera off',
-  'people.volume': 'Volume',
   'role.owner': 'Owner',
   'role.admin': 'Moderator',
 
@@ -362,6 +361,7 @@ export const en = {
   'waiting.now': 'Waiting to be let in…',
   'waiting.leave': 'Do not wait',
 
+  'deed.whisper': 'Write privately',
   'deed.force_mic': 'Mute',
   'deed.release_mic': 'Allow to unmute',
   'deed.force_camera': 'Switch camera off',

@@ -246,7 +246,6 @@ export const ru = {
   'people.sharing': 'показывает экран',
   'people.mic_on': 'микрофон включён',
   'people.cam_off': 'камера выключена',
-  'people.volume': 'Громкость',
   'role.owner': 'Владелец',
   'role.admin': 'Модератор',
 
@@ -363,6 +362,7 @@ export const ru = {
   'waiting.now': 'Ждём, когда вас впустят…',
   'waiting.leave': 'Не ждать',
 
+  'deed.whisper': 'Написать лично',
   'deed.force_mic': 'Выключить микрофон',
   'deed.release_mic': 'Разрешить микрофон',
   'deed.force_camera': 'Выключить камеру',
