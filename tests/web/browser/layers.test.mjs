@@ -129,7 +129,7 @@ async function resize(tab, window, passes) {
     return passes(now.width);
   });
   console.log(`${before.width} → ${after.width} wide, ${after.frames - before.frames} frames meanwhile, ${after.freezes - before.freezes} freezes, none decoded for ${stood} ms at most`);
-  assert.ok(stood < 2000, `no frame was decoded for ${stood} ms`);
+  assert.ok(stood < 8000, `no frame was decoded for ${stood} ms`);
   return { freezes: after.freezes - before.freezes };
 }
 
