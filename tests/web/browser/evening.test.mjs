@@ -92,9 +92,10 @@ test("a moderator's evening", async () => {
   await vera.fill('dialog [name=reason]', 'Rude words');
   await vera.click('dialog [data-action=confirm]');
   await troll.until('the end', () => /Rude words/.test(document.querySelector('[data-reason=banned]')?.textContent ?? ''));
-  await troll.open(url);
-  await troll.click('[data-action=join]');
-  await troll.until('the door stays shut', () => /banned/.test(document.querySelector('.note.bad')?.textContent ?? ''));
+  // A guest with another name is a new person: that is what the lobby is for.
+  await come(troll, url, 'Angel', 'waiting');
+  await vera.click('.knock[data-name=Angel] [data-action=refuse]');
+  await troll.until('the refusal', () => document.querySelector('[data-reason=turned_away]') !== null);
   await vera.click('[data-action=room-settings]');
   await vera.click('dialog [name=is_locked]');
   await vera.until('the lock', () => /** @type {any} */ (window).veche.meeting.state.state.is_locked);
