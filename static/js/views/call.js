@@ -319,7 +319,7 @@ function told(meeting, message, names, before) {
     toast(t('said.knocked', { name }), { label: t('lobby.admit'), act: () => void meeting.order({ type: 'lobby.admit', participant_id: id }) });
   } else {
     const news = newsOf(message, before, state);
-    if (message.type === 'chat.pinned' && message.pinned && message.by.user_id !== state.userId) {
+    if (message.type === 'chat.pinned' && message.pinned && message.by.user_id !== state.userId && state.panel !== 'chat') {
       const pin = state.pins.find((m) => m.id === message.message_id);
       if (pin) toast(t('said.pinned', { by: message.by.display_name, text: summary(pin) }));
     }
