@@ -256,6 +256,13 @@ impl Slot {
         }
     }
 
+    /// How many frames its packets of sound repeat.
+    pub fn repeated(&self) -> usize {
+        let payload = self.binding.as_ref().and_then(|binding| binding.payload);
+        let is_redundant = payload.is_some_and(|payload| payload.codec == Codec::Red);
+        if is_redundant { self.redundancy.0 } else { 0 }
+    }
+
     /// Binds a track; its first packet (video: first keyframe) continues the slot's numbers.
     pub fn bind(
         &mut self,

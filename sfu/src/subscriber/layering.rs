@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// Set aside for each audio slot that is in use, in bits per second, with headers.
 const AUDIO_BITRATE: u64 = 48_000;
+/// The same for each frame that packets of sound repeat.
+const REPEATED_BITRATE: u64 = 34_000;
 
 /// Before anything is known of the link: a receiver that never tells must get something.
 const UNKNOWN_BUDGET: u64 = u64::MAX / 4;
@@ -30,9 +32,8 @@ impl Subscriber {
     pub fn choose_layers(&mut self, now: Instant, room: &Room, view: &View) -> bool {
         let budget = self.budget();
         self.budgeted = budget;
-        let voices = self.slots.iter().filter(|slot| slot.kind == Kind::Audio);
-        let voices = voices.filter(|slot| slot.binding().is_some()).count() as u64;
-        let budget = budget.saturating_sub(voices * AUDIO_BITRATE);
+        let sound = self.sound_bitrate();
+        let budget = budget.saturating_sub(sound);
         let shown = self.shown(room);
         let wishes: Vec<Wish<'_>> = shown
             .iter()
@@ -40,8 +41,8 @@ impl Subscriber {
             .map(|(place, &slot)| self.wish(slot, place, room, view))
             .collect();
         let choices = layers::choose(budget, &wishes);
-        let wanted = layers::wanted(&wishes) + voices * AUDIO_BITRATE;
-        let planned = layers::planned(&wishes, &choices) + voices * AUDIO_BITRATE;
+        let wanted = layers::wanted(&wishes) + sound;
+        let planned = layers::planned(&wishes, &choices) + sound;
         let aims: Vec<_> = choices
             .iter()
             .zip(&wishes)
@@ -98,6 +99,15 @@ impl Subscriber {
                 }
             }
         }
+    }
+
+    /// What sound may take, in bits per second. Frames are repeated for as many as are in slots, but hardly
+    /// ever do two of them speak.
+    fn sound_bitrate(&self) -> u64 {
+        let voices = self.slots.iter().filter(|slot| slot.kind == Kind::Audio);
+        let voices = voices.filter(|slot| slot.binding().is_some());
+        let repeated = voices.clone().map(Slot::repeated).max().unwrap_or(0);
+        voices.count() as u64 * AUDIO_BITRATE + repeated as u64 * REPEATED_BITRATE
     }
 
     /// Bits per second that may be sent.
