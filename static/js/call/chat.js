@@ -29,6 +29,8 @@ export class ChatPanel {
   #newest = h('button', { type: 'button', class: 'icon-button to-newest', hidden: true, 'aria-label': t('chat.newest'), title: t('chat.newest'), data: { action: 'newest' } }, icon('arrow-down'));
   #typing = h('p', { class: 'typing quiet' });
   #isFirst = true;
+  /** Whoever reads the newest line goes on reading it when pictures arrive or the field grows. */
+  #sticks = true;
   /** @type {unknown[]} */
   #drawn = [];
   element;
@@ -43,7 +45,11 @@ export class ChatPanel {
     this.#scroll.append(this.#older, this.#empty, this.#log);
     this.#older.addEventListener('click', () => void this.#loadOlder());
     this.#newest.addEventListener('click', () => this.#toEnd());
+    const stay = new ResizeObserver(() => this.#sticks && this.#toEnd());
+    stay.observe(this.#log);
+    stay.observe(this.#scroll);
     this.#scroll.addEventListener('scroll', () => {
+      this.#sticks = this.#isNearEnd();
       this.#newest.hidden = this.#isNearEnd();
       // Whoever scrolls up gets more without asking; if that fails, the button is there and says why.
       if (this.#scroll.scrollTop < 40) meeting.loadOlder().catch(() => {});
@@ -101,8 +107,10 @@ export class ChatPanel {
     if (this.#isFirst) {
       this.#isFirst = false;
       const unread = this.#log.querySelector('.unread-line');
-      if (unread) unread.scrollIntoView({ block: 'start' });
-      else this.#toEnd();
+      if (unread) {
+        this.#sticks = false;
+        unread.scrollIntoView({ block: 'start' });
+      } else this.#toEnd();
     } else if (follows) this.#toEnd();
     else if (this.#log.firstElementChild !== before) this.#scroll.scrollTop = this.#scroll.scrollHeight - fromEnd;
     this.#newest.hidden = this.#isNearEnd();
@@ -131,6 +139,7 @@ export class ChatPanel {
     }
     const line = this.#lineOf(id);
     if (!line) return toast(t('chat.not_found'));
+    this.#sticks = false;
     line.scrollIntoView({ block: 'center' });
     line.classList.add('found');
     line.addEventListener('animationend', () => line.classList.remove('found'), { once: true });
@@ -154,6 +163,7 @@ export class ChatPanel {
   }
 
   #toEnd() {
+    this.#sticks = true;
     this.#scroll.scrollTop = this.#scroll.scrollHeight;
   }
 }
