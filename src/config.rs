@@ -62,6 +62,8 @@ pub struct Config {
     pub registration_secret: Option<Secret>,
     /// Whether guests may create rooms.
     pub guests_may_create_rooms: bool,
+    /// Megabytes that the uploads of one person may have together.
+    pub attachment_quota_mb: u64,
     /// Words that nobody shall read in chats.
     pub blocked_words: WordFilter,
     /// Least important lines to log.
@@ -190,6 +192,7 @@ impl Config {
             ),
             registration_secret: layers.text("registration_secret")?.map(Secret::new),
             guests_may_create_rooms: check::guests_may_create_rooms(layers, app_env)?,
+            attachment_quota_mb: layers.number("attachment_quota_mb", 0..=1_000_000)?,
             blocked_words: check::blocked_words(layers)?,
             log_level: check::log_level(layers)?,
             log_format: check::log_format(layers, app_env)?,
@@ -292,6 +295,7 @@ mod tests {
         ("refresh_token_expire_days", "7"),
         ("registration_secret", "word"),
         ("guests_may_create_rooms", "false"),
+        ("attachment_quota_mb", "10"),
         ("blocked_words", "darn,heck"),
         ("log_level", "warn"),
         ("log_format", "json"),

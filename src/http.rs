@@ -81,8 +81,8 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
-/// An SDP has at most 96 KiB and everything else less. More is memory for strangers.
-const MAX_BODY_BYTES: usize = 256 * 1024;
+/// A file of the chat. The doors bound all other bodies far below: more is memory for strangers.
+const MAX_BODY_BYTES: usize = protocol::limits::MAX_ATTACHMENT_BYTES;
 /// Less does not shrink.
 const MIN_COMPRESSED_BYTES: u64 = 1024;
 /// Longer makes a change of the settings wait, shorter doubles the requests of another origin.

@@ -9,6 +9,7 @@ use crate::secrets::{DataDir, Secrets};
 use crate::shutdown::StopSignals;
 use anyhow::{Context, bail};
 use serde::Serialize;
+use signaling::files::Files;
 use signaling::room::Rules;
 use signaling::{Settings, Signaling};
 use std::io::Write;
@@ -126,6 +127,8 @@ fn settings(
         turn_username: config.turn_username.clone(),
         turn_password: config.turn_password.clone(),
         trust_forwarded_for: config.trust_forwarded_for,
+        files: Files::new(config.data_dir.join("uploads")),
+        attachment_quota_bytes: config.attachment_quota_mb.saturating_mul(1024 * 1024),
         rules: Rules { words: config.blocked_words.clone(), ..Rules::default() },
     }
 }

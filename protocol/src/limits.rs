@@ -38,6 +38,16 @@ pub const MAX_REACTIONS_EACH: usize = 5;
 pub const MAX_PINNED: usize = 20;
 /// Files of one message.
 pub const MAX_ATTACHMENTS: usize = 10;
+/// Bytes of one file.
+pub const MAX_ATTACHMENT_BYTES: usize = 16 * 1024 * 1024;
+/// Characters of a file's name.
+pub const MAX_FILE_NAME_CHARS: usize = 200;
+/// Pixels of the longer side of a picture in the chat; larger ones are made smaller.
+pub const MAX_PICTURE_SIDE: u32 = 4_096;
+/// Pixels of the longer side of a room's cover.
+pub const MAX_COVER_SIDE: u32 = 1_600;
+/// How long an upload waits for the line that shows it.
+pub const UPLOAD_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Links into one room that are good at a time.
 pub const MAX_INVITES: usize = 200;
 /// Times one invite may be good for.

@@ -291,7 +291,7 @@ impl Signaling {
     }
 
     /// The room with this slug, for its members.
-    async fn room_of_member(
+    pub(crate) async fn room_of_member(
         &self,
         identity: &Identity,
         slug: &str,
@@ -304,7 +304,7 @@ impl Signaling {
     }
 
     /// The room with this slug, for members who have that power in it.
-    async fn room_with_power(
+    pub(crate) async fn room_with_power(
         &self,
         identity: &Identity,
         slug: &str,
@@ -479,7 +479,7 @@ fn banned() -> ApiError {
     ApiError::new(ErrorCode::Banned, "you may not enter this room any more")
 }
 
-fn no_room() -> ApiError {
+pub(crate) fn no_room() -> ApiError {
     ApiError::new(ErrorCode::NotFound, "there is no such room")
 }
 

@@ -9,6 +9,7 @@ use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use protocol::limits::UPLOAD_KEPT;
 use protocol::rest::AccountRole;
 use protocol::room::By;
 use protocol::{ErrorCode, UserId};
@@ -180,7 +181,7 @@ const MAX_TOKEN_CHARS: usize = 2_048;
 const GUEST_TTL: Duration = Duration::from_secs(12 * 60 * 60);
 const GUEST_TTL_IN_DEVELOPMENT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Forgets sessions that are over and guests nobody can be again, now and every hour while the process runs.
+/// Forgets sessions that are over, guests nobody can be again and files that nothing names, now and every hour while the process runs.
 pub(crate) fn forget_the_gone(inner: &Arc<Inner>) {
     let inner = Arc::downgrade(inner);
     tokio::spawn(async move {
@@ -192,6 +193,13 @@ pub(crate) fn forget_the_gone(inner: &Arc<Inner>) {
             let guest_ttl = i64::try_from(inner.tokens.guest_ttl.as_millis()).unwrap_or(i64::MAX);
             if let Err(error) = inner.store.purge_expired(now_ms - guest_ttl, now_ms).await {
                 tracing::warn!(%error, "forgetting sessions that are over failed");
+            }
+            let kept_ms = i64::try_from(UPLOAD_KEPT.as_millis()).unwrap_or(i64::MAX);
+            if let Err(error) = inner.store.forget_unshown_attachments(now_ms - kept_ms).await {
+                tracing::warn!(%error, "forgetting uploads that nothing shows failed");
+            }
+            if let Err(error) = inner.files.sweep(&inner.store).await {
+                tracing::warn!(%error, "deleting files that nothing names failed");
             }
         }
     });

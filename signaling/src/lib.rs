@@ -1,6 +1,6 @@
 //! The control plane: identity, rooms, the room's socket, chat, and the doors of the media plane
 //! (media signaling, WHIP, WHEP). It sends [`sfu::Command`]s and hears [`sfu::Event`]s; it must never
-//! know about RTP, files or threads.
+//! know about RTP or threads, and of files only those that people upload.
 
 mod accounts;
 mod app;
@@ -8,6 +8,7 @@ pub mod bucket;
 mod clock;
 mod directory;
 mod extract;
+pub mod files;
 mod hub;
 mod ice;
 mod identity;
@@ -17,6 +18,7 @@ mod limits;
 mod live;
 mod names;
 mod passwords;
+mod pictures;
 mod rest;
 mod resume;
 pub mod room;
@@ -30,6 +32,7 @@ pub use app::ApiError;
 pub use identity::Identity;
 pub use settings::{MediaBusy, MediaPlane, Secret, Settings};
 
+use crate::files::Files;
 use crate::hub::Hub;
 use crate::identity::Tokens;
 use crate::keys::Keys;
@@ -41,6 +44,7 @@ use axum::Router;
 use axum::routing::any;
 use std::sync::{Arc, Mutex};
 use store::Store;
+use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 
 /// The control plane of one process, and the state of its doors. Cheap to clone; clones are the same one.
@@ -60,6 +64,9 @@ pub(crate) struct Inner {
     pub keys: Keys,
     pub limits: Limits,
     pub passwords: Passwords,
+    pub files: Files,
+    /// Places for pictures that are made anew.
+    pub drawing: Semaphore,
 }
 
 impl Signaling {
@@ -73,6 +80,8 @@ impl Signaling {
             keys: Keys::new(&settings.jwt_secret),
             limits: Limits::new(&settings),
             passwords: Passwords::new(),
+            files: settings.files.clone(),
+            drawing: Semaphore::new(PICTURES_AT_ONCE),
             settings,
             store,
         });
@@ -115,6 +124,9 @@ impl Signaling {
         self.inner.hub.shutdown().await;
     }
 }
+
+/// Each takes a core and up to 160 MB. More starve the meeting, fewer keep people waiting.
+const PICTURES_AT_ONCE: usize = 2;
 
 /// The doors outside the REST prefix.
 fn doors() -> OpenApiRouter<Signaling> {

@@ -19,6 +19,8 @@ pub(crate) struct Limits {
     pub create_room: Limit,
     /// Invite codes looked up, and invite keys tried.
     pub invite: Limit,
+    /// Files and covers uploaded.
+    pub upload: Limit,
 }
 
 impl Limits {
@@ -37,6 +39,7 @@ impl Limits {
             refresh: limit(300, 200),
             create_room: limit(30, 10_000),
             invite: limit(200, 500),
+            upload: limit(60, 2_000),
         }
     }
 }

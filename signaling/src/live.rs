@@ -111,6 +111,19 @@ impl Live {
         Answer { status: parts.status.as_u16(), headers: parts.headers, text }
     }
 
+    /// Status and headers of an answer whose body need not be text.
+    pub(crate) async fn bytes(&self, call: &str, token: &str) -> (u16, HeaderMap) {
+        let (method, path) = call.split_once(' ').unwrap();
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::AUTHORIZATION, format!("Bearer {token}"))
+            .body(Body::empty())
+            .unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        (response.status().as_u16(), response.headers().clone())
+    }
+
     pub(crate) async fn post(&self, path: &str, token: &str, body: Value) -> Answer {
         let call = format!("POST /api/v1/{path}");
         self.http(&call, token, "application/json", body.to_string()).await

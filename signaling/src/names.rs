@@ -3,8 +3,8 @@
 use crate::app::ApiError;
 use protocol::ErrorCode;
 use protocol::limits::{
-    MAX_DISPLAY_NAME_CHARS, MAX_INVITE_KEY_CHARS, MAX_ROOM_NAME_CHARS, MAX_SLUG_CHARS,
-    MAX_TOPIC_CHARS,
+    MAX_DISPLAY_NAME_CHARS, MAX_FILE_NAME_CHARS, MAX_INVITE_KEY_CHARS, MAX_ROOM_NAME_CHARS,
+    MAX_SLUG_CHARS, MAX_TOPIC_CHARS,
 };
 
 /// A name to show, trimmed.
@@ -20,6 +20,12 @@ pub(crate) fn room_name(text: &str) -> Result<String, ApiError> {
 /// A room's topic, trimmed; may be empty.
 pub(crate) fn topic(text: &str) -> Result<String, ApiError> {
     shown("topic", text, 0, MAX_TOPIC_CHARS)
+}
+
+/// What a file is called; what would be a path is none.
+pub(crate) fn file_name(text: &str) -> Result<String, ApiError> {
+    let last = text.rsplit(['/', '\\']).next().unwrap_or_default();
+    shown("name", last, 1, MAX_FILE_NAME_CHARS)
 }
 
 /// A room's slug: a part of its address and the name of a folder.

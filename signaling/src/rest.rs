@@ -1,5 +1,6 @@
 //! The REST calls under `/api/v1`, one file per noun, and the document that describes them.
 
+mod attachments;
 mod auth;
 mod chat;
 mod config;
@@ -29,6 +30,7 @@ pub(crate) fn routes() -> OpenApiRouter<Signaling> {
         .merge(invites::routes())
         .merge(chat::routes())
         .merge(moderation::routes())
+        .merge(attachments::routes())
         .merge(webrtc::routes())
         .merge(config::routes())
 }

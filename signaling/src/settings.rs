@@ -1,5 +1,6 @@
 //! What the control plane is told at start.
 
+use crate::files::Files;
 use crate::room::Rules;
 use std::fmt;
 use std::time::Duration;
@@ -59,6 +60,10 @@ pub struct Settings {
     pub turn_password: Option<Secret>,
     /// Whether `X-Forwarded-For` is believed for rate limits, because a proxy of ours stands before us.
     pub trust_forwarded_for: bool,
+    /// Where uploads lie.
+    pub files: Files,
+    /// Bytes that the uploads of one person may have together.
+    pub attachment_quota_bytes: u64,
     /// What is decided for all rooms.
     pub rules: Rules,
 }
@@ -94,6 +99,10 @@ impl Settings {
             turn_username: None,
             turn_password: None,
             trust_forwarded_for: false,
+            files: Files::new(
+                std::env::temp_dir().join(format!("veche-files-{}", uuid::Uuid::new_v4())),
+            ),
+            attachment_quota_bytes: 1024 * 1024,
             rules: Rules::default(),
         }
     }

@@ -41,7 +41,9 @@ pub async fn as_json(request: Request, next: Next) -> Response {
 
 /// Ends what takes too long.
 pub async fn in_time(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(HANDLER_TIMEOUT, next.run(request)).await {
+    let is_upload = request.uri().path().ends_with("/attachments");
+    let limit = if is_upload { UPLOAD_TIMEOUT } else { HANDLER_TIMEOUT };
+    match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
         Err(_) => refusal(ErrorCode::Unavailable, "this took too long; try again"),
     }
@@ -86,5 +88,7 @@ fn code_of(status: StatusCode) -> ErrorCode {
 
 /// Longer holds memory for those who wait for nothing, shorter fails slow disks and slow uploads.
 const HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
+/// 16 MiB at half a megabit a second.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(270);
 /// A sentence of the framework; more would be somebody's page.
 const MAX_WORDS_BYTES: usize = 1024;

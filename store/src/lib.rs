@@ -3,6 +3,7 @@
 //! One text of each statement serves SQLite and PostgreSQL: `$1` binds, TEXT and BIGINT columns only.
 //! The store reads no clock and makes no ids; both come in as arguments.
 
+mod attachments;
 mod audit;
 mod bans;
 pub mod chat;
@@ -23,6 +24,7 @@ mod url;
 mod users;
 mod writer;
 
+pub use attachments::StoredFile;
 pub use chat::{MessageChange, NewMessage, Touched};
 pub use error::Error;
 pub use events::{Fact, NewEvent, RoomLog, Stored};

@@ -10,6 +10,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "events", include_str!("../../migrations/0003_events.sql")),
     (4, "control", include_str!("../../migrations/0004_control.sql")),
     (5, "chat", include_str!("../../migrations/0005_chat.sql")),
+    (6, "cover", include_str!("../../migrations/0006_cover.sql")),
 ];
 
 pub(crate) fn migrator() -> Migrator {

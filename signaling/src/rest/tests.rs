@@ -1,5 +1,6 @@
 //! The REST calls through the router, as a client sees them.
 
+mod attachments;
 mod auth;
 mod chat;
 mod document;
@@ -7,6 +8,7 @@ mod edges;
 mod invites;
 mod lines;
 mod participants;
+mod powers;
 mod rooms;
 
 use crate::settings::{MediaBusy, MediaPlane, Settings};

@@ -145,6 +145,7 @@ impl Room {
         whom: Option<ParticipantId>,
         out: &mut Effects,
     ) -> Result<(), Complaint> {
+        may_admit(&asker)?;
         let mut knocks: Vec<Knock> = match whom {
             Some(id) => vec![self.knock_of(id)?],
             None => self.waiting(),
@@ -167,6 +168,7 @@ impl Room {
         whom: ParticipantId,
         out: &mut Effects,
     ) -> Result<(), Complaint> {
+        may_admit(&asker)?;
         let knock = self.knock_of(whom)?;
         self.decide(at, &asker, knock_order(&asker.by, knock, KnockOutcome::Refused), out)
     }
@@ -200,6 +202,14 @@ impl Room {
     fn knock_of(&self, id: ParticipantId) -> Result<Knock, Complaint> {
         let waiting = self.lobby.get(&id).map(|waiting| waiting.knock.clone());
         waiting.ok_or_else(|| (ErrorCode::NotFound, "nobody of that id waits".to_owned()))
+    }
+}
+
+/// Whether they may know who waits.
+fn may_admit(asker: &Asker) -> Result<(), Complaint> {
+    match asker.role.may(Power::Admit) {
+        true => Ok(()),
+        false => Err((ErrorCode::Forbidden, "only moderators may do that".to_owned())),
     }
 }
 

@@ -1,6 +1,7 @@
 //! PROTOCOL.md says what the server does: all codes, all calls, and examples that are what the types are.
 
 use crate::Signaling;
+use protocol::chat::Attachment;
 use protocol::rest::{
     AuditPage, AuthResponse, BanList, CreateInviteRequest, CreateRoomRequest, EventList,
     GuestRequest, IceServers, Invite, InviteList, InvitedRoom, LoginRequest, LogoutRequest,
@@ -117,6 +118,7 @@ fn the_examples_are_what_the_types_are() {
     is::<CreateInviteRequest>("POST /api/v1/rooms/{slug}/invites", "request");
     is::<Invite>("POST /api/v1/rooms/{slug}/invites", "answer");
     is::<InviteList>("GET /api/v1/rooms/{slug}/invites", "answer");
+    is::<Attachment>("POST /api/v1/rooms/{slug}/attachments", "answer");
     is::<IceServers>("GET /api/v1/webrtc/ice-servers", "answer");
     is::<PublicConfig>("GET /api/v1/config", "answer");
 }
