@@ -182,8 +182,7 @@ export const LIMITS = {
   option: 200,
   options: 10,
   attachments: 10,
-  /** 0: the server takes no files yet. */
-  attachmentBytes: 0,
+  attachmentBytes: 16 * 1024 * 1024,
   inviteUses: 100_000,
   reason: 200,
   capacity: 1000,

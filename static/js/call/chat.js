@@ -9,7 +9,6 @@ import { wordsFor } from '../views/form.js';
 import { Composer } from './composer.js';
 import { createLine, updateLine } from './line.js';
 import { PinBar } from './pins.js';
-import { Uploads } from './uploads.js';
 
 /** @typedef {import('../chat.js').ChatItem} ChatItem */
 
@@ -60,7 +59,6 @@ export class ChatPanel {
 
   /** Files may be dropped anywhere on the chat. */
   #takeDrops() {
-    if (!Uploads.arePossible) return;
     const { element } = this;
     element.addEventListener('dragover', (event) => {
       if (!event.dataTransfer?.types.includes('Files')) return;

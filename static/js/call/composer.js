@@ -67,7 +67,7 @@ export class Composer {
     });
     this.#input.addEventListener('paste', (event) => {
       const files = [...(event.clipboardData?.files ?? [])];
-      if (files.length === 0 || !Uploads.arePossible) return;
+      if (files.length === 0) return;
       event.preventDefault();
       this.#uploads.add(files);
     });
@@ -146,7 +146,7 @@ export class Composer {
   #openMenu() {
     const people = others(this.#meeting.state);
     toggleMenu(this.#plus, t('chat.plus'), () => [
-      ...(Uploads.arePossible ? [{ label: t('files.add'), icon: 'clip', action: 'add-files', pick: () => this.#file.click() }] : []),
+      { label: t('files.add'), icon: 'clip', action: 'add-files', pick: () => this.#file.click() },
       { label: t('poll.new'), icon: 'poll', action: 'new-poll', pick: () => showPollForm((poll) => this.#meeting.sendChat('', { ...this.#extras(), poll })) },
       ...(people.length > 0 ? [{ heading: t('chat.whisper') }] : []),
       ...people.slice(0, 20).map((p) => ({ label: p.display_name, icon: 'lock', action: 'whisper', pick: () => this.#dispatch({ to: p.user_id, editing: null }) })),

@@ -29,11 +29,6 @@ export class Uploads {
     this.#draw();
   }
 
-  /** Whether the server takes files at all. */
-  static get arePossible() {
-    return LIMITS.attachmentBytes > 0;
-  }
-
   get isEmpty() {
     return this.#all.length === 0;
   }

@@ -159,6 +159,46 @@ test('a moderator pins and deletes; members are offered neither', async () => {
   assert.doesNotMatch(await bob.run(() => document.querySelector('.log')?.textContent), /Tuesday(?!\d)/);
 });
 
+test('pictures are pasted, files dropped; they are seen, saved, and taken back before they are sent', async () => {
+  /** Gives files to the chat as the clipboard or a drag would. @param {'paste' | 'drop'} how @param {string} name @param {string} type */
+  const give = (how, name, type) => ada.run(async (/** @type {string[]} */ [kind, fileName, mime]) => {
+    const canvas = new OffscreenCanvas(640, 320);
+    const paint = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext('2d'));
+    paint.fillStyle = 'rgb(200, 50, 200)';
+    paint.fillRect(0, 0, 640, 320);
+    const data = mime === 'image/png' ? await canvas.convertToBlob({ type: 'image/png' }) : new Blob(['plain words']);
+    const transfer = new DataTransfer();
+    transfer.items.add(new File([data], String(fileName), { type: String(mime) }));
+    const field = /** @type {HTMLElement} */ (document.querySelector('textarea[name=message]'));
+    field.dispatchEvent(kind === 'paste' ? new ClipboardEvent('paste', { clipboardData: transfer, bubbles: true, cancelable: true }) : new DragEvent('drop', { dataTransfer: transfer, bubbles: true, cancelable: true }));
+  }, [how, name, type]);
+  const here = (/** @type {number} */ n) => ada.until(`${n} files here`, (/** @type {number} */ wanted) => document.querySelectorAll('.upload[data-state=here]').length === wanted, n);
+  await give('paste', 'colour.png', 'image/png');
+  await give('drop', 'notes.txt', 'text/plain');
+  await give('drop', 'mistake.txt', 'text/plain');
+  await here(3);
+  await ada.click('.upload:last-child [data-action=remove-file]');
+  await here(2);
+  await inspect(ada, 'chat-uploads-light');
+  await write(ada, 'See the picture');
+  const id = await line(bob, 'See the picture');
+  await bob.until('the picture', (/** @type {string} */ m) => {
+    const image = /** @type {HTMLImageElement | null} */ (document.querySelector(`.line[data-message="${m}"] .picture img`));
+    return image !== null && image.complete && image.naturalWidth === 320;
+  }, id);
+  assert.match(await bob.run((/** @type {string} */ m) => document.querySelector(`.line[data-message="${m}"] .file`)?.textContent, id), /notes\.txt/);
+  assert.doesNotMatch(await bob.run(() => document.querySelector('.log')?.textContent), /mistake/);
+  await inspect(bob, 'chat-files-phone');
+  const saved = bob.page.waitForEvent('download');
+  await bob.click(`.line[data-message="${id}"] .file`);
+  assert.equal((await saved).suggestedFilename(), 'notes.txt');
+  await bob.click(`.line[data-message="${id}"] .picture`);
+  await bob.until('the picture, large', () => /** @type {HTMLImageElement | null} */ (document.querySelector('dialog .large'))?.naturalWidth === 640);
+  await inspect(bob, 'chat-picture-phone');
+  await bob.press('Escape');
+  await bob.gone('dialog');
+});
+
 test('what was said, changed and deleted while a line was down is there when it is back', async () => {
   const early = await line(ada, 'For all again');
   await bob.run(() => /** @type {any} */ (window).testkit.cut());

@@ -26,6 +26,7 @@ test('limits that forms show are those that the server keeps', () => {
   assert.equal(LIMITS.options, limit('MAX_OPTIONS'));
   assert.equal(LIMITS.attachments, limit('MAX_ATTACHMENTS'));
   assert.equal(LIMITS.inviteUses, limit('MAX_INVITE_USES'));
+  assert.match(text, new RegExp(`MAX_ATTACHMENT_BYTES: usize = ${LIMITS.attachmentBytes / 1024 / 1024} \\* 1024 \\* 1024;`));
   assert.ok(LIMITS.page <= limit('MAX_PAGE'));
 });
 
