@@ -4,6 +4,7 @@ mod abuse;
 mod handshake;
 mod long;
 mod meeting;
+mod orders;
 mod rebind;
 mod recovery;
 mod report;
