@@ -332,10 +332,13 @@ impl Subscriber {
                 }
             }
             Incoming::TransportCc(feedback) => {
+                // Sent far more often than anything else: by it the receiver is found behind a new address.
+                requests.sender = Some(feedback.sender);
                 *is_measured = true;
                 estimator.feedback(now, &feedback);
             }
-            Incoming::Remb { bitrate, .. } => {
+            Incoming::Remb { sender, bitrate, .. } => {
+                requests.sender = Some(sender);
                 *is_measured = true;
                 estimator.remb(now, Bitrate(bitrate));
             }

@@ -28,7 +28,8 @@ pub struct Client {
     local: IceCredentials,
     checks: Option<ConnectivityChecks>,
     server: SocketAddr,
-    next_check: Instant,
+    /// When it makes sure that its path is good.
+    pub next_check: Instant,
     checks_sent: u8,
     sent: HashMap<u32, u64>,
     /// Tells the server when packets arrive, once it is there.

@@ -273,3 +273,17 @@ fn a_screen_on_a_slow_link_loses_frames_and_no_pixels() {
     let slot = world.slots(2).into_iter().find(|slot| slot.track.is_some()).unwrap();
     assert_eq!(slot.reason, SlotReason::Bandwidth);
 }
+
+#[test]
+fn a_receiver_that_moves_is_found_by_what_it_tells_of_arrivals() {
+    let (mut world, mut camera) = anna_films_boris_watches(37);
+    camera.film(&mut world, SECOND);
+    // Firefox checks its path every five seconds; a NAT forgets in between.
+    let moved = world.now;
+    let client = world.client(2);
+    client.next_check = moved + 60 * SECOND;
+    client.address.set_port(client.address.port() + 1_000);
+    camera.film(&mut world, SECOND / 2);
+    let arrivals = &world.client(2).arrivals;
+    assert!(arrivals.iter().any(|at| *at > moved + SECOND / 4), "it sees again");
+}
