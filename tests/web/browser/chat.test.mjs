@@ -220,17 +220,20 @@ test('what was said, changed and deleted while a line was down is there when it 
 test('history comes page by page as one scrolls up', async () => {
   const { slug } = await ada.run(() => /** @type {any} */ (window).veche.meeting.state.room);
   const wanted = 70;
-  await ada.run(async (/** @type {number} */ count) => {
-    // As fast as the limit on chat lets one person write.
+  // As fast as the limit on chat lets people write: all at once, the first and the last line apart.
+  const write = (/** @type {Tab} */ tab, /** @type {[number, number]} */ range) => tab.run(async (/** @type {[number, number]} */ [from, to]) => {
     const { meeting } = /** @type {any} */ (window).veche;
-    for (let n = 0; n < count; n++) {
+    for (let n = from; n < to; n++) {
       for (;;) {
         const sent = await meeting.ask({ type: 'chat.message', text: `old ${n}`, client_id: `old-${n}` }).then(() => true, () => false);
         if (sent) break;
         await new Promise((done) => setTimeout(done, 300));
       }
     }
-  }, wanted);
+  }, range);
+  await write(ada, [0, 1]);
+  await Promise.all([write(ada, [1, 24]), write(bob, [24, 46]), write(cleo, [46, wanted - 1])]);
+  await write(ada, [wanted - 1, wanted]);
   assert.ok(slug);
   await cleo.run(() => /** @type {any} */ (window).veche.meeting.leave());
   await cleo.click('[data-action=rejoin]');
