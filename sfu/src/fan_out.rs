@@ -29,13 +29,14 @@ pub fn forward(
     let Some(to) = reachable(&peer.transport) else { return };
     for (track, packet) in batch {
         let Some(slot) = subscriber.slot_of(*track) else { continue };
-        let is_video = packet.codec.kind() == Kind::Video;
-        if is_video && slot.may_take(packet.encoding) && !subscriber.pacing.passes(now) {
-            hold(now, subscriber, room, *track, packet);
+        let may_wait =
+            packet.codec.kind() == Kind::Video && subscriber.slots[slot].may_take(packet.encoding);
+        if may_wait && !subscriber.pacing.passes(now) {
+            hold(now, subscriber, slot, room, *track, packet);
             stats.packets_held += 1;
             continue;
         }
-        send(now, subscriber, &mut peer.transport, to, *track, packet, transmits, stats);
+        send(now, subscriber, &mut peer.transport, to, slot, packet, transmits, stats);
     }
 }
 
@@ -53,7 +54,8 @@ pub fn release(
     while let Some(held) = subscriber.pacing.take(now) {
         let Some(pending) = held.find(room) else { continue };
         let Some(packet) = subscriber::forwarded(room, &pending, ntp) else { continue };
-        send(now, subscriber, &mut peer.transport, to, held.track, &packet, transmits, stats);
+        let Some(slot) = subscriber.slot_of(held.track) else { continue };
+        send(now, subscriber, &mut peer.transport, to, slot, &packet, transmits, stats);
     }
 }
 
@@ -65,14 +67,15 @@ fn reachable(transport: &Transport) -> Option<SocketAddr> {
 fn hold(
     now: Instant,
     subscriber: &mut Subscriber,
+    slot: usize,
     room: &Room,
     track: TrackKey,
     packet: &Forwarded<'_>,
 ) {
+    let slot = &subscriber.slots[slot];
     let follows_what_is_too_much = packet.is_keyframe
-        && subscriber.slot_of(track).is_some_and(|slot| {
-            slot.is_too_much() && slot.target().is_some_and(|t| t.encoding == packet.encoding)
-        });
+        && slot.is_too_much()
+        && slot.target().is_some_and(|target| target.encoding == packet.encoding);
     if follows_what_is_too_much {
         subscriber.pacing.forget(track, Some(packet.encoding));
     }
@@ -98,13 +101,13 @@ fn send(
     subscriber: &mut Subscriber,
     transport: &mut Transport,
     to: SocketAddr,
-    track: TrackKey,
+    slot: usize,
     packet: &Forwarded<'_>,
     transmits: &mut Transmits,
     stats: &mut Stats,
 ) {
     let start = transmits.mark();
-    let Some(slot) = subscriber.slot_of(track) else { return };
+    let slot = &mut subscriber.slots[slot];
     let Some(written) = slot.write(now, packet, transmits.slab()) else { return };
     stats.packets_out += 1;
     stats.bytes_out += (transmits.mark() - start) as u64;

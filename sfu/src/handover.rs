@@ -20,7 +20,8 @@ impl Sfu {
             Relayed::Packet(packet) => self.take_packet(now, &packet),
             Relayed::KeyframeWanted { room, track } => {
                 let room = self.room_keys.get(&room).and_then(|&key| self.rooms.get_mut(key));
-                if let Some((key, room)) = room.and_then(|room| Some((find(room, track)?, room)))
+                if let Some((key, room)) =
+                    room.and_then(|room| Some((room.find_track(track)?, room)))
                     && let Some(encoding) =
                         room.track_mut(key).and_then(|t| t.encodings.first_mut())
                 {
@@ -33,7 +34,7 @@ impl Sfu {
     fn take_packet(&mut self, now: Instant, relayed: &RelayedPacket) {
         let Some(&room_key) = self.room_keys.get(&relayed.room) else { return };
         let room = &mut self.rooms[room_key];
-        let Some(key) = find(room, relayed.track) else { return };
+        let Some(key) = room.find_track(relayed.track) else { return };
         let Some(header) = Header::parse(&relayed.packet) else { return };
         let last_generation = &mut room.last_generation;
         let Some(track) = room.tracks[usize::from(key)].as_mut() else { return };
@@ -107,7 +108,9 @@ impl Sfu {
         let Some(room) = self.room_keys.get(&room).and_then(|&key| self.rooms.get_mut(key)) else {
             return;
         };
-        let Some(track) = find(room, track).and_then(|key| room.track_mut(key)) else { return };
+        let Some(track) = room.find_track(track).and_then(|key| room.track_mut(key)) else {
+            return;
+        };
         track.planes.retain(|plane| *plane != to);
         if wanted && track.planes.len() < MAX_PLANES {
             track.planes.push(to);
@@ -129,7 +132,7 @@ impl Sfu {
         let media = self.member(room, participant).media;
         let room_key = self.room(room);
         let room = &mut self.rooms[room_key];
-        if find(room, track.id).is_some() {
+        if room.find_track(track.id).is_some() {
             return;
         }
         // A room that is full of tracks shows no more of them; the plane that publishes has said so.
@@ -154,7 +157,7 @@ impl Sfu {
         let Some(room) = self.room_keys.get(&room).and_then(|&key| self.rooms.get_mut(key)) else {
             return;
         };
-        let remote = find(room, track).filter(|&key| {
+        let remote = room.find_track(track).filter(|&key| {
             room.track(key).is_some_and(|t| matches!(t.origin, Origin::Plane { .. }))
         });
         if let Some(key) = remote {
@@ -205,8 +208,4 @@ fn push(
     } else {
         stats.relayed_dropped += 1;
     }
-}
-
-fn find(room: &Room, id: TrackId) -> Option<TrackKey> {
-    room.all_tracks().find(|(_, track)| track.id == id).map(|(key, _)| key)
 }

@@ -4,7 +4,7 @@
 use crate::event::Event;
 use crate::key::{PeerKey, RoomKey, TrackKey};
 use crate::layers;
-use crate::peer::Side;
+use crate::peer::{Peer, Side};
 use crate::room::Room;
 use crate::router::Sfu;
 use crate::track::{MAX_ENCODINGS, Origin};
@@ -17,32 +17,22 @@ impl Sfu {
     pub(crate) fn choose_layers(&mut self, now: Instant, key: RoomKey) {
         let Some(room) = self.rooms.get_mut(key) else { return };
         measure(now, room);
-        let no_view = protocol::media::View::default();
         let mut taken: HashMap<TrackKey, [bool; MAX_ENCODINGS]> = HashMap::new();
-        for &subscriber in &room.subscribers {
-            let Some(peer) = self.peers.get_mut(subscriber) else { continue };
-            let Side::Subscribe(subscriber) = &mut peer.side else { continue };
-            let view = room.members.get(&peer.participant).map_or(&no_view, |member| &member.view);
-            if subscriber.choose_layers(now, room, view) {
-                self.events.push_back(Event::SlotsChanged {
-                    room: room.id,
-                    participant: peer.participant,
-                    peer: peer.id,
-                    slots: subscriber.bindings(room),
-                });
-            }
-            for (track, encoding) in subscriber.taken() {
-                if let Some(taken) = taken.entry(track).or_default().get_mut(encoding) {
-                    *taken = true;
-                }
-            }
-        }
-        self.aim_tap(key);
-        let tap = self.rooms.get(key).and_then(|room| room.tap.as_ref());
-        for (track, encoding) in tap.into_iter().flat_map(|tap| tap.taken()) {
+        let mut take = |(track, encoding): (TrackKey, usize)| {
             if let Some(taken) = taken.entry(track).or_default().get_mut(encoding) {
                 *taken = true;
             }
+        };
+        for &subscriber in &room.subscribers {
+            let Some(peer) = self.peers.get_mut(subscriber) else { continue };
+            self.events.extend(choose_for(now, room, peer));
+            if let Side::Subscribe(subscriber) = &peer.side {
+                subscriber.taken().for_each(&mut take);
+            }
+        }
+        self.aim_tap(key);
+        if let Some(tap) = self.rooms.get(key).and_then(|room| room.tap.as_ref()) {
+            tap.taken().for_each(&mut take);
         }
         self.pause_untaken(now, key, &taken);
     }
@@ -50,20 +40,9 @@ impl Sfu {
     /// Chooses layers anew for one subscriber whose link has become another.
     pub(crate) fn follow_estimate(&mut self, now: Instant, key: PeerKey) {
         let Some(peer) = self.peers.get_mut(key) else { return };
-        let Some(room) = self.rooms.get(peer.room) else { return };
-        let Side::Subscribe(subscriber) = &mut peer.side else { return };
-        if !subscriber.has_moved() {
-            return;
-        }
-        let no_view = View::default();
-        let view = room.members.get(&peer.participant).map_or(&no_view, |member| &member.view);
-        if subscriber.choose_layers(now, room, view) {
-            self.events.push_back(Event::SlotsChanged {
-                room: room.id,
-                participant: peer.participant,
-                peer: peer.id,
-                slots: subscriber.bindings(room),
-            });
+        let has_moved = matches!(&peer.side, Side::Subscribe(subscriber) if subscriber.has_moved());
+        if let Some(room) = self.rooms.get(peer.room).filter(|_| has_moved) {
+            self.events.extend(choose_for(now, room, peer));
         }
     }
 
@@ -102,6 +81,15 @@ impl Sfu {
             }
         }
     }
+}
+
+/// Chooses one subscriber's layers; what it is to be told, if that is something else now.
+fn choose_for(now: Instant, room: &Room, peer: &mut Peer) -> Option<Event> {
+    let Side::Subscribe(subscriber) = &mut peer.side else { return None };
+    let no_view = View::default();
+    let view = room.members.get(&peer.participant).map_or(&no_view, |member| &member.view);
+    let has_changed = subscriber.choose_layers(now, room, view);
+    has_changed.then(|| subscriber.slots_changed(room, peer.participant, peer.id))
 }
 
 /// Closes the meters' windows and writes the ladders anew.

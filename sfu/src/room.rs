@@ -10,7 +10,7 @@ use crate::tap::Tap;
 use crate::track::Track;
 use protocol::media::View;
 use protocol::room::MediaState;
-use protocol::{ParticipantId, RoomId, Source};
+use protocol::{ParticipantId, RoomId, Source, TrackId};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -141,6 +141,11 @@ impl Room {
             self.speakers.forget(track.csrc);
             self.is_stale = true;
         }
+    }
+
+    /// The key of the track with this public id.
+    pub fn find_track(&self, id: TrackId) -> Option<TrackKey> {
+        self.all_tracks().find(|(_, track)| track.id == id).map(|(key, _)| key)
     }
 
     /// All tracks with their keys.

@@ -436,12 +436,8 @@ impl Sfu {
             let has_other_layers = subscriber.choose_layers(now, room, view);
             let has_changed = has_changed || has_other_layers;
             if has_changed || std::mem::take(&mut subscriber.is_unannounced) {
-                self.events.push_back(Event::SlotsChanged {
-                    room: room.id,
-                    participant: peer.participant,
-                    peer: peer.id,
-                    slots: subscriber.bindings(room),
-                });
+                let changed = subscriber.slots_changed(room, peer.participant, peer.id);
+                self.events.push_back(changed);
             }
         }
         for (track, encoding) in keyframes {

@@ -11,6 +11,8 @@ use crate::allocator::{self, Ranking, Wishes};
 use crate::bwe::{Bitrate, Estimator};
 use crate::clock;
 use crate::codec::red::{self, Earlier};
+use crate::command::PeerId;
+use crate::event::Event;
 use crate::format::Codec;
 use crate::key::TrackKey;
 use crate::layers;
@@ -112,12 +114,10 @@ impl Subscriber {
         self.is_unannounced = true;
     }
 
-    /// The slot that carries a track. On the packet path.
-    pub fn slot_of(&mut self, track: TrackKey) -> Option<&mut Slot> {
-        match self.by_track.get(usize::from(track)) {
-            Some(&NO_SLOT) | None => None,
-            Some(&slot) => self.slots.get_mut(usize::from(slot)),
-        }
+    /// The slot that carries a track, by its place. On the packet path.
+    pub fn slot_of(&self, track: TrackKey) -> Option<usize> {
+        let &slot = self.by_track.get(usize::from(track)).filter(|slot| **slot != NO_SLOT)?;
+        Some(usize::from(slot)).filter(|slot| *slot < self.slots.len())
     }
 
     /// Binds slots as the ranking and the view want it. True when something changed. Tracks that now
@@ -271,6 +271,11 @@ impl Subscriber {
     pub fn awaited(&self, now: Instant) -> impl Iterator<Item = (TrackKey, usize)> {
         let slots = self.slots.iter();
         slots.filter_map(move |slot| Some((slot.binding()?.track, slot.awaits_keyframe(now)?)))
+    }
+
+    /// Tells that the slots of this transport, `peer` of `participant`, carry something else now.
+    pub fn slots_changed(&self, room: &Room, participant: ParticipantId, peer: PeerId) -> Event {
+        Event::SlotsChanged { room: room.id, participant, peer, slots: self.bindings(room) }
     }
 
     /// What the slots carry, as clients are told.

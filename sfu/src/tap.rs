@@ -3,7 +3,6 @@
 //! It is one more subscriber, without a link: no slots, no estimate, nothing rewritten. Streams keep the numbers
 //! and timestamps of their publishers; where another encoding follows, another stream begins.
 
-use crate::codec::Frame;
 use crate::format::Codec;
 use crate::key::{RoomKey, TrackKey};
 use crate::layers;
@@ -160,7 +159,7 @@ impl Sfu {
         let Some(room) = self.room_keys.get(&room).and_then(|&key| self.rooms.get_mut(key)) else {
             return;
         };
-        let key = room.all_tracks().find(|(_, found)| found.id == track).map(|(key, _)| key);
+        let key = room.find_track(track);
         let tap = room.tap.as_mut();
         if let Some(tapped) = tap.and_then(|tap| tap.tracks.get_mut(&key?)) {
             tapped.is_lost = true;
@@ -197,13 +196,10 @@ pub(crate) fn queue(
         let taken = tap.tracked(*key, track);
         // Pictures begin with keyframes, sound anywhere.
         let begins = packet.is_keyframe || track.kind() == Kind::Audio;
-        let frame = Frame { ends_layer: false, ..packet.frame };
         let timestamp = packet.header.timestamp;
-        match taken.selector.decide(packet.encoding, timestamp, begins, &frame) {
-            Verdict::Ignore => continue,
-            // Of a layer above the best one: its number is missing then, and would be waited for. There is none, as
-            // the best takes all layers of its encoding.
-            Verdict::LeaveOut => continue,
+        match taken.selector.decide(packet.encoding, timestamp, begins, &packet.frame) {
+            // A layer that is left out would be a gap to the recorder; the best has all of its encoding.
+            Verdict::Ignore | Verdict::LeaveOut => continue,
             Verdict::Begin | Verdict::Send { .. } => {}
         }
         taken.is_lost &= !packet.is_keyframe;
