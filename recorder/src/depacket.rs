@@ -39,7 +39,7 @@ pub struct Packet<'a> {
 
 /// A piece of a picture: what one packet adds.
 enum Piece {
-    /// Begins a layer frame or unit; `true`: the picture is a keyframe.
+    /// It is in the picture now.
     Bytes,
     /// Nothing that a file would keep.
     Nothing,

@@ -173,24 +173,15 @@ impl Source {
 
     /// Takes a packet that came at `now`.
     pub fn packet(&mut self, now: Duration, packet: RtpPacket<'_>) {
-        let place = match packet.codec {
-            Codec::Opus => &mut self.sound,
-            Codec::Video(_) => &mut self.picture,
-        };
-        let is_same = place
-            .as_ref()
-            .is_some_and(|stream| (stream.id, stream.codec) == (packet.stream, packet.codec));
-        if !is_same {
-            let before = place.replace(Stream::new(packet.stream, packet.codec));
-            if let Some(before) = before {
+        let is_sound = packet.codec == Codec::Opus;
+        let known = self.stream(is_sound).as_ref().map(|stream| (stream.id, stream.codec));
+        if known != Some((packet.stream, packet.codec)) {
+            let stream = Stream::new(packet.stream, packet.codec);
+            if let Some(before) = self.stream(is_sound).replace(stream) {
                 self.end_stream(before);
             }
         }
-        let place = match packet.codec {
-            Codec::Opus => &mut self.sound,
-            Codec::Video(_) => &mut self.picture,
-        };
-        let Some(stream) = place else { return };
+        let Some(stream) = self.stream(is_sound) else { return };
         let RtpPacket { timestamp, marker, payload, .. } = packet;
         let waiting = Waiting { timestamp, marker, payload: payload.into() };
         if stream.reorder.insert(now, packet.sequence, waiting) {
@@ -238,14 +229,17 @@ impl Source {
         self.close();
     }
 
+    fn stream(&mut self, is_sound: bool) -> &mut Option<Stream> {
+        if is_sound { &mut self.sound } else { &mut self.picture }
+    }
+
     fn turn(&mut self, now: Duration) {
         for is_sound in [true, false] {
-            let place = if is_sound { &mut self.sound } else { &mut self.picture };
-            let Some(mut stream) = place.take() else { continue };
+            let Some(mut stream) = self.stream(is_sound).take() else { continue };
             while let Some(item) = stream.reorder.poll(now) {
                 self.take(&mut stream, item);
             }
-            *(if is_sound { &mut self.sound } else { &mut self.picture }) = Some(stream);
+            *self.stream(is_sound) = Some(stream);
         }
         self.place_early(now);
         self.write(now);
