@@ -240,16 +240,10 @@ async fn complete(
     let first = messages.iter().map(|message| message.seq).min();
     let last = messages.iter().map(|message| message.seq).max();
     let (Some(first), Some(last)) = (first, last) else { return Ok(()) };
-    let rows = sqlx::query(
-        "SELECT reactions.message_id, reactions.user_id, emoji FROM reactions \
+    let query = "SELECT reactions.message_id, reactions.user_id, emoji FROM reactions \
          JOIN messages ON messages.id = reactions.message_id \
-         WHERE room_id = $1 AND seq >= $2 AND seq <= $3 ORDER BY at_ms, reactions.user_id",
-    )
-    .bind(room.to_string())
-    .bind(first)
-    .bind(last)
-    .fetch_all(&mut *connection)
-    .await?;
+         WHERE room_id = $1 AND seq >= $2 AND seq <= $3 ORDER BY at_ms, reactions.user_id";
+    let rows = between(&mut *connection, query, room, (first, last)).await?;
     for row in &rows {
         let id: MessageId = parsed(row, "message_id")?;
         let (user, emoji): (UserId, String) = (parsed(row, "user_id")?, text(row, "emoji")?);
@@ -257,16 +251,10 @@ async fn complete(
             feel(message, user, emoji, true);
         }
     }
-    let rows = sqlx::query(
-        "SELECT votes.message_id, votes.user_id, choices FROM votes \
+    let query = "SELECT votes.message_id, votes.user_id, choices FROM votes \
          JOIN messages ON messages.id = votes.message_id \
-         WHERE room_id = $1 AND seq >= $2 AND seq <= $3 ORDER BY at_ms, votes.user_id",
-    )
-    .bind(room.to_string())
-    .bind(first)
-    .bind(last)
-    .fetch_all(&mut *connection)
-    .await?;
+         WHERE room_id = $1 AND seq >= $2 AND seq <= $3 ORDER BY at_ms, votes.user_id";
+    let rows = between(&mut *connection, query, room, (first, last)).await?;
     for row in &rows {
         let id: MessageId = parsed(row, "message_id")?;
         let choices = serde_json::from_str(&text(row, "choices")?)
@@ -277,17 +265,11 @@ async fn complete(
             poll.votes.push(vote);
         }
     }
-    let rows = sqlx::query(
-        "SELECT attachments.id, message_id, name, mime, bytes, width, height FROM attachments \
+    let query = "SELECT attachments.id, message_id, name, mime, bytes, width, height FROM attachments \
          JOIN messages ON messages.id = attachments.message_id \
          WHERE messages.room_id = $1 AND seq >= $2 AND seq <= $3 \
-         ORDER BY attachments.created_ms, attachments.id",
-    )
-    .bind(room.to_string())
-    .bind(first)
-    .bind(last)
-    .fetch_all(&mut *connection)
-    .await?;
+         ORDER BY attachments.created_ms, attachments.id";
+    let rows = between(&mut *connection, query, room, (first, last)).await?;
     for row in &rows {
         let id: MessageId = parsed(row, "message_id")?;
         if let Some(message) = messages.iter_mut().find(|message| message.id == id) {
@@ -295,6 +277,17 @@ async fn complete(
         }
     }
     Ok(())
+}
+
+/// Rows that belong to a room's messages from one number to another: `$1`, `$2` and `$3` of the query.
+async fn between(
+    connection: &mut AnyConnection,
+    query: &'static str,
+    room: RoomId,
+    (first, last): (i64, i64),
+) -> Result<Vec<AnyRow>, Error> {
+    let query = sqlx::query(query).bind(room.to_string()).bind(first).bind(last);
+    Ok(query.fetch_all(connection).await?)
 }
 
 /// Adds or takes away a feeling.
