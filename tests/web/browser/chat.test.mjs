@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Chromium } from './harness/browsers.mjs';
-import { PALETTE, connected, enter } from './harness/call.mjs';
+import { PALETTE, begin, connected, enter } from './harness/call.mjs';
 import { inspect } from './harness/inspect.mjs';
 import { Server, closeAll } from './harness/server.mjs';
 
@@ -25,13 +25,7 @@ before(async () => {
   server = await Server.start();
   browser = await Chromium.launch();
   ada = await browser.tab({ instruments: { colour: PALETTE.red } });
-  await ada.open(server.url);
-  await ada.fill('[name=display_name]', 'Ada');
-  await ada.click('[data-action=new-meeting]');
-  await ada.visible('[data-action=join]');
-  const url = await ada.run(() => location.href);
-  await ada.click('[data-action=join]');
-  await connected(ada);
+  const url = await begin(ada, server.url, 'Ada');
   bob = await browser.tab({ theme: 'dark', locale: 'ru-RU', viewport: { width: 360, height: 740 }, touch: true, instruments: { colour: PALETTE.green } });
   cleo = await browser.tab({ theme: 'dark', instruments: { colour: PALETTE.blue } });
   await enter(bob, url, 'Bob');
@@ -86,7 +80,7 @@ test('feelings are counted, shown as mine, and taken back', async () => {
   await ada.visible('.feeling[data-emoji="🎉"]');
   await ada.click('.feeling[data-emoji="🎉"]');
   await bob.until('two', () => document.querySelector('.feeling[data-emoji="🎉"]')?.textContent === '🎉2');
-  assert.equal(await ada.run(() => document.querySelector('.feeling')?.getAttribute('aria-pressed')), 'true');
+  await ada.until('my own', () => document.querySelector('.feeling')?.getAttribute('aria-pressed') === 'true');
   assert.equal(await bob.run(() => document.querySelector('.feeling')?.getAttribute('aria-pressed')), 'false');
   await ada.click('.feeling[data-emoji="🎉"]');
   await bob.until('one', () => document.querySelector('.feeling[data-emoji="🎉"]')?.textContent === '🎉1');

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Chromium } from './harness/browsers.mjs';
-import { PALETTE, connected, shows } from './harness/call.mjs';
+import { PALETTE, begin, connected, shows } from './harness/call.mjs';
 import { inspect } from './harness/inspect.mjs';
 import { Server, closeAll } from './harness/server.mjs';
 
@@ -44,13 +44,7 @@ const reads = (tab, text) => tab.until(`the line ${text}`, (/** @type {string} *
 test("a moderator's evening", async () => {
   // Vera opens a room with a lobby, and lets those in whom she knows.
   const vera = await browser.tab({ instruments: { colour: PALETTE.red } });
-  await vera.open(server.url);
-  await vera.fill('[name=display_name]', 'Vera');
-  await vera.click('[data-action=new-meeting]');
-  await vera.visible('[data-action=join]');
-  const url = await vera.run(() => location.href);
-  await vera.click('[data-action=join]');
-  await connected(vera);
+  const url = await begin(vera, server.url, 'Vera');
   await vera.click('[data-action=people]');
   await vera.click('[data-action=room-settings]');
   await vera.click('dialog [name=has_lobby]');

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Chromium } from './harness/browsers.mjs';
-import { PALETTE, connected, enter, knock, shows } from './harness/call.mjs';
+import { PALETTE, begin, connected, enter, knock, shows } from './harness/call.mjs';
 import { inspect } from './harness/inspect.mjs';
 import { Server, closeAll } from './harness/server.mjs';
 
@@ -26,13 +26,7 @@ before(async () => {
   server = await Server.start();
   browser = await Chromium.launch();
   ada = await browser.tab({ instruments: { colour: PALETTE.red } });
-  await ada.open(server.url);
-  await ada.fill('[name=display_name]', 'Ada');
-  await ada.click('[data-action=new-meeting]');
-  await ada.visible('[data-action=join]');
-  url = await ada.run(() => location.href);
-  await ada.click('[data-action=join]');
-  await connected(ada);
+  url = await begin(ada, server.url, 'Ada');
   bob = await browser.tab({ theme: 'dark', locale: 'ru-RU', viewport: { width: 360, height: 740 }, touch: true, instruments: { colour: PALETTE.green, screen: PALETTE.yellow } });
   cleo = await browser.tab({ theme: 'dark', instruments: { colour: PALETTE.blue } });
   await enter(bob, url, 'Bob');

@@ -27,6 +27,21 @@ export async function enter(tab, url, name) {
   await knock(tab, name);
 }
 
+/**
+ * Makes a meeting on the first page and goes into it, as a guest does; its link.
+ * @param {Tab} tab @param {string} home @param {string} name @returns {Promise<string>}
+ */
+export async function begin(tab, home, name) {
+  await tab.open(home);
+  await tab.fill('[name=display_name]', name);
+  await tab.click('[data-action=new-meeting]');
+  await tab.visible('[data-action=join]');
+  const url = await tab.run(() => location.href);
+  await tab.click('[data-action=join]');
+  await connected(tab);
+  return url;
+}
+
 /** From the door into the call. @param {Tab} tab @param {string} name */
 export async function knock(tab, name) {
   await tab.visible('[name=display_name]');
