@@ -47,22 +47,23 @@ const toasted = (tab, words) => tab.until(`a toast ${words}`, (/** @type {string
 /** @param {Tab} tab @param {string} name @param {string} state */
 const micOf = (tab, name, state) => tab.until(`the microphone of ${name} ${state}`, (/** @type {string[]} */ [n, s]) => document.querySelector(`veche-tile[data-name="${n}"]`)?.getAttribute('data-mic') === s, [name, state]);
 
-/** @param {Tab} tab @param {string} action */
-const stateOf = (tab, action) => tab.run((/** @type {string} */ a) => document.querySelector(`.bar [data-action=${a}]`)?.getAttribute('data-state'), action);
+/** Waits until a button of the bar says so. @param {Tab} tab @param {string} action @param {string} state */
+const button = (tab, action, state) => tab.until(`the button ${action} ${state}`, (/** @type {string[]} */ [a, s]) => document.querySelector(`.bar [data-action=${a}]`)?.getAttribute('data-state') === s, [action, state]);
 
 test('a mute by a moderator looks different, names who did it, and opens nothing when it ends', async () => {
   await order('Bob', 'force_mic');
   await Promise.all([micOf(ada, 'Bob', 'forced'), micOf(cleo, 'Bob', 'forced'), micOf(bob, 'Bob', 'forced')]);
   await bob.until('the note', () => /Ada/.test(document.querySelector('.call-notes')?.textContent ?? ''));
-  assert.equal(await stateOf(bob, 'mic'), 'forced');
+  await button(bob, 'mic', 'forced');
   await inspect(bob, 'moderation-muted-phone');
   await bob.click('.bar [data-action=mic]');
   await toasted(bob, /выключил модератор/);
-  assert.match(await ada.run(() => document.querySelector('.person[data-name=Bob] .person-state')?.textContent), /muted by Ada/);
+  await ada.until('by whom', () => /muted by Ada/.test(document.querySelector('.person[data-name=Bob] .person-state')?.textContent ?? ''));
   await inspect(ada, 'moderation-people-light');
   await order('Bob', 'release_mic');
   await micOf(ada, 'Bob', 'muted');
-  assert.equal(await stateOf(bob, 'mic'), 'off', 'lifted, but not opened');
+  // Lifted, but not opened.
+  await button(bob, 'mic', 'off');
   await bob.click('.bar [data-action=mic]');
   await micOf(ada, 'Bob', 'on');
 });
@@ -70,9 +71,9 @@ test('a mute by a moderator looks different, names who did it, and opens nothing
 test('a camera and a screen share are stopped, and the devices with them', async () => {
   await order('Bob', 'force_camera');
   await ada.until('no picture of Bob', () => document.querySelector('veche-tile[data-name=Bob]')?.getAttribute('data-state') === 'avatar');
-  assert.equal(await bob.run(() => /** @type {any} */ (window).veche.meeting.local.camera.track), null, 'the light is out');
+  await bob.until('the light out', () => /** @type {any} */ (window).veche.meeting.local.camera.track === null);
   await order('Bob', 'release_camera');
-  await bob.until('the camera free', () => document.querySelector('.bar [data-action=camera]')?.getAttribute('data-state') === 'off');
+  await button(bob, 'camera', 'off');
   await bob.click('.bar [data-action=camera]');
   await shows(ada, { Bob: 'green', Cleo: 'blue' });
 
@@ -80,7 +81,7 @@ test('a camera and a screen share are stopped, and the devices with them', async
   await ada.visible('veche-tile[data-source=screen]');
   await order('Cleo', 'stop_share');
   await ada.gone('veche-tile[data-source=screen]');
-  assert.equal(await cleo.run(() => /** @type {any} */ (window).veche.meeting.local.screen), null);
+  await cleo.until('the screen let go', () => /** @type {any} */ (window).veche.meeting.local.screen === null);
   await toasted(cleo, /Ada has stopped your screen share/);
   await order('Cleo', 'release_screen');
   await toasted(cleo, /may share your screen again/);
@@ -91,7 +92,7 @@ test('hands stand in order, and come down one by one or all', async () => {
   await ada.until("Cleo's hand", () => document.querySelector('veche-tile[data-name=Cleo]')?.getAttribute('data-hand') === '1');
   await bob.click('.bar [data-action=hand]');
   await ada.until("Bob's hand", () => document.querySelector('veche-tile[data-name=Bob]')?.getAttribute('data-hand') === '2');
-  assert.deepEqual(await ada.run(() => [...document.querySelectorAll('.person')].map((p) => p.getAttribute('data-name'))), ['Ada', 'Cleo', 'Bob']);
+  await ada.until('them in that order', () => [...document.querySelectorAll('.person')].map((p) => p.getAttribute('data-name')).join() === 'Ada,Cleo,Bob');
   await inspect(ada, 'moderation-hands-light');
   await order('Cleo', 'lower_hand');
   await toasted(cleo, /Ada has lowered your hand/);
