@@ -1,11 +1,13 @@
 //! What a client may say on the room's socket.
 
+use crate::breakout::NewBreakouts;
 use crate::chat::NewPoll;
 use crate::id::{AttachmentId, MessageId, ParticipantId, UserId};
 use crate::media::{TrackOffer, View};
 use crate::room::{Forcible, KeyBundle, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// A message with the id that its answer will carry in `re`.
@@ -135,6 +137,32 @@ pub enum ClientMessage {
         /// Whom.
         participant_id: ParticipantId,
     },
+    /// Opens breakout rooms.
+    #[serde(rename = "breakout.open")]
+    BreakoutOpen(NewBreakouts),
+    /// Says where people belong while breakout rooms are open; who is not named stays.
+    #[serde(rename = "breakout.assign")]
+    BreakoutAssign {
+        /// Place of the breakout room; `null` for the main room.
+        #[schema(value_type = BTreeMap<String, Option<u32>>)]
+        assignments: BTreeMap<UserId, Option<u32>>,
+    },
+    /// Words for everybody, in the main room and in all breakout rooms.
+    #[serde(rename = "breakout.broadcast")]
+    BreakoutBroadcast {
+        /// The words.
+        text: String,
+    },
+    /// Sends everybody back after a while.
+    #[serde(rename = "breakout.close")]
+    BreakoutClose {
+        /// After how long; a minute when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seconds: Option<u16>,
+    },
+    /// I ask moderators to come to this breakout room.
+    #[serde(rename = "breakout.help")]
+    BreakoutHelp,
     /// What happened after that number.
     #[serde(rename = "sync.sub")]
     SyncSub {
@@ -339,6 +367,11 @@ impl ClientMessage {
         "member.unban",
         "lobby.admit",
         "lobby.refuse",
+        "breakout.open",
+        "breakout.assign",
+        "breakout.broadcast",
+        "breakout.close",
+        "breakout.help",
         "sync.sub",
         "chat.message",
         "chat.message.enc",
@@ -371,6 +404,11 @@ impl ClientMessage {
         "member.unban",
         "lobby.admit",
         "lobby.refuse",
+        "breakout.open",
+        "breakout.assign",
+        "breakout.broadcast",
+        "breakout.close",
+        "breakout.help",
         "chat.edit",
         "chat.delete",
         "chat.react",

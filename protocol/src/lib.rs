@@ -1,6 +1,7 @@
 //! Every id and message that crosses a door of Veche: the WebSocket, REST, and the seam between
 //! the control plane and the media plane. Knows nothing about sockets, storage or media.
 
+pub mod breakout;
 pub mod chat;
 pub mod client;
 pub mod error;

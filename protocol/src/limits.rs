@@ -126,6 +126,20 @@ pub const MAX_REASON_CHARS: usize = 200;
 pub const MAX_SPEAK_MINUTES: u16 = 24 * 60;
 /// People who may wait in a lobby.
 pub const MAX_LOBBY: usize = 200;
+/// Breakout rooms of a room.
+pub const MAX_BREAKOUTS: usize = 50;
+/// Breakout rooms of a room that are kept, open and closed; the oldest go with their chats when there are more.
+pub const MAX_BREAKOUTS_KEPT: usize = 200;
+/// Minutes that breakout rooms may be opened for: a day.
+pub const MAX_BREAKOUT_MINUTES: u16 = 24 * 60;
+/// Seconds that the end of breakout rooms may be announced before.
+pub const MAX_BREAKOUT_SECONDS: u16 = 600;
+/// Seconds between the announcement and the end of breakout rooms, when a moderator does not say.
+pub const BREAKOUT_SECONDS: u16 = 60;
+/// Characters of a broadcast to all breakout rooms.
+pub const MAX_BROADCAST_CHARS: usize = 1_000;
+/// How long somebody who was in a breakout room passes the doors of the main room after its end.
+pub const RETURN_WITHIN: Duration = Duration::from_secs(10 * 60);
 /// How long somebody who was admitted once need not knock again.
 pub const ADMITTED_FOR: Duration = Duration::from_secs(12 * 60 * 60);
 /// Orders a moderator may give in a burst, over socket and REST together.

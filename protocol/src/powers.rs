@@ -60,7 +60,7 @@ powers! {
     /// Pinning and unpinning.
     Pin = "pin", Admin, "pin messages";
     /// Breakout rooms.
-    BreakOut = "break_out", Admin, "open, assign and close breakout rooms";
+    BreakOut = "break_out", Admin, "open, assign and close breakout rooms, enter any of them";
     /// `GET rooms/{slug}/stats`.
     SeeStats = "see_stats", Admin, "see how the media does";
     /// `GET rooms/{slug}/audit`.

@@ -1,5 +1,6 @@
 //! What a room and the people in it look like to clients.
 
+use crate::breakout::Breakouts;
 pub use crate::chat::ChatMessage;
 use crate::id::{ParticipantId, RoomId, UserId};
 use crate::limits::MAX_PARTICIPANTS;
@@ -285,6 +286,9 @@ pub struct Snapshot {
     /// Who waits in the lobby, first come first; for moderators.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lobby: Vec<Knock>,
+    /// Breakout rooms, while some are open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breakouts: Option<Breakouts>,
 }
 
 /// A room as REST and `joined` show it.
@@ -296,6 +300,9 @@ pub struct Room {
     pub slug: String,
     /// Name to show.
     pub name: String,
+    /// Of a breakout room: the slug of its main room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
     /// Whether an invite key is asked for.
     pub has_invite_key: bool,
     /// Code for the invite link; only for members.

@@ -1,5 +1,6 @@
 //! What the server says on the room's socket.
 
+use crate::breakout::Breakouts;
 use crate::client::RequestId;
 use crate::error::ErrorCode;
 use crate::id::{MessageId, ParticipantId, UserId};
@@ -10,6 +11,7 @@ use crate::room::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// Why a participant is gone.
@@ -24,6 +26,8 @@ pub enum LeaveReason {
     RoomClosed,
     /// Removed by a moderator.
     Kicked,
+    /// Sent from a breakout room back to its main room.
+    SentBack,
 }
 
 /// Everything the server may say. Answers carry the request's `id` in `re`.
@@ -246,6 +250,74 @@ pub enum ServerMessage {
         by: By,
         /// Event number.
         seq: i64,
+    },
+    /// Breakout rooms are open.
+    #[serde(rename = "breakout.opened")]
+    BreakoutOpened {
+        /// All of it.
+        breakouts: Box<Breakouts>,
+        /// Who opened them.
+        by: By,
+        /// Event number.
+        seq: i64,
+    },
+    /// People belong somewhere else now; who is not named stays.
+    #[serde(rename = "breakout.assigned")]
+    BreakoutAssigned {
+        /// Place of the breakout room; `null` for the main room.
+        #[schema(value_type = BTreeMap<String, Option<u32>>)]
+        assignments: BTreeMap<UserId, Option<u32>>,
+        /// Who decided.
+        by: By,
+        /// Event number.
+        seq: i64,
+    },
+    /// Words for everybody, in the main room and in all breakout rooms.
+    #[serde(rename = "breakout.broadcast")]
+    BreakoutBroadcast {
+        /// The words.
+        text: String,
+        /// Who says them.
+        by: By,
+        /// Event number.
+        seq: i64,
+    },
+    /// Everybody is sent back soon.
+    #[serde(rename = "breakout.closing")]
+    BreakoutClosing {
+        /// When, milliseconds since 1970.
+        ends_ms: i64,
+        /// Who decided.
+        by: By,
+        /// Event number.
+        seq: i64,
+    },
+    /// Breakout rooms are over: back to the main room.
+    #[serde(rename = "breakout.closed")]
+    BreakoutClosed {
+        /// Who closed them; nobody when their time was over.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<By>,
+        /// Event number.
+        seq: i64,
+    },
+    /// Somebody asks moderators to come to a breakout room; for moderators.
+    #[serde(rename = "breakout.help")]
+    BreakoutHelp {
+        /// Place of the breakout room.
+        room: u32,
+        /// Who asks.
+        by: By,
+        /// Event number.
+        seq: i64,
+    },
+    /// Who is in a breakout room now; for those in the main room.
+    #[serde(rename = "breakout.people")]
+    BreakoutPeople {
+        /// Place of the breakout room.
+        room: u32,
+        /// All of them.
+        people: Vec<By>,
     },
     /// Somebody's mutes changed.
     #[serde(rename = "media.updated")]
@@ -501,6 +573,12 @@ impl ServerMessage {
             | Self::SpeakAllowed { seq, .. }
             | Self::MemberKicked { seq, .. }
             | Self::MemberUnbanned { seq, .. } => *seq = number,
+            Self::BreakoutOpened { seq, .. }
+            | Self::BreakoutAssigned { seq, .. }
+            | Self::BreakoutBroadcast { seq, .. }
+            | Self::BreakoutClosing { seq, .. }
+            | Self::BreakoutClosed { seq, .. }
+            | Self::BreakoutHelp { seq, .. } => *seq = number,
             Self::ChatEdited { seq, .. }
             | Self::ChatDeleted { seq, .. }
             | Self::ChatReacted { seq, .. }
@@ -517,6 +595,7 @@ impl ServerMessage {
             | Self::Done { .. }
             | Self::LobbyWaiting { .. }
             | Self::MemberPresence { .. }
+            | Self::BreakoutPeople { .. }
             | Self::MediaUpdated { .. }
             | Self::TracksChanged { .. }
             | Self::ChatTyping { .. }
@@ -578,5 +657,7 @@ pub mod close {
         SILENT = 4006, "nothing heard";
         /// A moderator did not admit you.
         REFUSED = 4007, "not admitted";
+        /// The breakout room is over, or you belong elsewhere now: back to the main room.
+        SENT_BACK = 4008, "back to the main room";
     }
 }

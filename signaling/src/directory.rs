@@ -324,6 +324,7 @@ impl Signaling {
             id: room.id,
             slug: room.slug.clone(),
             name: room.name.clone(),
+            parent: None,
             has_invite_key: room.invite_key_hash.is_some(),
             invite_code: role.and_then(|_| self.inner.keys.open(room.id, &room.invite_code_sealed)),
             owner_id: room.owner_id,

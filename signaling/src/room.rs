@@ -7,6 +7,7 @@
 //! [`Effect::Persist`], and only [`Input::Stored`] makes it true and tells the others. So memory never runs
 //! ahead of the store, and nothing has to be taken back.
 
+mod breakouts;
 mod chat;
 mod doors;
 mod forced;
@@ -291,7 +292,12 @@ impl Room {
             | ClientMessage::PollVote { .. }
             | ClientMessage::PollClose { .. }
             | ClientMessage::LobbyAdmit { .. }
-            | ClientMessage::LobbyRefuse { .. }) => {
+            | ClientMessage::LobbyRefuse { .. }
+            | ClientMessage::BreakoutOpen(_)
+            | ClientMessage::BreakoutAssign { .. }
+            | ClientMessage::BreakoutBroadcast { .. }
+            | ClientMessage::BreakoutClose { .. }
+            | ClientMessage::BreakoutHelp) => {
                 self.asked(at, from, Reply::Socket { socket, re }, order, out);
             }
         }

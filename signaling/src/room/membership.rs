@@ -427,5 +427,6 @@ fn close_code(reason: LeaveReason) -> u16 {
         LeaveReason::Left | LeaveReason::TimedOut => close::DONE,
         LeaveReason::RoomClosed => close::ROOM_CLOSED,
         LeaveReason::Kicked => close::KICKED,
+        LeaveReason::SentBack => close::SENT_BACK,
     }
 }

@@ -103,6 +103,13 @@ impl Room {
             ClientMessage::LobbyRefuse { participant_id } => {
                 self.refuse_knock(at, asker, participant_id, out)
             }
+            ClientMessage::BreakoutOpen(new) => self.open_breakouts(&asker, new),
+            ClientMessage::BreakoutAssign { .. }
+            | ClientMessage::BreakoutBroadcast { .. }
+            | ClientMessage::BreakoutClose { .. } => self.change_breakouts(&asker),
+            ClientMessage::BreakoutHelp => {
+                Err((ErrorCode::Conflict, "this is no breakout room".to_owned()))
+            }
             ClientMessage::ChatEdit { message_id, text } => {
                 self.change_line(at, asker, message_id, MessageChange::Edit(text), out)
             }

@@ -275,6 +275,7 @@ impl Stage {
                 id: ROOM,
                 slug: "stand-up".into(),
                 name: "Stand-up".into(),
+                parent: None,
                 has_invite_key: false,
                 invite_code: None,
                 owner_id: UserId(Uuid::from_u128(1)),

@@ -120,6 +120,9 @@ fn orders() -> Vec<(Value, [&'static str; 4])> {
     let tidy = |owned| ["not_found", "not_found", "not_found", owned];
     let moderator = ["forbidden", "forbidden", "not_found", "not_found"];
     let done = ["forbidden", "forbidden", "done", "done"];
+    let opens = ["forbidden", "forbidden", "invalid", "invalid"];
+    // None are open.
+    let steers = ["forbidden", "forbidden", "conflict", "conflict"];
     vec![
         (json!({ "type": "hand.lower", "everybody": true }), done),
         (json!({ "type": "role.set", "user_id": nobody, "role": "guest" }), moderator),
@@ -138,6 +141,11 @@ fn orders() -> Vec<(Value, [&'static str; 4])> {
         (json!({ "type": "member.unban", "user_id": nobody }), moderator),
         (json!({ "type": "lobby.admit", "participant_id": nobody }), moderator),
         (json!({ "type": "lobby.refuse", "participant_id": nobody }), moderator),
+        (json!({ "type": "breakout.open", "rooms": [] }), opens),
+        (json!({ "type": "breakout.assign", "assignments": { nobody.as_str(): 0 } }), steers),
+        (json!({ "type": "breakout.broadcast", "text": "x" }), steers),
+        (json!({ "type": "breakout.close" }), steers),
+        (json!({ "type": "breakout.help" }), ["conflict"; 4]),
         (json!({ "type": "chat.edit", "message_id": nobody, "text": "x" }), tidy("not_found")),
         (json!({ "type": "chat.delete", "message_id": nobody }), tidy("not_found")),
         (
