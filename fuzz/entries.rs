@@ -5,7 +5,8 @@
 #![allow(dead_code, reason = "each fuzz target calls one of these functions, the corpus test all")]
 
 use sfu::cache::PacketCache;
-use sfu::codec::{self, av1, h264, opus, red, vp8, vp9};
+use sfu::codec::dependency::{Described, Shift, Structure};
+use sfu::codec::{self, Layer, h264, opus, red, vp8, vp9};
 use sfu::credentials::{Fingerprint, FingerprintHash, IceCredentials};
 use sfu::format::Codec;
 use sfu::nack::NackGenerator;
@@ -47,7 +48,13 @@ pub fn rtp(input: &[u8]) {
     vp9::rewrite(&mut copy, 0x1234, 7);
     assert_eq!(vp9::is_keyframe(&copy), vp9::is_keyframe(payload), "rewriting changes no picture");
     for (_, content) in &elements {
-        av1::rewrite_frame_number(&mut content.to_vec(), 0x4321);
+        let structure = Structure::parse(content);
+        if let Some(described) = Described::new(content, &structure, u32::MAX) {
+            let shown = Layer { spatial: 1, temporal: 1 };
+            let told = described.rewrite(Shift { frame: 0x4321, template: 7 }, Some(shown));
+            let again = Structure::parse(told.bytes());
+            assert_eq!(again.is_some(), structure.is_some(), "a structure stays one");
+        }
     }
 
     let mut packet = input.to_vec();

@@ -86,7 +86,8 @@ fn step(world: &mut World, what: u8, input: &mut Input<'_>, next_peer: &mut u64)
                 if is_video { (CAMERA + layer as u32, 96) } else { (MIC, 111) };
             let marker = what & 32 == 0;
             let payload = input.bytes().to_vec();
-            let media = Media { payload_type, level: what, payload, marker, rid };
+            let media =
+                Media { payload_type, level: what, payload, marker, rid, ..Media::default() };
             let timestamp = u32::from(sequence).wrapping_mul(3_000);
             let sealed =
                 world.client(PUBLISHER).seal(ssrc, u64::from(sequence) + 65_536, timestamp, &media);

@@ -43,6 +43,8 @@ pub struct Frame {
     pub layer: Layer,
     /// A receiver that had fewer temporal layers may go on from here with this one.
     pub may_rise: bool,
+    /// A receiver that can show this frame can show all temporal layers up to this one from here on.
+    pub opens: u8,
     /// The packet is the last one of its spatial layer's frame.
     pub ends_layer: bool,
     /// Number of the picture, where leaving one out must leave no gap: decoders of VP8 wait for it.
@@ -58,8 +60,8 @@ pub fn frame(codec: Codec, payload: &[u8]) -> Frame {
             vp8::Descriptor::parse(payload).map_or(Frame::default(), |descriptor| Frame {
                 layer: Layer { spatial: 0, temporal: descriptor.tid.unwrap_or(0) },
                 may_rise: descriptor.y,
-                ends_layer: false,
                 picture: descriptor.picture_id,
+                ..Frame::default()
             })
         }
         Codec::Vp9 { .. } => {
@@ -67,7 +69,7 @@ pub fn frame(codec: Codec, payload: &[u8]) -> Frame {
                 layer: descriptor.layer.unwrap_or_default(),
                 may_rise: descriptor.is_switching_up_point,
                 ends_layer: descriptor.is_end,
-                picture: None,
+                ..Frame::default()
             })
         }
         // Encoders nest the temporal layers of AV1, so that one may rise everywhere.
@@ -111,7 +113,6 @@ mod tests {
                 let mut rewritten = payload.to_vec();
                 vp8::rewrite(&mut rewritten, picture_id_delta, tl0_delta);
                 vp9::rewrite(&mut rewritten, picture_id_delta, tl0_delta);
-                av1::rewrite_frame_number(&mut rewritten, picture_id_delta);
                 prop_assert_eq!(rewritten.len(), end);
             }
         }

@@ -272,7 +272,7 @@ impl Sfu {
             let Some((header, packet)) = subscriber::parse_lost(room, &lost) else { continue };
             let Some(track) = room.track(lost.track) else { continue };
             let Some(codec) = track.codec else { continue };
-            let encoding = track.encodings.get(lost.encoding);
+            let Some(encoding) = track.encodings.get(lost.encoding) else { continue };
             let forwarded = Forwarded {
                 encoding: lost.encoding,
                 sequence: lost.sequence,
@@ -284,7 +284,8 @@ impl Sfu {
                 extensions: &track.extensions,
                 captured_ntp: 0,
                 earlier: Default::default(),
-                wait: encoding.map(|encoding| encoding.patience.wait()).unwrap_or_default(),
+                wait: encoding.patience.wait(),
+                described: subscriber::described(codec, track, encoding, &header, packet),
             };
             let start = self.transmits.mark();
             let slab = self.transmits.slab();

@@ -2,14 +2,17 @@
 //! which tracks follow one another without the decoder noticing more than a keyframe.
 
 mod numbering;
+mod repairs;
 mod selector;
 
+pub use repairs::Lost;
 pub use selector::Target;
 pub(crate) use selector::{Selector, Verdict};
 
 use crate::clock::SlotClock;
+use crate::codec::dependency::{Described, Shift};
 use crate::codec::red::{self, Earlier};
-use crate::codec::{Frame, vp8, vp9};
+use crate::codec::{Frame, Layer, vp8, vp9};
 use crate::format::{Codec, Extensions, Payload};
 use crate::key::TrackKey;
 use crate::rtp::{self, Header, Outgoing};
@@ -17,6 +20,7 @@ use crate::sdp::SlotSpec;
 use crate::track::Track;
 use numbering::Numbering;
 use protocol::{Kind, SlotReason};
+use repairs::Resent;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -29,10 +33,6 @@ const MAX_HISTORY: usize = 4;
 const HANDOVER_PAUSE: Duration = Duration::from_millis(120);
 /// A picture older than this no longer stands on the receiver's screen.
 const PICTURE_STANDS: Duration = Duration::from_secs(3);
-/// Packets whose resending is remembered, per slot; a power of two.
-const RESENT_ENTRIES: usize = 64;
-/// Times one packet is resent to one subscriber. More feeds a link that loses everything.
-const MAX_RESENDS: u8 = 5;
 /// Frames that a packet of sound repeats at most; see [`redundancy_for`].
 pub const MAX_REDUNDANCY: usize = 3;
 /// How long more frames are repeated after a report of loss. Shorter forgets it between two gusts, longer costs a
@@ -40,11 +40,6 @@ pub const MAX_REDUNDANCY: usize = 3;
 const REDUNDANCY_STAYS: Duration = Duration::from_secs(10);
 /// Packets that say that nothing is waited for any more: any of them will do, and some may be lost.
 const UNWAITED_PACKETS: u8 = 200;
-/// Shortest time between two resends of a packet: a NACK sooner was sent before the first could arrive.
-const RESEND_INTERVAL: Duration = Duration::from_millis(20);
-/// The same where round trips are long: more would give a packet up that is wanted still.
-const MAX_RESEND_INTERVAL: Duration = Duration::from_millis(400);
-
 /// A packet of a track, ready to be forwarded.
 #[derive(Clone, Copy, Debug)]
 pub struct Forwarded<'a> {
@@ -70,6 +65,8 @@ pub struct Forwarded<'a> {
     pub earlier: [Earlier<'a>; MAX_REDUNDANCY],
     /// How long pictures shall be held back for repairs of their publisher's link.
     pub wait: Duration,
+    /// What it says of its frame to those who know how (AV1).
+    pub described: Option<Described<'a>>,
 }
 
 /// What a slot is to carry.
@@ -104,6 +101,7 @@ struct Flow {
     first_out: u64,
     timestamp_delta: u32,
     tl0_delta: u8,
+    descriptor: Shift,
     numbering: Numbering,
 }
 
@@ -115,28 +113,8 @@ struct Labels {
     sequence: u64,
     /// What it says of how long pictures are held back.
     playout_delay: Option<[u8; 3]>,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Resent {
-    sequence: u64,
-    times: u8,
-    at: Option<Instant>,
-}
-
-/// Where a packet that a NACK asks for is found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lost {
-    /// Track in the room.
-    pub track: TrackKey,
-    /// Its generation, to see that the sequence means the same still.
-    pub generation: u32,
-    /// Encoding of the track.
-    pub encoding: usize,
-    /// Extended sequence of the encoding.
-    pub sequence: u64,
-    /// Extended sequence in the slot.
-    pub sequence_out: u64,
+    /// The layers up to which its descriptor says that they are sent.
+    shown: Option<Layer>,
 }
 
 /// A sealed-to-be packet that a slot has written: its header's length and the SRTP index.
@@ -181,6 +159,8 @@ pub struct Slot {
     clock: SlotClock,
     last_picture_id: u16,
     last_tl0: u8,
+    /// Number of the newest frame that was described, and the template id after the last of the newest structure.
+    last_described: (u16, u8),
     rtx_sequence: u64,
     resent: Box<[Resent]>,
     packets: u32,
@@ -223,6 +203,7 @@ impl Slot {
             clock: SlotClock::new(clock_rate, ntp, (start >> 16) as u32),
             last_picture_id: (start >> 48) as u16 & 0x3fff,
             last_tl0: 0,
+            last_described: (0, 0),
             rtx_sequence: start >> 20 & 0x3fff,
             resent: Box::default(),
             packets: 0,
@@ -396,6 +377,7 @@ impl Slot {
             Verdict::Send { ends_picture } => ends_picture,
         };
         let playout_delay = self.playout_delay(&payload, packet.wait);
+        let shown = self.shown(&payload);
         // Taken out while it is written, so that the rest of the slot can be read.
         let mut flow = self.binding.as_mut()?.flow.take()?;
         let written = flow.numbering.send(packet.sequence).map(|(sequence, picture_delta)| {
@@ -405,6 +387,7 @@ impl Slot {
                 ssrc: self.ssrc,
                 sequence,
                 playout_delay,
+                shown,
             };
             let begin = out.len();
             let (header_len, at) = self.write_header(packet, &flow, &labels, out);
@@ -414,13 +397,7 @@ impl Slot {
                 append_payload(packet, picture_delta, flow.tl0_delta, out);
             }
             let timestamp = packet.header.timestamp.wrapping_add(flow.timestamp_delta);
-            self.note_sent(
-                now,
-                packet,
-                flow.csrc,
-                (sequence, timestamp),
-                &out[begin + header_len..],
-            );
+            self.note_sent(now, packet, &flow, (sequence, timestamp), &out[begin + header_len..]);
             Written { header_len, index: sequence, transport_sequence: at }
         });
         if let Some(binding) = &mut self.binding {
@@ -433,14 +410,14 @@ impl Slot {
         &mut self,
         now: Instant,
         packet: &Forwarded<'_>,
-        csrc: u32,
+        flow: &Flow,
         (sequence, timestamp): (u64, u32),
         payload: &[u8],
     ) {
         if sequence > self.highest_out {
             self.highest_out = sequence;
             self.last_timestamp = Some(timestamp);
-            self.last_sent = Some((now, csrc));
+            self.last_sent = Some((now, flow.csrc));
             match packet.codec {
                 Codec::Vp8 => {
                     if let Some(descriptor) = vp8::Descriptor::parse(payload) {
@@ -454,6 +431,12 @@ impl Slot {
                         self.last_picture_id =
                             descriptor.picture_id.unwrap_or(self.last_picture_id);
                         self.last_tl0 = descriptor.tl0.unwrap_or(self.last_tl0);
+                    }
+                }
+                Codec::Av1 { .. } => {
+                    if let Some(described) = &packet.described {
+                        self.last_described =
+                            described.last_told(flow.descriptor, self.last_described);
                     }
                 }
                 _ => {}
@@ -512,6 +495,9 @@ impl Slot {
             first_out: next_out,
             timestamp_delta: timestamp.wrapping_sub(packet.header.timestamp),
             tl0_delta: tl0.map_or(0, |id| self.last_tl0.wrapping_add(1).wrapping_sub(id)),
+            descriptor: packet
+                .described
+                .map_or(Shift::default(), |described| described.shift_behind(self.last_described)),
             numbering: Numbering::new(packet.sequence, next_out, picture_delta),
         };
         if let Some(before) = binding.flow.replace(flow) {
@@ -531,7 +517,7 @@ impl Slot {
             (packet.extensions.audio_level, self.extensions.audio_level),
             (packet.extensions.video_orientation, self.extensions.video_orientation),
         ];
-        let mut extensions: [(u8, &[u8]); 4] = [(0, &[]); 4];
+        let mut extensions: [(u8, &[u8]); 5] = [(0, &[]); 5];
         let mut count = 0;
         let number = self.transport_number(&flow.payload);
         if let Some(ours) = number {
@@ -548,6 +534,13 @@ impl Slot {
         }
         if let (Some(ours), Some(value)) = (self.extensions.playout_delay, &labels.playout_delay) {
             extensions[count] = (ours, value);
+            count += 1;
+        }
+        let described;
+        if let (Some(ours), Some(told)) = (self.extensions.dependency_descriptor, packet.described)
+        {
+            described = told.rewrite(flow.descriptor, labels.shown);
+            extensions[count] = (ours, described.bytes());
             count += 1;
         }
         // A new voice begins a talk spurt: the receiver may adapt its buffer (RFC 3551 §4.1).
@@ -574,6 +567,14 @@ impl Slot {
         self.extensions.transport_cc.filter(|_| is_sent_once)
     }
 
+    /// The layers that a packet says are sent.
+    fn shown(&self, payload: &Payload) -> Option<Layer> {
+        // What may be sent again to the letter must not depend on the moment.
+        payload.rtx?;
+        let (_, spatial, temporal) = self.flowing()?;
+        Some(Layer { spatial, temporal })
+    }
+
     /// What a packet says of how long pictures are held back. Receivers keep to what was said last, so it is said
     /// as long as there is something to wait for, and that there is nothing any more for some packets after.
     fn playout_delay(&mut self, payload: &Payload, wait: Duration) -> Option<[u8; 3]> {
@@ -589,121 +590,6 @@ impl Slot {
             self.unwaited -= 1;
         }
         Some(playout_delay(wait))
-    }
-
-    /// Where a packet that the subscriber misses is to be found; nothing when it is unknown, was resent
-    /// just now or too often.
-    ///
-    /// `round_trip`: within that a packet is not sent a second time, as the first cannot have come.
-    pub fn find_lost(&mut self, now: Instant, round_trip: Duration, sequence: u16) -> Option<Lost> {
-        // The nearest extended number at or below the highest sent.
-        let behind = (self.highest_out as u16).wrapping_sub(sequence);
-        let sequence_out = self.highest_out.checked_sub(u64::from(behind))?;
-        let flow = self.flow_of(sequence_out)?;
-        let current = self.binding.as_ref().and_then(|binding| binding.flow.as_ref());
-        let is_past = current.is_some_and(|current| sequence_out < current.first_out);
-        if self.told.0 == SlotReason::Bandwidth && (is_past || self.flowing().is_none()) {
-            // Of a layer that was too much. What it would need is what the next one's keyframe needs.
-            return None;
-        }
-        let lost = Lost {
-            track: flow.track,
-            generation: flow.generation,
-            encoding: flow.encoding,
-            sequence: flow.numbering.sent_as(sequence_out)?.0,
-            sequence_out,
-        };
-        if self.resent.is_empty() {
-            self.resent = vec![Resent::default(); RESENT_ENTRIES].into();
-        }
-        let interval = round_trip.clamp(RESEND_INTERVAL, MAX_RESEND_INTERVAL);
-        let entry = &mut self.resent[sequence_out as usize % RESENT_ENTRIES];
-        if entry.sequence != sequence_out || entry.at.is_none() {
-            *entry = Resent { sequence: sequence_out, times: 0, at: None };
-        }
-        if entry.times >= MAX_RESENDS || entry.at.is_some_and(|at| now < at + interval) {
-            return None;
-        }
-        entry.times += 1;
-        entry.at = Some(now);
-        Some(lost)
-    }
-
-    /// Appends a packet found by `find_lost` as a retransmission (RFC 4588), or, where RTX is not
-    /// negotiated, to the letter as it was first sent: same index, same plaintext, same bytes.
-    pub fn write_lost(
-        &mut self,
-        lost: &Lost,
-        packet: &Forwarded<'_>,
-        out: &mut Vec<u8>,
-    ) -> Option<Written> {
-        let rtx_sequence = self.rtx_sequence + 1;
-        let flow = self.flow_of(lost.sequence_out)?;
-        let (_, picture_delta) = flow.numbering.sent_as(lost.sequence_out)?;
-        if flow.codec != packet.codec || flow.generation != lost.generation {
-            return None;
-        }
-        let shown = self.flowing().map(|(_, spatial, _)| spatial);
-        let ends_picture = packet.frame.ends_layer && shown == Some(packet.frame.layer.spatial);
-        let Some(payload_type) = flow.payload.rtx else {
-            // Whatever could differ from the first time is not sent: a nonce is used for one packet.
-            let may_differ = packet.frame.ends_layer && !packet.header.marker
-                || flow.payload.codec == Codec::Red;
-            if may_differ || self.transport_number(&flow.payload).is_some() {
-                return None;
-            }
-            let labels = Labels {
-                marker: false,
-                payload_type: flow.payload.pt,
-                ssrc: self.ssrc,
-                sequence: lost.sequence_out,
-                playout_delay: None,
-            };
-            let (header_len, transport_sequence) = self.write_header(packet, flow, &labels, out);
-            append_payload(packet, picture_delta, flow.tl0_delta, out);
-            return Some(Written { header_len, index: lost.sequence_out, transport_sequence });
-        };
-        let labels = Labels {
-            marker: ends_picture,
-            payload_type,
-            ssrc: self.rtx_ssrc,
-            sequence: rtx_sequence,
-            playout_delay: (!packet.wait.is_zero()).then(|| playout_delay(packet.wait)),
-        };
-        let (header_len, transport_sequence) = self.write_header(packet, flow, &labels, out);
-        out.extend_from_slice(&(lost.sequence_out as u16).to_be_bytes());
-        append_payload(packet, picture_delta, flow.tl0_delta, out);
-        self.rtx_sequence = rtx_sequence;
-        Some(Written { header_len, index: rtx_sequence, transport_sequence })
-    }
-
-    /// Appends a packet on the stream of repairs that is nothing but padding, for probes of the link.
-    /// None while nothing is to be shown here, or where repairs have no stream or no number.
-    pub fn write_padding(&mut self, length: u8, out: &mut Vec<u8>) -> Option<Written> {
-        // Whether something flows does not matter: a slot that is paused for want of bandwidth is the one
-        // that a probe must bring back, and one that waits for its first keyframe loses no time.
-        let binding = self.binding.as_ref()?;
-        let payload_type = binding.payload?.rtx?;
-        let id = self.extensions.transport_cc?;
-        let sequence = self.rtx_sequence + 1;
-        let begin = out.len();
-        let extensions: [(u8, &[u8]); 1] = [(id, &[0, 0])];
-        let header_len = rtp::write_header(
-            out,
-            &Outgoing {
-                marker: false,
-                payload_type,
-                sequence: sequence as u16,
-                timestamp: self.last_timestamp.unwrap_or_default(),
-                ssrc: self.rtx_ssrc,
-                csrc: binding.flow.as_ref().map_or(0, |flow| flow.csrc),
-                extensions: &extensions,
-            },
-        );
-        rtp::pad(out, begin, length);
-        self.rtx_sequence = sequence;
-        let transport_sequence = Some(rtp::first_element_offset(&extensions));
-        Some(Written { header_len, index: sequence, transport_sequence })
     }
 
     /// The flow that a number went out in.

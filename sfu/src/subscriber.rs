@@ -10,6 +10,7 @@ use resends::Resends;
 use crate::allocator::{self, Ranking, Wishes};
 use crate::bwe::{Bitrate, Estimator};
 use crate::clock;
+use crate::codec::dependency::Described;
 use crate::codec::red::{self, Earlier};
 use crate::command::PeerId;
 use crate::event::Event;
@@ -22,7 +23,7 @@ use crate::rtp::Header;
 use crate::sdp::{SlotSpec, SubscribeSection};
 use crate::slot::{Forwarded, Lost, MAX_REDUNDANCY, Slot, Target};
 use crate::timers::TICK;
-use crate::track::Encoding;
+use crate::track::{Encoding, Track};
 use protocol::media::View;
 use protocol::{Kind, ParticipantId, SlotBinding, SlotReason};
 use std::time::{Duration, Instant};
@@ -388,11 +389,12 @@ pub fn forwarded<'a>(room: &'a Room, pending: &'a Pending, now_ntp: u64) -> Opti
         let member = room.members.get(&track.participant)?;
         clock::captured_at(now_ntp, pending.header.timestamp, &member.clock, &encoding.clock)
     });
+    let packet = encoding.cache.get(pending.sequence)?;
     Some(Forwarded {
         encoding: pending.encoding,
         sequence: pending.sequence,
         header: &pending.header,
-        packet: encoding.cache.get(pending.sequence)?,
+        packet,
         codec: pending.codec,
         is_keyframe: pending.is_keyframe,
         frame: pending.frame,
@@ -403,7 +405,20 @@ pub fn forwarded<'a>(room: &'a Room, pending: &'a Pending, now_ntp: u64) -> Opti
             _ => Default::default(),
         },
         wait: encoding.patience.wait(),
+        described: described(pending.codec, track, encoding, &pending.header, packet),
     })
+}
+
+/// What a packet says of its frame, read once for all who know how.
+pub fn described<'a>(
+    codec: Codec,
+    track: &Track,
+    encoding: &'a Encoding,
+    header: &Header,
+    packet: &'a [u8],
+) -> Option<Described<'a>> {
+    let is_described = matches!(codec, Codec::Av1 { .. });
+    is_described.then(|| encoding.describe(&track.extensions, header, packet))?
 }
 
 /// The frames before a packet of sound, found once for all who take redundancy.

@@ -2,7 +2,7 @@
 
 use crate::cache::PacketCache;
 use crate::clock::StreamClock;
-use crate::codec::dependency::{Descriptor, Structure};
+use crate::codec::dependency::{Described, Descriptor, Structure};
 use crate::codec::{self, Frame, Layer};
 use crate::format::{Codec, Extensions};
 use crate::key::PeerKey;
@@ -12,6 +12,7 @@ use crate::nack::NackGenerator;
 use crate::patience::Patience;
 use crate::reception::Reception;
 use crate::relay::PlaneId;
+use crate::rtp::Header;
 use crate::sequence::SequenceUnwrapper;
 use protocol::media::Track as PublicTrack;
 use protocol::{Kind, ParticipantId, Source, TrackId};
@@ -116,8 +117,10 @@ pub struct Encoding {
     pub size: Option<(u16, u16)>,
     /// The same of each spatial layer, the smallest first, where the stream says so (VP9, AV1).
     pub layer_sizes: Vec<(u16, u16)>,
-    /// Templates of its dependency descriptors (AV1).
-    pub structure: Option<Structure>,
+    /// Templates of its dependency descriptors, the newest first (AV1).
+    structures: Vec<Structure>,
+    /// Which of their decode targets it sends, one bit each.
+    active_targets: u32,
     /// Whether its publisher has been told to send it.
     pub is_active: bool,
     taken: Option<Instant>,
@@ -151,7 +154,8 @@ impl Encoding {
             last_rate: 0,
             size: None,
             layer_sizes: Vec::new(),
-            structure: None,
+            structures: Vec::new(),
+            active_targets: u32::MAX,
             is_active: true,
             taken: None,
             active_since: None,
@@ -214,18 +218,40 @@ impl Encoding {
             .and_then(|bytes| Some((bytes, Descriptor::parse(bytes)?)));
         let Some((bytes, descriptor)) = told else { return codec::frame(codec, payload) };
         if descriptor.has_structure {
-            self.structure = Structure::parse(bytes).or_else(|| self.structure.take());
-            let sizes = self.structure.as_ref().map(Structure::sizes).unwrap_or_default().to_vec();
-            self.set_layer_sizes(sizes);
+            self.tell_structure(bytes);
         }
-        match self.structure.as_ref().and_then(|s| s.template(descriptor.template)) {
-            Some(template) => Frame {
-                layer: template.layer,
-                may_rise: template.may_rise,
-                ends_layer: descriptor.is_end,
-                picture: None,
-            },
-            None => codec::frame(codec, payload),
+        let Some((structure, template)) =
+            self.structures.iter().find_map(|s| Some((s, s.template(descriptor.template)?)))
+        else {
+            return codec::frame(codec, payload);
+        };
+        self.active_targets = structure.active(bytes).unwrap_or(self.active_targets);
+        Frame {
+            layer: template.layer,
+            opens: template.opens,
+            ends_layer: descriptor.is_end,
+            ..Frame::default()
+        }
+    }
+
+    /// What a packet of it says of its frame to receivers (AV1).
+    pub fn describe<'a>(
+        &'a self,
+        extensions: &Extensions,
+        header: &Header,
+        packet: &'a [u8],
+    ) -> Option<Described<'a>> {
+        let extension = header.extension(packet, extensions.dependency_descriptor?)?;
+        Described::new(extension, &self.structures, self.active_targets)
+    }
+
+    /// A keyframe has told its templates. Those of the one before are still in packets that wait.
+    fn tell_structure(&mut self, descriptor: &[u8]) {
+        let Some(structure) = Structure::parse(descriptor) else { return };
+        self.set_layer_sizes(structure.sizes().to_vec());
+        if self.structures.first() != Some(&structure) {
+            self.structures.truncate(1);
+            self.structures.insert(0, structure);
         }
     }
 

@@ -2,7 +2,7 @@
 
 /** @typedef {import('./types.js').Source} Source */
 /** @typedef {'vp8' | 'vp9' | 'av1'} VideoCodec */
-/** @typedef {RTCRtpEncodingParameters & {scalabilityMode?: string}} LayeredEncoding WebRTC-SVC, which the checker does not know */
+/** @typedef {RTCRtpEncodingParameters & {scalabilityMode?: string, codec?: RTCRtpCodec}} LayeredEncoding what the checker does not know */
 
 /** Two frame rates in each layer: who cannot take 30 frames a second gets 15 without a layer of their own. */
 const TEMPORAL = 'L1T2';
@@ -26,11 +26,9 @@ const SCREEN = [{ maxBitrate: 2_500_000, maxFramerate: 30 }];
 
 /**
  * A camera as one stream of layers within each other, which VP9 and AV1 can do: sharper for its bits, and more work. The
- * `KEY` of a mode lets sizes be left out from any picture on. Of AV1's sizes Chromium's decoder shows nothing unless receivers are
- * told how frames depend on each other, so it has three frame rates of one size.
- * @type {Record<Exclude<VideoCodec, 'vp8'>, string>}
+ * `KEY` of a mode lets sizes be left out from any picture on.
  */
-const NESTED = { vp9: 'L3T3_KEY', av1: 'L1T3' };
+const NESTED = 'L3T3_KEY';
 
 /** Pixels from which Chromium sends three layers, or two. It leaves out the last ones, which would be the large ones. */
 const THREE_LAYERS = 960 * 540;
@@ -76,7 +74,7 @@ function addNested(pc, track, codec) {
   if (codec === 'vp8' || !nestedCodecs().includes(codec)) return null;
   const { maxBitrate } = /** @type {RTCRtpEncodingParameters} */ (CAMERA.at(-1));
   /** @type {LayeredEncoding} */
-  const encoding = { maxBitrate, scalabilityMode: NESTED[codec] };
+  const encoding = { maxBitrate, scalabilityMode: NESTED };
   const line = pc.addTransceiver(track ?? 'video', { direction: 'sendonly', sendEncodings: [encoding] });
   const own = (/** @type {{mimeType: string}} */ { mimeType }) => Number(mimeType.toLowerCase() === `video/${codec}`);
   // The server takes the order of the offer.
@@ -99,10 +97,11 @@ export function nestedCodecs() {
   const codecs = globalThis.RTCRtpSender?.getCapabilities?.('video')?.codecs ?? [];
   const pc = codecs.length > 0 ? new RTCPeerConnection() : null;
   for (const codec of /** @type {const} */ (['vp9', 'av1'])) {
-    if (!pc || !codecs.some(({ mimeType }) => mimeType.toLowerCase() === `video/${codec}`)) continue;
+    const own = codecs.find(({ mimeType }) => mimeType.toLowerCase() === `video/${codec}`);
+    if (!pc || !own) continue;
     try {
       /** @type {LayeredEncoding} */
-      const wanted = { scalabilityMode: NESTED[codec] };
+      const wanted = { codec: own, scalabilityMode: NESTED };
       const line = pc.addTransceiver('video', { direction: 'sendonly', sendEncodings: [wanted] });
       /** @type {LayeredEncoding | undefined} */
       const got = line.sender.getParameters().encodings[0];

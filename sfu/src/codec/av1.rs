@@ -30,15 +30,6 @@ pub fn layer(payload: &[u8]) -> Layer {
         .unwrap_or_default()
 }
 
-/// Shifts the frame number of a dependency descriptor extension in place, so that it runs on
-/// across a change of the source.
-pub fn rewrite_frame_number(dependency_descriptor: &mut [u8], delta: u16) {
-    if let Some(number) = dependency_descriptor.get_mut(1..3) {
-        let shifted = u16::from_be_bytes([number[0], number[1]]).wrapping_add(delta);
-        number.copy_from_slice(&shifted.to_be_bytes());
-    }
-}
-
 /// The OBU elements of a payload. Ends at the first that does not fit.
 struct Elements<'a> {
     rest: &'a [u8],
@@ -145,15 +136,5 @@ mod tests {
         assert_eq!(leb128(&[0x85, 0x01, 9]), Some((133, &[9][..])));
         assert_eq!(leb128(&[0xff, 0xff, 0xff, 0xff, 0]), None);
         assert_eq!(leb128(&[0x80]), None);
-    }
-
-    #[test]
-    fn the_frame_number_of_a_dependency_descriptor_moves_and_wraps() {
-        let mut descriptor = [0xc1, 0xff, 0xfe, 0x33];
-        rewrite_frame_number(&mut descriptor, 3);
-        assert_eq!(descriptor, [0xc1, 0x00, 0x01, 0x33]);
-        let mut short = [0xc1, 0xff];
-        rewrite_frame_number(&mut short, 3);
-        assert_eq!(short, [0xc1, 0xff]);
     }
 }

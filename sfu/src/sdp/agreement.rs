@@ -50,6 +50,11 @@ impl Agreement {
         self.formats.iter().map(|format| format.payload).collect()
     }
 
+    /// Whether both ends know a header extension.
+    pub(super) fn has(&self, name: Name) -> bool {
+        self.extensions.iter().any(|extension| extension.name == name)
+    }
+
     /// Ids of the header extensions.
     pub(super) fn ids(&self) -> Extensions {
         extension::ids(&self.extensions)

@@ -19,7 +19,7 @@ pub(super) struct Description {
     /// Whether the other end sends no connectivity checks.
     pub(super) is_ice_lite: bool,
     /// Whether both forms of header extensions may come on all m-lines (RFC 8285 §4.1.2).
-    pub(super) allows_mixed: bool,
+    allows_mixed: bool,
     /// Mids of the first BUNDLE group, in its order; `None` where none is said.
     pub(super) bundle: Option<Vec<String>>,
     /// The m-lines in order.
@@ -95,6 +95,14 @@ impl Description {
     }
 }
 
+impl Description {
+    /// Whether both forms of header extensions may come on a section.
+    pub(super) fn allows_mixed(&self, section: &Section) -> bool {
+        let says_so = |attribute: &Attribute| attribute.key == ALLOWS_MIXED;
+        self.allows_mixed || section.attributes.iter().any(says_so)
+    }
+}
+
 impl Section {
     fn read(
         index: usize,
@@ -149,11 +157,6 @@ impl Section {
         matches!(self.direction, Direction::SendRecv | Direction::RecvOnly)
     }
 
-    /// Whether it says that both forms of header extensions may come.
-    pub(super) fn allows_mixed(&self) -> bool {
-        self.attributes.iter().any(|attribute| attribute.key == ALLOWS_MIXED)
-    }
-
     /// Values of all attributes with that name.
     pub(super) fn values<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
         self.attributes.iter().filter_map(move |attribute| value(attribute, key))
@@ -193,7 +196,7 @@ impl TransportLines {
 }
 
 /// Chromium says it once, Firefox of each m-line.
-const ALLOWS_MIXED: &str = "extmap-allow-mixed";
+pub(super) const ALLOWS_MIXED: &str = "extmap-allow-mixed";
 
 /// A `Malformed` whose words cannot grow with what was sent.
 pub(super) fn malformed(mut why: String) -> SdpError {

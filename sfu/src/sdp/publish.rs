@@ -68,11 +68,8 @@ pub fn answer_publish(offer: &str, local: &Local<'_>) -> Result<PublishAnswer, S
         for extension in &agreement.extensions {
             writer.line(format_args!("a=extmap:{}", extension.receiving()));
         }
-        // The structure in front of AV1's keyframes is too long for the short form, and left out without this.
-        let names = agreement.extensions.iter().map(|extension| extension.name);
-        let allows_mixed = description.allows_mixed || section.allows_mixed();
-        if allows_mixed && names.into_iter().any(|name| name == Name::DependencyDescriptor) {
-            writer.line(format_args!("a=extmap-allow-mixed"));
+        if agreement.has(Name::DependencyDescriptor) && description.allows_mixed(section) {
+            writer.mixed_extensions();
         }
         writer.line(format_args!("a={}", if section.sends() { "recvonly" } else { "inactive" }));
         agreement.write_formats(wishes, &mut writer);

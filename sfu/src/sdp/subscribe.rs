@@ -60,6 +60,9 @@ pub fn offer_subscribe(slots: &[SlotSpec], local: &Local<'_>) -> String {
         for (id, name) in EXTENSIONS.into_iter().filter(|(_, name)| name.fits(slot.kind)) {
             writer.line(format_args!("a=extmap:{id} {}", name.uri()));
         }
+        if slot.kind == Kind::Video {
+            writer.mixed_extensions();
+        }
         writer.line(format_args!("a=sendonly"));
         let feedback = match slot.kind {
             Kind::Audio => Feedback { transport_cc: true, ..Feedback::default() },
@@ -95,8 +98,11 @@ pub fn read_answer(
         .zip(slots)
         .map(|(section, slot)| {
             let kind = section.usable_kind().filter(|kind| *kind == slot.kind)?;
+            let allows_mixed = description.allows_mixed(section);
             Agreement::of(section, kind, |extension| {
-                extension.is_received() && EXTENSIONS.contains(&(extension.id, extension.name))
+                extension.is_received()
+                    && EXTENSIONS.contains(&(extension.id, extension.name))
+                    && (allows_mixed || extension.name != Name::DependencyDescriptor)
             })
         })
         .collect();
@@ -202,12 +208,13 @@ const VIDEO: [(Payload, &str); 10] = [
 ];
 
 /// Extensions of our offers and their ids, the same on every m-line.
-const EXTENSIONS: [(u8, Name); 5] = [
+const EXTENSIONS: [(u8, Name); 6] = [
     (1, Name::AudioLevel),
     (2, Name::AbsSendTime),
     (3, Name::TransportCc),
     (4, Name::VideoOrientation),
     (5, Name::PlayoutDelay),
+    (6, Name::DependencyDescriptor),
 ];
 
 #[cfg(test)]
@@ -294,6 +301,20 @@ mod tests {
         assert!(sections[1].feedback.nack && !sections[1].feedback.pli);
         let passive = answer().replace("active", "passive");
         assert_eq!(read_answer(&passive, &slots()).unwrap().0.role, DtlsRole::Client);
+    }
+
+    #[test]
+    fn descriptors_of_frames_are_sent_to_those_who_take_their_long_form() {
+        let offer = offer_subscribe(&slots(), &Server::new().local());
+        assert_eq!(offer.matches("a=extmap-allow-mixed\r\n").count(), 1, "video");
+        let taken = |answer: &str| {
+            read_answer(answer, &slots()).unwrap().1[1].extensions.dependency_descriptor
+        };
+        let uri = Name::DependencyDescriptor.uri();
+        let named = answer().replace("a=mid:v\n", &format!("a=mid:v\na=extmap:6 {uri}\n"));
+        assert_eq!(taken(&named), None, "the structure would not fit");
+        assert_eq!(taken(&named.replace("a=mid:v", "a=extmap-allow-mixed\na=mid:v")), Some(6));
+        assert_eq!(taken(&named.replace("v=0\n", "v=0\na=extmap-allow-mixed\n")), Some(6));
     }
 
     #[test]

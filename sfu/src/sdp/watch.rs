@@ -30,7 +30,11 @@ pub fn answer_watch(
     ssrcs: &mut dyn FnMut() -> u32,
 ) -> Result<WatchAnswer, SdpError> {
     let description = Description::read(offer)?;
-    let mut agreements: Vec<Option<Agreement>> = description.sections.iter().map(agree).collect();
+    let mut agreements: Vec<Option<Agreement>> = description
+        .sections
+        .iter()
+        .map(|section| agree(section, description.allows_mixed(section)))
+        .collect();
     if agreements.iter().all(Option::is_none)
         && let Some(section) = description.sections.iter().find(|s| wanted_kind(s).is_some())
     {
@@ -61,6 +65,9 @@ pub fn answer_watch(
         for extension in &agreement.extensions {
             writer.line(format_args!("a=extmap:{}", extension.sending()));
         }
+        if agreement.has(Name::DependencyDescriptor) {
+            writer.mixed_extensions();
+        }
         writer.line(format_args!("a=sendonly"));
         agreement.write_formats(identity, &mut writer);
         slot.write_streams(payloads.iter().any(|payload| payload.rtx.is_some()), &mut writer);
@@ -78,15 +85,15 @@ pub fn answer_watch(
 }
 
 /// `None` where the m-line is to be rejected: nothing can be sent in it.
-fn agree(section: &Section) -> Option<Agreement> {
-    Agreement::of(section, wanted_kind(section)?, is_wanted)
+fn agree(section: &Section, allows_mixed: bool) -> Option<Agreement> {
+    Agreement::of(section, wanted_kind(section)?, |extension| is_wanted(extension, allows_mixed))
 }
 
 fn wanted_kind(section: &Section) -> Option<Kind> {
     section.usable_kind().filter(|_| section.receives())
 }
 
-fn is_wanted(extension: &Extension) -> bool {
+fn is_wanted(extension: &Extension, allows_mixed: bool) -> bool {
     extension.is_received()
         && match extension.name {
             Name::TransportCc
@@ -94,8 +101,10 @@ fn is_wanted(extension: &Extension) -> bool {
             | Name::AudioLevel
             | Name::VideoOrientation
             | Name::PlayoutDelay => true,
+            // With its structure it needs the long form.
+            Name::DependencyDescriptor => allows_mixed,
             // SSRCs say which m-line; one layer arrives in each.
-            Name::Mid | Name::Rid | Name::RepairedRid | Name::DependencyDescriptor => false,
+            Name::Mid | Name::Rid | Name::RepairedRid => false,
         }
 }
 
@@ -149,6 +158,20 @@ mod tests {
         let codecs: Vec<Codec> = agreed.sections[0].payloads.iter().map(|p| p.codec).collect();
         assert_eq!(codecs, [Codec::Opus, Codec::Red]);
         assert!(agreed.sdp.contains("a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\n"));
+    }
+
+    #[test]
+    fn a_viewer_is_sent_descriptors_of_frames_where_both_forms_may_come() {
+        let uri = Name::DependencyDescriptor.uri();
+        let named = offer().replace("a=mid:v", &format!("a=mid:v\na=extmap:5 {uri}"));
+        let taken = |offer: &str| {
+            let agreed = answer(offer).unwrap();
+            let ids: Vec<Option<u8>> =
+                agreed.sections.iter().map(|s| s.extensions.dependency_descriptor).collect();
+            (ids[1], agreed.sdp.matches("a=extmap-allow-mixed").count())
+        };
+        assert_eq!(taken(&named), (None, 0));
+        assert_eq!(taken(&named.replace("v=0\n", "v=0\na=extmap-allow-mixed\n")), (Some(5), 1));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The text of offers and answers.
 
-use super::description::Section;
+use super::description::{ALLOWS_MIXED, Section};
 use super::transport::Bundle;
 use super::{Feedback, Local};
 use crate::credentials::DtlsRole;
@@ -123,6 +123,12 @@ impl<'a> Writer<'a> {
         if section.has_mid {
             self.line(format_args!("a=mid:{}", section.mid));
         }
+    }
+
+    /// Both forms of header extensions may come: the structure in front of AV1's keyframes is too long for the short
+    /// one, and left out without this.
+    pub(super) fn mixed_extensions(&mut self) {
+        self.line(format_args!("a={ALLOWS_MIXED}"));
     }
 
     /// All lines of a payload type and of its retransmissions.

@@ -157,7 +157,9 @@ impl Selector {
         }
         current.timestamp = timestamp;
         let layer = frame.layer;
-        if layer.temporal > current.temporal && layer.temporal <= temporal && frame.may_rise {
+        if layer.temporal <= current.temporal {
+            current.temporal = current.temporal.max(frame.opens.min(temporal));
+        } else if layer.temporal <= temporal && frame.may_rise {
             current.temporal = layer.temporal;
         }
         if layer.temporal > current.temporal || layer.spatial > current.spatial {
@@ -259,6 +261,22 @@ mod tests {
         assert_eq!(selector.decide(0, 8, false, &frame(0, 2)), Verdict::LeaveOut);
         assert_eq!(selector.decide(0, 9, true, &frame(0, 0)), SENT);
         assert_eq!(selector.decide(0, 10, false, &frame(0, 2)), SENT, "a keyframe allows all");
+    }
+
+    #[test]
+    fn a_frame_opens_layers_to_those_who_can_show_it() {
+        let opens = |temporal, opens| Frame { opens, ..frame(0, temporal) };
+        let mut selector = Selector::new(target(0, 0));
+        selector.decide(0, 1, true, &opens(0, 2));
+        assert_eq!(selector.decide(0, 2, false, &opens(2, 0)), Verdict::LeaveOut);
+        selector.aim(target(0, 1));
+        assert_eq!(selector.decide(0, 3, false, &opens(1, 2)), Verdict::LeaveOut);
+        assert_eq!(selector.decide(0, 4, false, &opens(2, 0)), Verdict::LeaveOut);
+        assert_eq!(selector.decide(0, 5, false, &opens(0, 2)), SENT);
+        assert_eq!(selector.decide(0, 6, false, &opens(2, 0)), Verdict::LeaveOut);
+        selector.aim(target(0, 2));
+        assert_eq!(selector.decide(0, 7, false, &opens(1, 2)), SENT);
+        assert_eq!(selector.decide(0, 8, false, &opens(2, 0)), SENT);
     }
 
     #[test]

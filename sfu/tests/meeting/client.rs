@@ -38,6 +38,8 @@ pub struct Client {
     pub arrivals: Vec<Instant>,
     /// Whether its SDP has redundant sound.
     pub has_red: bool,
+    /// Whether its pictures are AV1 with descriptors.
+    pub has_av1: bool,
     /// Watches the video slot, once it is there.
     pub viewer: Option<Viewer>,
 }
@@ -64,6 +66,7 @@ impl Client {
             feedback: None,
             arrivals: Vec::new(),
             has_red: false,
+            has_av1: false,
             viewer: None,
         }
     }
@@ -117,6 +120,15 @@ impl Client {
                 "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=rtpmap:111 opus/48000/2\r\n\
                             a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level\r\n\
                             a=rtcp-fb:111 transport-cc\r\n"
+            }
+            Kind::Video if self.has_av1 => {
+                "m=video 9 UDP/TLS/RTP/SAVPF 102 103\r\na=rtpmap:102 AV1/90000\r\n\
+                            a=fmtp:102 profile=0\r\n\
+                            a=rtcp-fb:102 nack\r\na=rtcp-fb:102 nack pli\r\n\
+                            a=rtcp-fb:102 transport-cc\r\n\
+                            a=rtpmap:103 rtx/90000\r\na=fmtp:103 apt=102\r\n\
+                            a=extmap-allow-mixed\r\na=extmap:6 https://aomediacodec.github.io/av1-rtp-spec/\
+                            #dependency-descriptor-rtp-header-extension\r\n"
             }
             Kind::Video => {
                 "m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\na=rtpmap:96 VP8/90000\r\n\
@@ -227,6 +239,7 @@ impl Client {
         let rid = media.rid.unwrap_or_default();
         let extensions: &[(u8, &[u8])] = match (media.payload_type, media.rid) {
             (111 | 63, _) => &[(1, &level)],
+            (102, _) => &[(6, &media.descriptor)],
             (_, Some(_)) => &[(5, rid.as_bytes())],
             _ => &[],
         };
@@ -265,7 +278,7 @@ impl Client {
 }
 
 /// What a packet carries.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Media {
     pub payload_type: u8,
     pub level: u8,
@@ -273,6 +286,8 @@ pub struct Media {
     pub marker: bool,
     /// Simulcast layer.
     pub rid: Option<&'static str>,
+    /// Of AV1: what it says of its frame.
+    pub descriptor: Vec<u8>,
 }
 
 impl Media {
@@ -284,6 +299,7 @@ impl Media {
             payload: vec![0x78; 80],
             marker: true,
             rid: None,
+            descriptor: Vec::new(),
         }
     }
 
@@ -295,7 +311,7 @@ impl Media {
             payload.extend([0x9d, 0x01, 0x2a, 64, 0, 64, 0]);
         }
         payload.resize(300, 0x55);
-        Self { payload_type: 96, level: 0, payload, marker: true, rid: None }
+        Self { payload_type: 96, payload, marker: true, ..Self::default() }
     }
 }
 

@@ -6,6 +6,7 @@ mod camera;
 mod client;
 mod crowd;
 mod layers;
+mod nested;
 mod repairs;
 mod sound;
 mod tap;

@@ -43,6 +43,8 @@ pub struct World {
     pub losses: BTreeMap<PeerId, f64>,
     /// Whether clients that come have redundant sound in their SDP.
     pub has_red: bool,
+    /// Whether clients speak AV1.
+    pub has_av1: bool,
     pub address: SocketAddr,
     /// What the link to each client carries, in bits per second, where it is limited.
     pub limits: BTreeMap<PeerId, u64>,
@@ -75,6 +77,7 @@ impl World {
             loss: 0.0,
             losses: BTreeMap::new(),
             has_red: false,
+            has_av1: false,
             address,
             limits: BTreeMap::new(),
             queues: BTreeMap::new(),
@@ -107,10 +110,11 @@ impl World {
     /// An offer whose last m-line has those lines too.
     pub fn offer_with(&mut self, peer: u64, who: u8, sources: &[(Source, u32)], lines: &str) {
         let (address, identity, now) = (self.address, self.identity.clone(), self.now);
-        let has_red = self.has_red;
+        let (has_red, has_av1) = (self.has_red, self.has_av1);
         let client = self.clients.entry(PeerId(peer)).or_insert_with(|| {
             let mut client = Client::new(peer, 5000, address, identity, now);
             client.has_red = has_red;
+            client.has_av1 = has_av1;
             client
         });
         let (mut offer, tracks) = client.offer(sources);
@@ -131,6 +135,7 @@ impl World {
         let (identity, now) = (self.identity.clone(), self.now);
         let mut client = Client::new(peer, 5000, self.address, identity, now);
         client.has_red = self.has_red;
+        client.has_av1 = self.has_av1;
         self.clients.insert(PeerId(peer), client);
         self.command(Command::Subscribe {
             peer: PeerId(peer),

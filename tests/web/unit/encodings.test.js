@@ -120,7 +120,7 @@ test('in VP9 and AV1 a camera is one stream of nested layers, where the browser 
     /** @param {string} _kind @param {any} init */
     addTransceiver(_kind, init) {
       // This browser knows nested layers of VP9, and nothing of those of AV1.
-      const encodings = init.sendEncodings.map((/** @type {any} */ e) => (e.scalabilityMode === 'L3T3_KEY' ? e : { ...e, scalabilityMode: undefined }));
+      const encodings = init.sendEncodings.map((/** @type {any} */ e) => (e.scalabilityMode === 'L3T3_KEY' && e.codec?.mimeType !== 'video/AV1' ? e : { ...e, scalabilityMode: undefined }));
       const line = { init, order: /** @type {string[]} */ ([]), sender: { getParameters: () => ({ encodings }) }, setCodecPreferences: (/** @type {any[]} */ codecs) => (line.order = codecs.map((c) => c.mimeType)) };
       asked.push(line);
       return line;
