@@ -1,8 +1,10 @@
 //! The command line: what can be asked of the binary, and how a failure is told.
 
 use crate::config::{Config, Options};
+use crate::export::{self, View};
 use clap::{Args, Parser, Subcommand};
-use std::path::PathBuf;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// A meeting server: video meetings, chat and the web client in one process.
@@ -25,6 +27,8 @@ enum Command {
     Config(ConfigArgs),
     /// Ask a running server on this machine whether it is well; exit code 0 when it is
     Health(ConfigArgs),
+    /// Make one file of a recording, with ffmpeg: everybody's pictures composed, everybody's sound mixed
+    Export(ExportArgs),
     /// Print the version
     Version,
 }
@@ -36,6 +40,19 @@ struct ServeArgs {
     /// Once serving, write {"url", "media_addresses"} as JSON to this file
     #[arg(long, value_name = "PATH")]
     ready_file: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct ExportArgs {
+    /// Id of the recording, or its folder
+    recording: String,
+    /// File to write: .mp4 or .webm, for sound alone also .m4a, .ogg or .mp3
+    output: PathBuf,
+    /// How people are shown
+    #[arg(long, value_enum, default_value = "grid")]
+    view: View,
+    #[command(flatten)]
+    config: ConfigArgs,
 }
 
 #[derive(Args)]
@@ -84,6 +101,7 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve(args),
         Command::Config(args) => describe(args),
         Command::Health(args) => health(args),
+        Command::Export(args) => export(args),
         Command::Version => {
             println!("veche {}", env!("CARGO_PKG_VERSION"));
             Ok(())
@@ -110,6 +128,30 @@ fn describe(args: ConfigArgs) -> anyhow::Result<()> {
 
 fn health(args: ConfigArgs) -> anyhow::Result<()> {
     crate::health::ask(&Config::load(&args.into())?)
+}
+
+fn export(args: ExportArgs) -> anyhow::Result<()> {
+    let folder = match Path::new(&args.recording) {
+        path if path.join("meeting.json").is_file() => path.to_owned(),
+        _ => export::find(&Config::load(&args.config.into())?.records_dir, &args.recording)?,
+    };
+    let is_watched = std::io::stderr().is_terminal();
+    let mut told = 0;
+    export::export(&folder, &args.output, args.view, |part| {
+        let percent = (part * 100.0) as u32;
+        // A line of its own now and then where nobody watches, such as in a log.
+        if percent > told && (is_watched || percent >= told + 10) {
+            told = percent;
+            eprint!(
+                "{}{percent} %{}",
+                if is_watched { "\r" } else { "" },
+                if is_watched { "" } else { "\n" }
+            );
+        }
+        Ok(())
+    })?;
+    println!("{}{}", if is_watched { "\r" } else { "" }, args.output.display());
+    Ok(())
 }
 
 /// An error with its causes, on one line. Some errors repeat their cause in their own words.

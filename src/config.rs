@@ -36,7 +36,6 @@ pub struct Config {
     /// Database.
     pub database_url: DatabaseUrl,
     /// Folder of recordings.
-    #[expect(dead_code, reason = "checked from the start, read by the recorder")]
     pub records_dir: PathBuf,
     /// First UDP port of media; 0 for any.
     pub media_port: u16,

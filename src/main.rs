@@ -2,6 +2,7 @@
 
 mod cli;
 mod config;
+mod export;
 mod health;
 mod http;
 mod logs;

@@ -11,7 +11,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("veche-sfu", &["veche-protocol"]),
     ("veche-store", &["veche-protocol"]),
     ("veche-signaling", &["veche-protocol", "veche-sfu", "veche-store"]),
-    ("veche", &["veche-protocol", "veche-sfu", "veche-store", "veche-signaling"]),
+    ("veche", &["veche-protocol", "veche-recorder", "veche-sfu", "veche-store", "veche-signaling"]),
     // Clients for tests: they know the media plane's pieces from the other end, and no server crate knows them.
     ("veche-testkit", &["veche-protocol", "veche-sfu"]),
 ];
