@@ -1,108 +1,18 @@
-// REST under /api/v1, and who we are signed in as. The only place that holds tokens.
+// Everything a page may ask of the server about rooms and calls.
 
-/** @typedef {import('./types.js').AuthResponse} AuthResponse */
-/** @typedef {import('./types.js').User} User */
+import { Session } from './session.js';
+
 /** @typedef {import('./types.js').Room} Room */
-/** @typedef {{access_token: string, expires_ms: number, refresh_token: string | null, user: User}} Session */
 
-/** A refusal by the server, or the server out of reach (`network`). Decide by `code`. */
-export class ApiError extends Error {
-  /**
-   * @param {string} code
-   * @param {number} status 0 when nothing answered
-   * @param {string} message
-   */
-  constructor(code, status, message) {
-    super(message);
-    this.name = 'ApiError';
-    this.code = code;
-    this.status = status;
-  }
-}
-
-const KEY = 'veche.session';
-/** An access token this close to its end is renewed first; less risks a 401 on a slow link. */
-const RENEW_BEFORE_MS = 30_000;
-/** No answer within this long is a network failure; slower links than this cannot hold a call. */
-const TIMEOUT_MS = 15_000;
-/** A file may take longer than words. */
-const FILE_MS = 120_000;
-
-/** Everything a page may ask of the server. */
-export class Api {
-  /** @type {Set<() => void>} */
-  #listeners = new Set();
-  /** @type {Session | null} */
-  #session = read();
-
-  constructor() {
-    // Another tab signed in or out: follow it.
-    addEventListener('storage', (event) => {
-      if (event.key !== KEY && event.key !== null) return;
-      this.#session = read();
-      this.#tell();
-    });
-  }
-
-  /** Who is signed in, guests included. */
-  get user() {
-    return this.#session?.user ?? null;
-  }
-
-  /** The account that is signed in; guests are none. */
-  get account() {
-    return this.user && this.user.role !== 'guest' ? this.user : null;
-  }
-
-  /** @param {() => void} listener */
-  onSession(listener) {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-
+export class Api extends Session {
   /** @returns {Promise<import('./types.js').PublicConfig>} */
   config() {
-    return this.#call('GET', 'config', { open: true });
-  }
-
-  /**
-   * Makes sure there is an identity with this name: the account, the guest of before, or a new guest.
-   * @param {string} displayName
-   */
-  async becomeSomebody(displayName) {
-    if (this.account) return;
-    if (this.user?.display_name === displayName && this.#isFresh()) return;
-    await this.newGuest(displayName);
-  }
-
-  /** @param {string} displayName */
-  async newGuest(displayName) {
-    this.#keep(await this.#call('POST', 'auth/guest', { body: { display_name: displayName }, open: true }));
-  }
-
-  /** @param {{username: string, password: string}} credentials */
-  async login(credentials) {
-    this.#keep(await this.#call('POST', 'auth/login', { body: credentials, open: true }));
-  }
-
-  /** @param {{email: string, username: string, password: string, display_name?: string, registration_secret?: string, setup_token?: string}} form */
-  async register(form) {
-    this.#keep(await this.#call('POST', 'auth/register', { body: form, open: true }));
-  }
-
-  /** Signs out here at once, whether or not the server can be told. */
-  async logout() {
-    const session = this.#session;
-    this.#forget();
-    if (session?.refresh_token) {
-      const headers = { authorization: `Bearer ${session.access_token}` };
-      await this.#call('POST', 'auth/logout', { body: { refresh_token: session.refresh_token }, open: true, headers }).catch(() => {});
-    }
+    return this.call('GET', 'config', { open: true });
   }
 
   /** @returns {Promise<{rooms: Room[]}>} */
   rooms() {
-    return this.#call('GET', 'rooms');
+    return this.call('GET', 'rooms');
   }
 
   /**
@@ -110,7 +20,7 @@ export class Api {
    * @returns {Promise<Room>}
    */
   createRoom(room) {
-    return this.#call('POST', 'rooms', { body: room });
+    return this.call('POST', 'rooms', { body: room });
   }
 
   /**
@@ -118,12 +28,12 @@ export class Api {
    * @returns {Promise<Room>}
    */
   room(slug) {
-    return this.#call('GET', `rooms/${encodeURIComponent(slug)}`);
+    return this.call('GET', `rooms/${encodeURIComponent(slug)}`);
   }
 
   /** @param {string} slug */
   deleteRoom(slug) {
-    return this.#call('DELETE', `rooms/${encodeURIComponent(slug)}`);
+    return this.call('DELETE', `rooms/${encodeURIComponent(slug)}`);
   }
 
   /**
@@ -131,7 +41,7 @@ export class Api {
    * @returns {Promise<{id: string, slug: string, name: string, participants: number}>}
    */
   roomByInvite(code) {
-    return this.#call('GET', `rooms/by-invite/${encodeURIComponent(code)}`, { open: true });
+    return this.call('GET', `rooms/by-invite/${encodeURIComponent(code)}`, { open: true });
   }
 
   /**
@@ -139,16 +49,17 @@ export class Api {
    * @returns {Promise<Room>}
    */
   joinByInvite(code) {
-    return this.#call('POST', `rooms/by-invite/${encodeURIComponent(code)}/join`);
+    return this.call('POST', `rooms/by-invite/${encodeURIComponent(code)}/join`);
   }
 
   /**
    * @param {string} slug
    * @param {{invite_key?: string, resume?: string}} request
+   * @param {number} [withinMs]
    * @returns {Promise<{ticket: string, expires_in: number}>}
    */
-  ticket(slug, request, withinMs = TIMEOUT_MS) {
-    return this.#call('POST', `rooms/${encodeURIComponent(slug)}/ticket`, { body: request, withinMs });
+  ticket(slug, request, withinMs) {
+    return this.call('POST', `rooms/${encodeURIComponent(slug)}/ticket`, { body: request, withinMs });
   }
 
   /**
@@ -160,7 +71,7 @@ export class Api {
   messages(slug, beforeId, limit) {
     const query = new URLSearchParams({ limit: String(limit) });
     if (beforeId) query.set('before_id', beforeId);
-    return this.#call('GET', `rooms/${encodeURIComponent(slug)}/messages?${query}`);
+    return this.call('GET', `rooms/${encodeURIComponent(slug)}/messages?${query}`);
   }
 
   /**
@@ -168,7 +79,7 @@ export class Api {
    * @returns {Promise<{bans: import('./types.js').Ban[]}>}
    */
   bans(slug) {
-    return this.#call('GET', `rooms/${encodeURIComponent(slug)}/bans`);
+    return this.call('GET', `rooms/${encodeURIComponent(slug)}/bans`);
   }
 
   /**
@@ -176,7 +87,7 @@ export class Api {
    * @returns {Promise<{invites: import('./types.js').Invite[]}>}
    */
   invites(slug) {
-    return this.#call('GET', `rooms/${encodeURIComponent(slug)}/invites`);
+    return this.call('GET', `rooms/${encodeURIComponent(slug)}/invites`);
   }
 
   /**
@@ -185,7 +96,7 @@ export class Api {
    * @returns {Promise<import('./types.js').Invite>}
    */
   createInvite(slug, invite) {
-    return this.#call('POST', `rooms/${encodeURIComponent(slug)}/invites`, { body: invite });
+    return this.call('POST', `rooms/${encodeURIComponent(slug)}/invites`, { body: invite });
   }
 
   /**
@@ -193,36 +104,18 @@ export class Api {
    * @param {string} id
    */
   revokeInvite(slug, id) {
-    return this.#call('DELETE', `rooms/${encodeURIComponent(slug)}/invites/${encodeURIComponent(id)}`);
+    return this.call('DELETE', `rooms/${encodeURIComponent(slug)}/invites/${encodeURIComponent(id)}`);
   }
 
   /**
-   * Brings a file to the server; `fetch` would not tell how far it is.
    * @param {string} slug
    * @param {File} file
    * @param {(part: number) => void} progress 0..1
    * @param {AbortSignal} signal
    * @returns {Promise<import('./types.js').Attachment>}
    */
-  async upload(slug, file, progress, signal) {
-    if (!this.#isFresh()) await this.#renew(this.#session?.access_token ?? null);
-    return new Promise((resolve, reject) => {
-      const request = new XMLHttpRequest();
-      request.open('POST', `/api/v1/rooms/${encodeURIComponent(slug)}/attachments?name=${encodeURIComponent(file.name || 'file')}`);
-      request.setRequestHeader('authorization', `Bearer ${this.#session?.access_token ?? ''}`);
-      request.setRequestHeader('content-type', 'application/octet-stream');
-      request.responseType = 'json';
-      request.upload.onprogress = (event) => progress(event.total > 0 ? event.loaded / event.total : 0);
-      request.onerror = () => reject(new ApiError('network', 0, 'no answer'));
-      request.onabort = request.onerror;
-      request.onload = () => {
-        if (request.status < 300) return resolve(request.response);
-        const refusal = request.response?.error;
-        reject(new ApiError(refusal?.code ?? (request.status === 413 ? 'too_large' : 'unavailable'), request.status, refusal?.message ?? ''));
-      };
-      signal.addEventListener('abort', () => request.abort());
-      request.send(file);
-    });
+  upload(slug, file, progress, signal) {
+    return this.deliver('POST', `rooms/${encodeURIComponent(slug)}/attachments?name=${encodeURIComponent(file.name || 'file')}`, file, progress, signal);
   }
 
   /**
@@ -233,7 +126,7 @@ export class Api {
    * @returns {Promise<Blob>}
    */
   file(slug, id, isSmall) {
-    return this.#call('GET', `rooms/${encodeURIComponent(slug)}/attachments/${encodeURIComponent(id)}${isSmall ? '/thumbnail' : ''}`, { withinMs: FILE_MS, isFile: true });
+    return this.call('GET', `rooms/${encodeURIComponent(slug)}/attachments/${encodeURIComponent(id)}${isSmall ? '/thumbnail' : ''}`, { isFile: true });
   }
 
   /**
@@ -242,134 +135,11 @@ export class Api {
    * @param {string} id
    */
   discard(slug, id) {
-    return this.#call('DELETE', `rooms/${encodeURIComponent(slug)}/attachments/${encodeURIComponent(id)}`);
+    return this.call('DELETE', `rooms/${encodeURIComponent(slug)}/attachments/${encodeURIComponent(id)}`);
   }
 
   /** @returns {Promise<{ice_servers: RTCIceServer[], ttl: number}>} */
   iceServers() {
-    return this.#call('GET', 'webrtc/ice-servers');
-  }
-
-  /**
-   * @param {string} method
-   * @param {string} path
-   * @param {{body?: unknown, open?: boolean, withinMs?: number, isFile?: boolean, headers?: Record<string, string>}} [options] `open` calls need no token
-   * @returns {Promise<any>}
-   */
-  async #call(method, path, options = {}) {
-    if (!options.open && !this.#isFresh()) await this.#renew(this.#session?.access_token ?? null);
-    const used = this.#session?.access_token ?? null;
-    try {
-      return await this.#fetch(method, path, options, used);
-    } catch (error) {
-      if (options.open || !(error instanceof ApiError) || error.code !== 'unauthorized') throw error;
-      await this.#renew(used);
-      return this.#fetch(method, path, options, this.#session?.access_token ?? null);
-    }
-  }
-
-  /**
-   * @param {string} method
-   * @param {string} path
-   * @param {{body?: unknown, open?: boolean, withinMs?: number, isFile?: boolean, headers?: Record<string, string>}} options
-   * @param {string | null} token
-   */
-  async #fetch(method, path, options, token) {
-    /** @type {Record<string, string>} */
-    const headers = { accept: 'application/json', ...options.headers };
-    if (token && !options.open) headers.authorization = `Bearer ${token}`;
-    if (options.body !== undefined) headers['content-type'] = 'application/json';
-    /** @type {Response} */
-    let response;
-    try {
-      response = await fetch(`/api/v1/${path}`, {
-        method,
-        headers,
-        body: options.body === undefined ? null : JSON.stringify(options.body),
-        cache: 'no-store',
-        signal: AbortSignal.timeout(options.withinMs ?? TIMEOUT_MS),
-      });
-    } catch {
-      throw new ApiError('network', 0, 'no answer');
-    }
-    if (options.isFile && response.ok) return response.blob();
-    const answer = await response.json().catch(() => null);
-    if (response.ok) return answer;
-    const refusal = answer?.error;
-    throw new ApiError(refusal?.code ?? (response.status >= 500 ? 'unavailable' : 'internal'), response.status, refusal?.message ?? response.statusText);
-  }
-
-  #isFresh() {
-    return this.#session === null || this.#session.expires_ms - RENEW_BEFORE_MS > Date.now();
-  }
-
-  /**
-   * Gets a new access token in place of `stale`. A refresh token works once, so tabs take turns, and
-   * the second one finds that the first has renewed already.
-   * @param {string | null} stale
-   */
-  async #renew(stale) {
-    const turn = async () => {
-      const session = read();
-      if (session && session.access_token !== stale && session.expires_ms > Date.now()) {
-        this.#session = session;
-        return;
-      }
-      if (!session) throw new ApiError('unauthorized', 401, 'signed out');
-      if (session.user.role === 'guest') return this.newGuest(session.user.display_name);
-      try {
-        if (!session.refresh_token) throw new ApiError('unauthorized', 401, 'no refresh token');
-        this.#keep(await this.#fetch('POST', 'auth/refresh', { body: { refresh_token: session.refresh_token }, open: true }, null));
-      } catch (error) {
-        if (error instanceof ApiError && error.status >= 400 && error.status < 500 && error.status !== 429) {
-          this.#forget();
-          throw new ApiError('unauthorized', 401, 'signed out');
-        }
-        throw error;
-      }
-    };
-    await (navigator.locks ? navigator.locks.request(KEY, turn) : turn());
-  }
-
-  /** @param {AuthResponse} answer */
-  #keep(answer) {
-    this.#session = {
-      access_token: answer.access_token,
-      expires_ms: Date.now() + answer.expires_in * 1000,
-      refresh_token: answer.refresh_token ?? null,
-      user: answer.user,
-    };
-    write(this.#session);
-    this.#tell();
-  }
-
-  #forget() {
-    this.#session = null;
-    write(null);
-    this.#tell();
-  }
-
-  #tell() {
-    for (const listener of [...this.#listeners]) listener();
-  }
-}
-
-/** @returns {Session | null} */
-function read() {
-  try {
-    const session = JSON.parse(localStorage.getItem(KEY) ?? 'null');
-    return typeof session?.access_token === 'string' && session.user ? session : null;
-  } catch {
-    return null;
-  }
-}
-
-/** @param {Session | null} session */
-function write(session) {
-  try {
-    if (session) localStorage.setItem(KEY, JSON.stringify(session));
-    else localStorage.removeItem(KEY);
-  } catch {
-    // Storage is off or full: the session lasts as long as the page.
+    return this.call('GET', 'webrtc/ice-servers');
   }
 }

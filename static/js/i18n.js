@@ -49,6 +49,20 @@ export function t(key, values = {}) {
 }
 
 /**
+ * The texts of a part of the page that is fetched when it is asked for, with those that every part knows.
+ * @template {string} Own
+ * @param {Readonly<Record<Own, Entry>>} inEnglish
+ * @param {Readonly<Record<Own, Entry>>} inRussian
+ * @returns {(key: Own | Key, values?: Record<string, string | number>) => string}
+ */
+export function catalogue(inEnglish, inRussian) {
+  return (key, values = {}) => {
+    const own = language === 'ru' ? inRussian : inEnglish;
+    return key in own ? render(own[/** @type {Own} */ (key)], language, values) : t(/** @type {Key} */ (key), values);
+  };
+}
+
+/**
  * @param {Entry} entry
  * @param {Language} inLanguage
  * @param {Record<string, string | number>} values

@@ -2,16 +2,13 @@
 
 import { Api } from './api.js';
 import { fill } from './dom.js';
-import { currentLanguage, speak, t } from './i18n.js';
-import { clearToasts } from './notices.js';
+import { currentLanguage, errorText, speak, t } from './i18n.js';
+import { clearToasts, toast } from './notices.js';
 import { prefer, preferences } from './preferences.js';
 import { routeOf } from './route.js';
 import { homeView } from './views/home.js';
 import { lostView } from './views/lost.js';
-import { registerView } from './views/register.js';
 import { roomView } from './views/room.js';
-import { roomsView } from './views/rooms.js';
-import { signinView } from './views/signin.js';
 import { Web } from './web.js';
 
 /**
@@ -38,6 +35,9 @@ export class App {
   #web = new Web(/** @type {HTMLCanvasElement} */ (document.querySelector('canvas.web')));
   /** @type {View | null} */
   #view = null;
+  /** What was asked for last.
+   * @type {View | Promise<View> | null} */
+  #wanted = null;
 
   async start() {
     speak(currentLanguage());
@@ -82,9 +82,18 @@ export class App {
       this.visit.end();
       this.visit = null;
     }
+    const made = this.#make(route);
+    this.#wanted = made;
+    if (!(made instanceof Promise)) return this.#put(made);
+    // Another page may be asked for while this one is being fetched.
+    const isWanted = () => this.#wanted === made;
+    made.then((view) => isWanted() && this.#put(view), () => isWanted() && toast(errorText('network')));
+  }
+
+  /** @param {View} view */
+  #put(view) {
     this.#view?.dispose?.();
     clearToasts('all');
-    const view = this.#make(route);
     this.#view = view;
     fill(this.#root, view.element);
     this.present(view);
@@ -122,18 +131,18 @@ export class App {
 
   /**
    * @param {import('./route.js').Route} route
-   * @returns {View}
+   * @returns {View | Promise<View>} a promise where the page is fetched first
    */
   #make(route) {
     switch (route.name) {
       case 'home':
         return homeView(this);
       case 'signin':
-        return signinView(this);
+        return import('./views/signin.js').then(({ signinView }) => signinView(this));
       case 'register':
-        return registerView(this, route.setupToken);
+        return import('./views/register.js').then(({ registerView }) => registerView(this, route.setupToken));
       case 'rooms':
-        return roomsView(this);
+        return import('./views/rooms.js').then(({ roomsView }) => roomsView(this));
       case 'room':
         return roomView(this, route);
       case 'lost':

@@ -1,6 +1,6 @@
 // One meeting from joining to leaving: wires the socket, both peer connections, the devices and the state.
 
-import { ApiError } from './api.js';
+import { ApiError } from './session.js';
 import { Catchup } from './catchup.js';
 import { watchNetwork } from './network.js';
 import { prefer, preferences } from './preferences.js';
@@ -8,7 +8,7 @@ import { Publisher } from './publisher.js';
 import { CLOSE, RequestError, RoomSocket } from './socket.js';
 import { Store, newMeeting, ownerOf, reduce, self, volumeOf } from './state.js';
 import { Subscriber } from './subscriber.js';
-import { LIMITS } from './types.js';
+import { LIMITS } from './limits.js';
 
 /** @typedef {import('./types.js').ServerMessage} ServerMessage */
 /** @typedef {import('./types.js').ViewTile} ViewTile */

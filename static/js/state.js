@@ -4,7 +4,7 @@
 import { mergeMessages } from './chat.js';
 import { ended, ordered, withHands } from './orders.js';
 import { callsMe, isTalk, talked } from './talk.js';
-import { LIMITS } from './types.js';
+import { LIMITS } from './limits.js';
 
 /** @typedef {import('./types.js').Participant} Participant */
 /** @typedef {import('./types.js').ServerMessage} ServerMessage */

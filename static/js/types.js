@@ -171,23 +171,4 @@
 /** @typedef {{access_token: string, token_type: string, expires_in: number, refresh_token?: string, user: User}} AuthResponse */
 /** @typedef {{app_name: string, version: string, registration: 'open' | 'secret' | 'closed', guests_may_create_rooms: boolean}} PublicConfig */
 
-/** Bounds of the protocol that forms show (`protocol/src/limits.rs`). */
-export const LIMITS = {
-  displayName: 64,
-  roomName: 120,
-  inviteKey: 128,
-  chat: 4000,
-  topic: 500,
-  question: 500,
-  option: 200,
-  options: 10,
-  attachments: 10,
-  attachmentBytes: 16 * 1024 * 1024,
-  inviteUses: 100_000,
-  reason: 200,
-  capacity: 1000,
-  speakMinutes: 1440,
-  /** Messages that the first snapshot brings; fewer means that there are no older ones. */
-  history: 50,
-  page: 50,
-};
+export {};

@@ -10,7 +10,7 @@ import { may, silencedBy } from '../powers.js';
 import { linkTo } from '../route.js';
 import { self } from '../state.js';
 import { deviceMenu } from '../views/devices.js';
-import { copyLink } from '../views/rooms.js';
+import { copyLink } from '../copy.js';
 import { showRoomSettings, showSettings, showShortcuts } from './later.js';
 import { openReactions } from './reactions.js';
 

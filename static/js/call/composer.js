@@ -5,7 +5,7 @@ import { h, icon, keyed, setText } from '../dom.js';
 import { t } from '../i18n.js';
 import { toggleMenu } from '../menu.js';
 import { others } from '../state.js';
-import { LIMITS } from '../types.js';
+import { LIMITS } from '../limits.js';
 import { showPollForm } from './later.js';
 import { find, nameOf, summary } from './line.js';
 import { Uploads } from './uploads.js';

@@ -5,7 +5,7 @@ import { t } from '../i18n.js';
 import { openDialog } from '../menu.js';
 import { deedsFor, orderOf } from '../powers.js';
 import { self } from '../state.js';
-import { LIMITS } from '../types.js';
+import { LIMITS } from '../limits.js';
 import { busy, field, trouble } from '../views/form.js';
 
 /** @typedef {import('../meeting.js').Meeting} Meeting */

@@ -1,12 +1,13 @@
 // Invites of a room, for moderators: made with an end, a number of uses and a role; shown again, copied, revoked.
 
 import { fill, h, icon } from '../dom.js';
-import { currentLanguage, t } from '../i18n.js';
+import { currentLanguage } from '../i18n.js';
+import { t } from '../i18n/roomsettings.js';
 import { outranks } from '../powers.js';
 import { self } from '../state.js';
-import { LIMITS } from '../types.js';
+import { LIMITS } from '../limits.js';
 import { busy, field, trouble, wordsFor } from '../views/form.js';
-import { copyLink } from '../views/rooms.js';
+import { copyLink } from '../copy.js';
 
 /** @typedef {import('../meeting.js').Meeting} Meeting */
 /** @typedef {import('../types.js').Invite} Invite */

@@ -1,7 +1,8 @@
 // Settings and the list of keys, in dialogs over the call.
 
 import { h } from '../dom.js';
-import { currentLanguage, t } from '../i18n.js';
+import { currentLanguage } from '../i18n.js';
+import { t } from '../i18n/settings.js';
 import { openDialog } from '../menu.js';
 import { prefer, preferences } from '../preferences.js';
 import { deviceFields } from '../views/devices.js';

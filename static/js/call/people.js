@@ -8,7 +8,7 @@ import { toggleMenu } from '../menu.js';
 import { placeOfHand, roster } from '../orders.js';
 import { deedsFor, may } from '../powers.js';
 import { self, volumeOf } from '../state.js';
-import { copyLink } from '../views/rooms.js';
+import { copyLink } from '../copy.js';
 import { linkTo } from '../route.js';
 import { personItems } from './deeds.js';
 import { showRoomSettings } from './later.js';

@@ -1,9 +1,9 @@
 // The form that asks a new poll.
 
 import { h, icon } from '../dom.js';
-import { t } from '../i18n.js';
+import { t } from '../i18n/pollform.js';
 import { openDialog } from '../menu.js';
-import { LIMITS } from '../types.js';
+import { LIMITS } from '../limits.js';
 import { field } from '../views/form.js';
 
 /**

@@ -1,11 +1,12 @@
 // The room itself, for moderators: topic, lock, lobby, mute-all, capacity, and who was banned.
 
 import { fill, h, icon } from '../dom.js';
-import { dayName, t } from '../i18n.js';
+import { dayName } from '../i18n.js';
+import { t } from '../i18n/roomsettings.js';
 import { openDialog } from '../menu.js';
 import { may } from '../powers.js';
 import { self } from '../state.js';
-import { LIMITS } from '../types.js';
+import { LIMITS } from '../limits.js';
 import { busy, field, trouble, wordsFor } from '../views/form.js';
 import { inviteSection } from './invites.js';
 

@@ -4,7 +4,7 @@ import { sizeOf } from '../chat.js';
 import { h, icon, keyed, setText } from '../dom.js';
 import { currentLanguage, t } from '../i18n.js';
 import { toast } from '../notices.js';
-import { LIMITS } from '../types.js';
+import { LIMITS } from '../limits.js';
 import { wordsFor } from '../views/form.js';
 
 /** @typedef {import('../meeting.js').Meeting} Meeting */

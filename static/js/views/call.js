@@ -49,7 +49,7 @@ import { may, silencedBy } from '../powers.js';
 import { others, self } from '../state.js';
 import { callsMe } from '../talk.js';
 import { problemNotes } from './prejoin.js';
-import { copyLink } from './rooms.js';
+import { copyLink } from '../copy.js';
 
 /** @typedef {import('../meeting.js').Meeting} Meeting */
 /** @typedef {import('../state.js').Panel} Panel */

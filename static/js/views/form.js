@@ -1,6 +1,6 @@
 // Forms that answer at once: busy while the server thinks, wrong where it is wrong.
 
-import { ApiError } from '../api.js';
+import { ApiError } from '../session.js';
 import { h, icon } from '../dom.js';
 import { errorText } from '../i18n.js';
 

@@ -4,7 +4,7 @@ import { h, icon } from '../dom.js';
 import { t } from '../i18n.js';
 import { prefer, preferences } from '../preferences.js';
 import { parseInvitation, slugOf } from '../route.js';
-import { LIMITS } from '../types.js';
+import { LIMITS } from '../limits.js';
 import { entrance } from './entrance.js';
 import { busy, field, trouble } from './form.js';
 

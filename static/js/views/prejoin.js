@@ -1,11 +1,11 @@
 // The door of a room: see yourself, hear that the microphone works, say your name, go in.
 
-import { ApiError } from '../api.js';
+import { ApiError } from '../session.js';
 import { h, icon, setIcon, setText } from '../dom.js';
 import { t } from '../i18n.js';
 import { measure } from '../meter.js';
 import { prefer, preferences } from '../preferences.js';
-import { LIMITS } from '../types.js';
+import { LIMITS } from '../limits.js';
 import { deviceFields } from './devices.js';
 import { entrance } from './entrance.js';
 import { busy, field, trouble } from './form.js';

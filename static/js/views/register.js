@@ -1,9 +1,9 @@
 // Make an account; with a set-up token, the first administrator's.
 
-import { ApiError } from '../api.js';
+import { ApiError } from '../session.js';
 import { h, icon } from '../dom.js';
-import { t } from '../i18n.js';
-import { LIMITS } from '../types.js';
+import { t } from '../i18n/account.js';
+import { LIMITS } from '../limits.js';
 import { preferences } from '../preferences.js';
 import { entrance } from './entrance.js';
 import { busy, field, trouble } from './form.js';

@@ -1,12 +1,12 @@
 // My rooms: those I am a member of, and making a new one.
 
-import { ApiError } from '../api.js';
+import { ApiError } from '../session.js';
+import { copyLink } from '../copy.js';
 import { fill, h, icon } from '../dom.js';
-import { t } from '../i18n.js';
+import { t } from '../i18n/rooms.js';
 import { openDialog } from '../menu.js';
-import { toast } from '../notices.js';
 import { linkTo, slugOf } from '../route.js';
-import { LIMITS } from '../types.js';
+import { LIMITS } from '../limits.js';
 import { entrance } from './entrance.js';
 import { busy, field, trouble, wordsFor } from './form.js';
 
@@ -141,17 +141,4 @@ function createCard(app) {
     });
   });
   return h('section', { class: 'card' }, h('h2', null, t('rooms.new')), form);
-}
-
-/** @param {string} link */
-export async function copyLink(link) {
-  try {
-    await navigator.clipboard.writeText(link);
-    toast(t('copied'));
-  } catch {
-    // No clipboard without https or permission: the link is shown, so that it can be copied by hand.
-      const input = h('input', { class: 'input', readonly: true, value: link, 'aria-label': t('copy_link') });
-    openDialog(t('copy_link'), input);
-    input.select();
-  }
 }

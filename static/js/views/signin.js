@@ -1,8 +1,8 @@
 // Sign in with an account.
 
-import { ApiError } from '../api.js';
+import { ApiError } from '../session.js';
 import { h } from '../dom.js';
-import { t } from '../i18n.js';
+import { t } from '../i18n/account.js';
 import { entrance } from './entrance.js';
 import { busy, field, trouble } from './form.js';
 

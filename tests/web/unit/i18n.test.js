@@ -7,33 +7,45 @@ import { en } from '../../../static/js/i18n/en.js';
 import { ru } from '../../../static/js/i18n/ru.js';
 
 const JS = new URL('../../../static/js/', import.meta.url).pathname;
-const catalogues = /** @type {const} */ ({ en, ru });
-/** @type {Record<string, import('../../../static/js/i18n.js').Entry>} */
-const english = en;
+/** @typedef {Record<string, import('../../../static/js/i18n.js').Entry>} Catalogue */
+
+/** Both languages of the page, and of each part that is fetched later.
+ * @type {Record<string, {en: Catalogue, ru: Catalogue}>} */
+const parts = { '': { en, ru } };
+for (const name of readdirSync(join(JS, 'i18n'))) {
+  if (name !== 'en.js' && name !== 'ru.js') parts[name] = await import(`../../../static/js/i18n/${name}`);
+}
+/** @type {Catalogue} */
+const english = Object.assign({}, ...Object.values(parts).map((part) => part.en));
 
 /** Every script of the client, with its text. */
 const sources = readdirSync(JS, { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.js') && !name.startsWith('i18n/'))
   .map((name) => readFileSync(join(JS, name), 'utf8'));
 
-test('both catalogues say the same things', () => {
-  assert.deepEqual(Object.keys(ru).sort(), Object.keys(en).sort());
+test('both languages of every part say the same things, and no part what another says', () => {
+  for (const [name, part] of Object.entries(parts)) assert.deepEqual(Object.keys(part.ru).sort(), Object.keys(part.en).sort(), name);
+  assert.equal(Object.keys(english).length, Object.values(parts).reduce((sum, part) => sum + Object.keys(part.en).length, 0));
 });
 
 test('no text is empty, and both languages fill the same gaps', () => {
-  const gaps = (/** @type {import('../../../static/js/i18n.js').Entry} */ entry) => {
-    const texts = typeof entry === 'string' ? [entry] : Object.values(entry);
+  const gaps = (/** @type {import('../../../static/js/i18n.js').Entry | undefined} */ entry) => {
+    const texts = typeof entry === 'string' ? [entry] : Object.values(entry ?? {});
     for (const text of texts) assert.ok(text.trim() !== '');
     return [...new Set(texts.flatMap((text) => text.match(/\{\w+\}/g) ?? []))].sort();
   };
-  for (const key of /** @type {(keyof typeof en)[]} */ (Object.keys(en))) assert.deepEqual(gaps(ru[key]), gaps(en[key]), key);
+  for (const part of Object.values(parts)) {
+    for (const key of Object.keys(part.en)) assert.deepEqual(gaps(part.ru[key]), gaps(part.en[key]), key);
+  }
 });
 
 test('plurals have every form that their language needs', () => {
-  for (const [language, catalogue] of Object.entries(catalogues)) {
-    const needed = new Intl.PluralRules(language).resolvedOptions().pluralCategories;
-    for (const [key, entry] of Object.entries(catalogue)) {
-      if (typeof entry !== 'string') assert.deepEqual(Object.keys(entry).sort(), [...needed].sort(), `${language} ${key}`);
+  for (const part of Object.values(parts)) {
+    for (const [language, catalogue] of /** @type {const} */ ([['en', part.en], ['ru', part.ru]])) {
+      const needed = new Intl.PluralRules(language).resolvedOptions().pluralCategories;
+      for (const [key, entry] of Object.entries(catalogue)) {
+        if (typeof entry !== 'string') assert.deepEqual(Object.keys(entry).sort(), [...needed].sort(), `${language} ${key}`);
+      }
     }
   }
 });

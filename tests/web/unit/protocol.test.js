@@ -5,7 +5,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import test from 'node:test';
 import { CLOSE } from '../../../static/js/socket.js';
 import { newMeeting, reduce } from '../../../static/js/state.js';
-import { LIMITS } from '../../../static/js/types.js';
+import { LIMITS } from '../../../static/js/limits.js';
 
 const FIXTURES = new URL('../../../protocol/fixtures/', import.meta.url);
 const rust = (/** @type {string} */ name) => readFileSync(new URL(`../../../protocol/src/${name}.rs`, import.meta.url), 'utf8');
