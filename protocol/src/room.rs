@@ -2,7 +2,7 @@
 
 use crate::breakout::Breakouts;
 pub use crate::chat::ChatMessage;
-use crate::id::{ParticipantId, RoomId, UserId};
+use crate::id::{AttachmentId, ParticipantId, RoomId, UserId};
 use crate::limits::MAX_PARTICIPANTS;
 use crate::media::Track;
 use serde::{Deserialize, Serialize};
@@ -308,6 +308,9 @@ pub struct Room {
     /// Code for the invite link; only for members.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invite_code: Option<String>,
+    /// Names its cover, another one after each change; absent when it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cover_id: Option<AttachmentId>,
     /// Who owns it.
     pub owner_id: UserId,
     /// Your role in it; absent when you are no member.

@@ -327,6 +327,7 @@ impl Signaling {
             parent: None,
             has_invite_key: room.invite_key_hash.is_some(),
             invite_code: role.and_then(|_| self.inner.keys.open(room.id, &room.invite_code_sealed)),
+            cover_id: room.cover,
             owner_id: room.owner_id,
             role,
             participants: self.inner.hub.count(room.id),

@@ -5,7 +5,7 @@ use crate::pool::Store;
 use crate::row::{number, optional_text, parsed, text};
 use crate::writer::Work;
 use protocol::room::Role;
-use protocol::{RoomId, UserId};
+use protocol::{AttachmentId, RoomId, UserId};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
@@ -26,6 +26,8 @@ pub struct Room {
     pub invite_key_hash: Option<String>,
     /// The invite code, sealed.
     pub invite_code_sealed: String,
+    /// Its picture, where it has one.
+    pub cover: Option<AttachmentId>,
     /// When it was made.
     pub created_ms: i64,
 }
@@ -80,7 +82,7 @@ impl Store {
     pub async fn room_by_slug(&self, slug: &str) -> Result<Option<Room>, Error> {
         let row = sqlx::query(
             "SELECT id, slug, name, topic, owner_id, invite_key_hash, invite_code_sealed, \
-             created_ms FROM rooms WHERE slug = $1",
+             cover, created_ms FROM rooms WHERE slug = $1",
         )
         .bind(slug)
         .fetch_optional(&self.reader)
@@ -92,7 +94,7 @@ impl Store {
     pub async fn room(&self, id: RoomId) -> Result<Option<Room>, Error> {
         let row = sqlx::query(
             "SELECT id, slug, name, topic, owner_id, invite_key_hash, invite_code_sealed, \
-             created_ms FROM rooms WHERE id = $1",
+             cover, created_ms FROM rooms WHERE id = $1",
         )
         .bind(id.to_string())
         .fetch_optional(&self.reader)
@@ -104,7 +106,7 @@ impl Store {
     pub async fn room_by_invite(&self, invite_code_hash: &str) -> Result<Option<Room>, Error> {
         let row = sqlx::query(
             "SELECT id, slug, name, topic, owner_id, invite_key_hash, invite_code_sealed, \
-             created_ms FROM rooms WHERE invite_code_hash = $1",
+             cover, created_ms FROM rooms WHERE invite_code_hash = $1",
         )
         .bind(invite_code_hash)
         .fetch_optional(&self.reader)
@@ -116,7 +118,7 @@ impl Store {
     pub async fn rooms_of(&self, user: UserId) -> Result<Vec<(Room, Role)>, Error> {
         let rows = sqlx::query(
             "SELECT rooms.id, slug, name, topic, owner_id, invite_key_hash, invite_code_sealed, \
-             created_ms, members.role FROM members JOIN rooms ON rooms.id = members.room_id \
+             cover, created_ms, members.role FROM members JOIN rooms ON rooms.id = members.room_id \
              WHERE members.user_id = $1 ORDER BY created_ms DESC, rooms.id DESC LIMIT $2",
         )
         .bind(user.to_string())
@@ -209,6 +211,7 @@ async fn insert_room(
         owner_id: new.owner_id,
         invite_key_hash: new.invite_key_hash.clone(),
         invite_code_sealed: new.invite_code_sealed.clone(),
+        cover: None,
         created_ms: now_ms,
     })))
 }
@@ -222,7 +225,8 @@ async fn update(
     let row = sqlx::query(
         "UPDATE rooms SET name = COALESCE($1, name), \
          invite_key_hash = CASE WHEN $2 = 1 THEN $3 ELSE invite_key_hash END WHERE id = $4 \
-         RETURNING id, slug, name, topic, owner_id, invite_key_hash, invite_code_sealed, created_ms",
+         RETURNING id, slug, name, topic, owner_id, invite_key_hash, invite_code_sealed, \
+         cover, created_ms",
     )
     .bind(change.name)
     .bind(sets_key)
@@ -242,6 +246,9 @@ fn room_of(row: &AnyRow) -> Result<Room, Error> {
         owner_id: parsed(row, "owner_id")?,
         invite_key_hash: optional_text(row, "invite_key_hash")?,
         invite_code_sealed: text(row, "invite_code_sealed")?,
+        cover: optional_text(row, "cover")?
+            .map(|id| id.parse().map_err(|_| Error::Corrupt("rooms.cover")))
+            .transpose()?,
         created_ms: number(row, "created_ms")?,
     })
 }

@@ -278,6 +278,7 @@ impl Stage {
                 parent: None,
                 has_invite_key: false,
                 invite_code: None,
+                cover_id: None,
                 owner_id: UserId(Uuid::from_u128(1)),
                 role: None,
                 participants: 0,

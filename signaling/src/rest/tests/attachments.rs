@@ -98,7 +98,13 @@ async fn programs_bombs_too_much_and_strangers_files_are_refused() {
 async fn a_room_has_a_cover_by_its_owner() {
     let (live, [ada, bob, ..]) = town().await;
     let call = "PUT /api/v1/rooms/weekly/cover";
-    assert_eq!(live.http(call, &ada.token, "image/png", png(2_000)).await.status, 204);
+    let mut shown = Vec::new();
+    for _ in 0..2 {
+        assert_eq!(live.http(call, &ada.token, "image/png", png(2_000)).await.status, 204);
+        let room = live.http("GET /api/v1/rooms/weekly", &bob.token, "", "").await.json();
+        shown.push(room["cover_id"].as_str().expect("an id").to_owned());
+    }
+    assert_ne!(shown[0], shown[1]);
     let (status, headers) = live.bytes("GET /api/v1/rooms/weekly/cover", &bob.token).await;
     assert_eq!((status, &headers["content-type"]), (200, &"image/png".parse().expect("a value")));
     assert_eq!(
@@ -106,4 +112,6 @@ async fn a_room_has_a_cover_by_its_owner() {
         204
     );
     assert_eq!(live.bytes("GET /api/v1/rooms/weekly/cover", &bob.token).await.0, 404);
+    let room = live.http("GET /api/v1/rooms/weekly", &bob.token, "", "").await.json();
+    assert!(room.get("cover_id").is_none());
 }
