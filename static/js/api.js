@@ -76,6 +76,46 @@ export class Api extends Session {
 
   /**
    * @param {string} slug
+   * @returns {Promise<{members: import('./types.js').Member[]}>}
+   */
+  members(slug) {
+    return this.call('GET', `rooms/${encodeURIComponent(slug)}/members`);
+  }
+
+  /**
+   * A page of what moderators did: the newest, or before a number.
+   * @param {string} slug
+   * @param {number | null} beforeSeq
+   * @returns {Promise<{entries: import('./types.js').AuditEntry[], has_more: boolean}>}
+   */
+  audit(slug, beforeSeq) {
+    return this.call('GET', `rooms/${encodeURIComponent(slug)}/audit${beforeSeq === null ? '' : `?before_seq=${beforeSeq}`}`);
+  }
+
+  /**
+   * @param {string} slug
+   * @returns {Promise<Blob>}
+   */
+  cover(slug) {
+    return this.call('GET', `rooms/${encodeURIComponent(slug)}/cover`, { isFile: true });
+  }
+
+  /**
+   * @param {string} slug
+   * @param {File} picture
+   * @returns {Promise<void>}
+   */
+  setCover(slug, picture) {
+    return this.deliver('PUT', `rooms/${encodeURIComponent(slug)}/cover`, picture);
+  }
+
+  /** @param {string} slug */
+  removeCover(slug) {
+    return this.call('DELETE', `rooms/${encodeURIComponent(slug)}/cover`);
+  }
+
+  /**
+   * @param {string} slug
    * @returns {Promise<{bans: import('./types.js').Ban[]}>}
    */
   bans(slug) {

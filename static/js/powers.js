@@ -23,8 +23,11 @@ export const LEAST = {
   invite: 'admin',
   delete_messages: 'admin',
   pin: 'admin',
+  break_out: 'admin',
+  see_audit: 'admin',
   set_role: 'admin',
   transfer: 'owner',
+  update: 'owner',
 };
 
 /**
@@ -74,21 +77,60 @@ export function deedsFor(me, them, state) {
     if (orders.screen) deeds.push('release_screen');
     else if (them.tracks.some((track) => track.source === 'screen')) deeds.push('stop_share');
   }
-  if (isBelow && may(me.role, 'set_role')) {
-    if (them.role !== 'admin' && outranks(me.role, 'admin')) deeds.push('make_admin');
-    if (them.role !== 'member') deeds.push('make_member');
-    if (them.role === 'member') deeds.push('make_guest');
-    if (may(me.role, 'transfer')) deeds.push('give_room');
-  }
+  if (isBelow && may(me.role, 'set_role')) deeds.push(...rolesFor(me.role, them.role));
   if (isBelow && may(me.role, 'kick')) deeds.push('kick');
   if (isBelow && may(me.role, 'ban')) deeds.push('ban');
+  return deeds;
+}
+
+/** Somebody of the room, here (`id` is their participant) or not.
+ * @typedef {Pick<Participant, 'user_id' | 'display_name' | 'role'> & {id?: string}} Person */
+
+/**
+ * What I may do about a member who is not here.
+ * @param {Participant | null} me
+ * @param {import('./types.js').Member} them
+ * @returns {Deed[]}
+ */
+export function deedsForAbsent(me, them) {
+  if (!me || me.user_id === them.user_id || !outranks(me.role, them.role)) return [];
+  const { microphone, camera, screen } = them.orders ?? {};
+  return [
+    ...(may(me.role, 'force_media') ? freed({ microphone, camera, screen }) : []),
+    ...(may(me.role, 'set_role') ? rolesFor(me.role, them.role) : []),
+    ...(may(me.role, 'kick') ? /** @type {const} */ (['kick']) : []),
+    ...(may(me.role, 'ban') ? /** @type {const} */ (['ban']) : []),
+  ];
+}
+
+/**
+ * @param {Pick<import('./types.js').Orders, 'microphone' | 'camera' | 'screen'>} orders
+ * @returns {Deed[]}
+ */
+function freed({ microphone, camera, screen }) {
+  return [...(microphone ? /** @type {const} */ (['release_mic']) : []), ...(camera ? /** @type {const} */ (['release_camera']) : []), ...(screen ? /** @type {const} */ (['release_screen']) : [])];
+}
+
+/**
+ * Other roles that one may give to somebody below.
+ * @param {Role} mine
+ * @param {Role} theirs
+ * @returns {Deed[]}
+ */
+function rolesFor(mine, theirs) {
+  /** @type {Deed[]} */
+  const deeds = [];
+  if (theirs !== 'admin' && outranks(mine, 'admin')) deeds.push('make_admin');
+  if (theirs !== 'member') deeds.push('make_member');
+  if (theirs === 'member') deeds.push('make_guest');
+  if (may(mine, 'transfer')) deeds.push('give_room');
   return deeds;
 }
 
 /**
  * The order behind a deed that needs no further word.
  * @param {Exclude<Deed, 'let_speak_for' | 'kick' | 'ban'>} deed
- * @param {Participant} them
+ * @param {Person} them
  * @returns {import('./types.js').Order}
  */
 export function orderOf(deed, them) {

@@ -107,11 +107,11 @@ export class Session {
    * @param {'POST' | 'PUT'} method
    * @param {string} path under /api/v1
    * @param {Blob} file
-   * @param {(part: number) => void} progress 0..1
+   * @param {(part: number) => void} [progress] 0..1
    * @param {AbortSignal} [signal]
    * @returns {Promise<any>}
    */
-  async deliver(method, path, file, progress, signal) {
+  async deliver(method, path, file, progress = () => {}, signal) {
     if (!this.#isFresh()) await this.#renew(this.#session?.access_token ?? null);
     return new Promise((resolve, reject) => {
       const request = new XMLHttpRequest();

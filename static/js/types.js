@@ -14,6 +14,10 @@
 /** Somebody who waits in the lobby.
  * @typedef {{id: string, user_id: string, display_name: string, role: Role, knocked_ms: number}} Knock */
 /** @typedef {{user_id: string, display_name: string, by: By, reason?: string, banned_ms: number}} Ban */
+/** Who belongs to a room, here or not.
+ * @typedef {{user_id: string, display_name: string, role: Role, orders?: Orders, joined_ms: number}} Member */
+/** What somebody did as a moderator; `detail` is the event that told it.
+ * @typedef {{seq: number, at_ms: number, action: string, by: By, target?: By, detail: Record<string, any>}} AuditEntry */
 
 /**
  * @typedef {object} Participant
@@ -35,6 +39,7 @@
  * @property {string} name
  * @property {boolean} has_invite_key
  * @property {string} [invite_code]
+ * @property {string} [cover_id] names its picture, where it has one
  * @property {string} owner_id
  * @property {Role} [role]
  * @property {number} participants

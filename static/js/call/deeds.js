@@ -12,6 +12,7 @@ import { busy, field, trouble } from '../views/form.js';
 /** @typedef {import('../types.js').Participant} Participant */
 /** @typedef {import('../types.js').Order} Order */
 /** @typedef {import('../powers.js').Deed} Deed */
+/** @typedef {import('../powers.js').Person} Person */
 
 /** @type {Record<Deed, string>} */
 const ICONS = {
@@ -54,19 +55,29 @@ export function personItems(meeting, them) {
  * @returns {import('../menu.js').MenuItem[]}
  */
 function deedItems(meeting, them) {
-  return deedsFor(self(meeting.state), them, meeting.state.state).map((deed) => ({
-    label: deed === 'make_member' && them.role === 'admin' ? t('deed.end_admin') : t(`deed.${deed}`),
-    icon: ICONS[deed],
-    action: deed,
-    isGrave: deed === 'kick' || deed === 'ban',
-    pick: () => act(meeting, deed, them),
-  }));
+  return deedsFor(self(meeting.state), them, meeting.state.state).map((deed) => deedItem(meeting, deed, them));
 }
 
 /**
  * @param {Meeting} meeting
  * @param {Deed} deed
- * @param {Participant} them
+ * @param {Person} them
+ * @returns {import('../menu.js').MenuItem}
+ */
+export function deedItem(meeting, deed, them) {
+  return {
+    label: deed === 'make_member' && them.role === 'admin' ? t('deed.end_admin') : t(`deed.${deed}`),
+    icon: ICONS[deed],
+    action: deed,
+    isGrave: deed === 'kick' || deed === 'ban',
+    pick: () => act(meeting, deed, them),
+  };
+}
+
+/**
+ * @param {Meeting} meeting
+ * @param {Deed} deed
+ * @param {Person} them
  */
 function act(meeting, deed, them) {
   const name = them.display_name;
@@ -109,7 +120,7 @@ function ask(meeting, title, text, label, order, withInvite) {
 
 /**
  * @param {Meeting} meeting
- * @param {Participant} them
+ * @param {Person} them
  */
 function askMinutes(meeting, them) {
   const minutes = field(t('ask.minutes'), { name: 'minutes', type: 'number', min: 1, max: LIMITS.speakMinutes, step: 1, value: '5', inputmode: 'numeric', required: true });

@@ -10,6 +10,11 @@ export function showRoomSettings(meeting) {
   import('./roomsettings.js').then(({ openRoomSettings }) => openRoomSettings(meeting), unreachable);
 }
 
+/** @param {Meeting} meeting */
+export function showAudit(meeting) {
+  import('./audit.js').then(({ openAudit }) => openAudit(meeting), unreachable);
+}
+
 /** @param {(poll: import('../types.js').NewPoll) => void} send */
 export function showPollForm(send) {
   import('./pollform.js').then(({ openPollForm }) => openPollForm(send), unreachable);
@@ -35,6 +40,14 @@ export function showShortcuts() {
 export function showFiles(meeting, place, files) {
   place.hidden = files.length === 0;
   if (files.length > 0 || place.firstChild) import('./files.js').then(({ drawFiles }) => drawFiles(meeting, place, files), unreachable);
+}
+
+/**
+ * The list of members who are not here; nothing when it cannot be fetched now.
+ * @param {Meeting} meeting
+ */
+export function absentList(meeting) {
+  return import('./absent.js').then(({ AbsentList }) => new AbsentList(meeting), () => null);
 }
 
 function unreachable() {

@@ -11,7 +11,7 @@ import { self, volumeOf } from '../state.js';
 import { copyLink } from '../copy.js';
 import { linkTo } from '../route.js';
 import { personItems } from './deeds.js';
-import { showRoomSettings } from './later.js';
+import { absentList, showRoomSettings } from './later.js';
 import { LobbyList } from './lobby.js';
 import { volumeSlider } from './stage.js';
 
@@ -23,12 +23,15 @@ const SEARCH_FROM = 8;
 export class PeoplePanel {
   #meeting;
   #lobby;
-  #list = h('ul', { class: 'people' });
+  #list = h('ul');
   #search = h('input', { class: 'input', type: 'search', name: 'search', autocomplete: 'off', 'aria-label': t('people.search'), placeholder: t('people.search') });
   #none = h('p', { class: 'quiet centre', hidden: true }, t('people.none'));
+  #scroll = h('div', { class: 'people' }, this.#list, this.#none);
   #muteAll;
   #lowerAll;
   #orders;
+  /** @type {import('./absent.js').AbsentList | null | undefined} */
+  #absent;
   element;
 
   /** @param {import('../meeting.js').Meeting} meeting */
@@ -47,8 +50,7 @@ export class PeoplePanel {
       this.#lobby.element,
       this.#orders,
       this.#search,
-      this.#list,
-      this.#none,
+      this.#scroll,
       h(
         'button',
         { type: 'button', class: 'button wide', data: { action: 'copy-link' }, onclick: () => meeting.state.room && void copyLink(linkTo(location.origin, meeting.state.room)) },
@@ -71,6 +73,18 @@ export class PeoplePanel {
     const shown = roster(state).filter((p) => p.display_name.toLocaleLowerCase().includes(asked));
     this.#none.hidden = shown.length > 0;
     keyed(this.#list, shown, { key: (p) => p.id, create: (p) => this.#create(p), update: (row, p) => this.#update(row, p) });
+    if (this.#absent === undefined) this.#fetchAbsent();
+    this.#absent?.draw(asked);
+  }
+
+  /** Who belongs to the room and is not here is asked for when the list is first opened. */
+  #fetchAbsent() {
+    this.#absent = null;
+    absentList(this.#meeting).then((absent) => {
+      this.#absent = absent;
+      if (absent) this.#scroll.append(absent.element);
+      else this.#absent = undefined;
+    });
   }
 
   /** @param {Participant} participant */

@@ -7,8 +7,10 @@ import { openDialog } from '../menu.js';
 import { may } from '../powers.js';
 import { self } from '../state.js';
 import { LIMITS } from '../limits.js';
+import { coverField } from '../views/coverfield.js';
 import { busy, field, trouble, wordsFor } from '../views/form.js';
 import { inviteSection } from './invites.js';
+import { showAudit } from './later.js';
 
 /** @typedef {import('../meeting.js').Meeting} Meeting */
 /** @typedef {import('../types.js').StateChange} StateChange */
@@ -58,7 +60,13 @@ export function openRoomSettings(meeting) {
     if (!may(self(meeting.state)?.role, 'set_state')) return dialog.close();
     for (const { name, input } of switches) input.checked = meeting.state.state[name];
   };
-  const dialog = openDialog(t('room.title'), h('div', { class: 'form room-settings' }, ...switches.map(({ element }) => element), form, inviteSection(meeting), bans));
+  const cover = may(self(meeting.state)?.role, 'update') && meeting.state.room ? coverField(meeting.api, meeting.state.room.slug) : null;
+  const log = h('button', { type: 'button', class: 'button', data: { action: 'audit' } }, icon('clock'), t('room.audit'));
+  log.addEventListener('click', () => {
+    dialog.close();
+    showAudit(meeting);
+  });
+  const dialog = openDialog(t('room.title'), h('div', { class: 'form room-settings' }, ...switches.map(({ element }) => element), form, inviteSection(meeting), ...(cover ? [cover] : []), bans, log));
   const stop = meeting.store.subscribe(draw);
   dialog.addEventListener('close', stop);
   draw();

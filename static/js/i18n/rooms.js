@@ -22,6 +22,8 @@ export const en = {
   'rooms.key': 'Invite key (if you wish)',
   'rooms.key.hint': 'A word that people must know to come in.',
   'rooms.create': 'Create room',
+  'rooms.cover': 'Picture of the room',
+  'rooms.cover.named': 'Picture of “{name}”',
 };
 
 /** @type {Record<keyof typeof en, import('../i18n.js').Entry>} */
@@ -45,6 +47,8 @@ export const ru = {
   'rooms.key': 'Ключ приглашения (если хотите)',
   'rooms.key.hint': 'Слово, которое нужно знать, чтобы войти.',
   'rooms.create': 'Создать комнату',
+  'rooms.cover': 'Картинка комнаты',
+  'rooms.cover.named': 'Картинка комнаты «{name}»',
 };
 
 export const t = catalogue(en, ru);

@@ -40,6 +40,13 @@ export const en = {
   'invites.over': 'over',
   'invites.copy': 'Copy the link of this invitation',
   'invites.revoke': 'Revoke',
+  'room.audit': 'Who did what',
+  'cover.title': 'Picture of the room',
+  'cover.none': 'Shown at the door and among your rooms.',
+  'cover.choose': 'Choose a picture',
+  'cover.change': 'Another picture',
+  'cover.remove': 'Remove',
+  'cover.too_large': 'This picture is too large: at most {size}.',
 };
 
 /** @type {Record<keyof typeof en, import('../i18n.js').Entry>} */
@@ -81,6 +88,13 @@ export const ru = {
   'invites.over': 'закончилось',
   'invites.copy': 'Скопировать ссылку приглашения',
   'invites.revoke': 'Отозвать',
+  'room.audit': 'Кто что сделал',
+  'cover.title': 'Картинка комнаты',
+  'cover.none': 'Её видно у входа и в списке комнат.',
+  'cover.choose': 'Выбрать картинку',
+  'cover.change': 'Другая картинка',
+  'cover.remove': 'Убрать',
+  'cover.too_large': 'Картинка слишком велика: не больше {size}.',
 };
 
 export const t = catalogue(en, ru);

@@ -195,6 +195,9 @@ export function callView(app, meeting) {
   addEventListener('blur', blurred);
   const stop = meeting.store.subscribe(draw);
   const letSleep = keepAwake();
+  // What comes and goes stands below what lasts.
+  const noted = new ResizeObserver(() => document.body.style.setProperty('--notes', `${notes.offsetHeight}px`));
+  noted.observe(notes);
   Object.assign(window, { veche: { meeting } });
   draw();
   queueMicrotask(() => stage.draw());
@@ -220,6 +223,8 @@ export function callView(app, meeting) {
       removeEventListener('keyup', released);
       removeEventListener('blur', blurred);
       letSleep();
+      noted.disconnect();
+      document.body.style.removeProperty('--notes');
       delete document.body.dataset.connection;
       delete document.body.dataset.media;
     },
@@ -310,7 +315,7 @@ function told(meeting, message, names, before) {
     const name = names.get(message.participant_id);
     // Who was removed has been said by `member.kicked`.
     if (name && message.reason !== 'kicked') say(t('said.left', { name }));
-  } else if (message.type === 'chat.message' && message.user_id !== state.userId && state.panel !== 'chat') {
+  } else if ((message.type === 'chat.message' || message.type === 'chat.message.enc') && message.user_id !== state.userId && state.panel !== 'chat') {
     const said = { name: message.display_name, text: summary(message) };
     toast(callsMe(state, message) ? t('said.called', said) : t('chat.replying', said), { label: t('chat.open'), act: () => meeting.store.dispatch({ type: 'local.panel', panel: 'chat' }) });
   } else if (message.type === 'lobby.knocked') {

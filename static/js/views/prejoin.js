@@ -1,6 +1,7 @@
 // The door of a room: see yourself, hear that the microphone works, say your name, go in.
 
 import { ApiError } from '../session.js';
+import { coverOf } from '../cover.js';
 import { h, icon, setIcon, setText } from '../dom.js';
 import { t } from '../i18n.js';
 import { measure } from '../meter.js';
@@ -89,6 +90,8 @@ export function prejoinView(app, visit) {
       if (!about || !element.isConnected) return;
       setText(title, about.name);
       app.present({ screen: 'prejoin', title: about.name, isEntrance: true });
+      const cover = coverOf(app.api, { slug: visit.slug, cover_id: about.cover_id }, 'door-cover');
+      if (cover) title.before(cover);
       setText(inside, about.participants > 0 ? t('rooms.inside', { n: about.participants }) : t('prejoin.first'));
       inside.hidden = false;
       if (about.asksKey) key.element.hidden = false;

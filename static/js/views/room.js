@@ -17,7 +17,7 @@ export class RoomVisit {
   /** @type {Meeting | null} */
   meeting = null;
   /** What REST tells about the room before one is in, asked once.
-   * @type {Promise<{name: string, participants: number, asksKey: boolean} | null> | null} */
+   * @type {Promise<{name: string, participants: number, asksKey: boolean, cover_id?: string} | null> | null} */
   #about = null;
   /** What the person typed as invite key, or null when none was asked for.
    * @type {string | null} */

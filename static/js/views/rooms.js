@@ -1,12 +1,15 @@
 // My rooms: those I am a member of, and making a new one.
 
 import { ApiError } from '../session.js';
+import { avatar } from '../avatar.js';
 import { copyLink } from '../copy.js';
+import { coverOf } from '../cover.js';
 import { fill, h, icon } from '../dom.js';
 import { t } from '../i18n/rooms.js';
 import { openDialog } from '../menu.js';
 import { linkTo, slugOf } from '../route.js';
 import { LIMITS } from '../limits.js';
+import { coverField } from './coverfield.js';
 import { entrance } from './entrance.js';
 import { busy, field, trouble, wordsFor } from './form.js';
 
@@ -58,12 +61,17 @@ function row(app, room, list) {
     h(
       'a',
       { class: 'room-link', href: `/r/${room.slug}`, data: { page: 'room' } },
-      h('strong', null, room.name),
+      coverOf(app.api, room, 'thumb') ?? h('span', { class: 'thumb' }, avatar(room.name, room.id)),
       h(
         'span',
-        { class: 'quiet' },
-        room.has_invite_key ? icon('lock', 'small') : null,
-        room.participants > 0 ? t('rooms.inside', { n: room.participants }) : t('rooms.nobody'),
+        { class: 'room-words' },
+        h('strong', null, room.name),
+        h(
+          'span',
+          { class: 'quiet' },
+          room.has_invite_key ? icon('lock', 'small') : null,
+          room.participants > 0 ? t('rooms.inside', { n: room.participants }) : t('rooms.nobody'),
+        ),
       ),
     ),
     h(
@@ -84,6 +92,20 @@ function row(app, room, list) {
           {
             type: 'button',
             class: 'icon-button',
+            title: t('rooms.cover'),
+            'aria-label': t('rooms.cover.named', { name: room.name }),
+            data: { action: 'room-cover' },
+            onclick: () => openCover(app, room, list),
+          },
+          icon('picture'),
+        )
+      : null,
+    room.role === 'owner'
+      ? h(
+          'button',
+          {
+            type: 'button',
+            class: 'icon-button',
             title: t('rooms.delete'),
             'aria-label': t('rooms.delete.named', { name: room.name }),
             data: { action: 'delete-room' },
@@ -93,6 +115,17 @@ function row(app, room, list) {
         )
       : null,
   );
+}
+
+/**
+ * @param {import('../main.js').App} app
+ * @param {import('../types.js').Room} room
+ * @param {HTMLElement} list
+ */
+function openCover(app, room, list) {
+  let isChanged = false;
+  const dialog = openDialog(room.name, coverField(app.api, room.slug, () => (isChanged = true)));
+  dialog.addEventListener('close', () => isChanged && void load(app, list));
 }
 
 /**

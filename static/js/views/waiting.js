@@ -1,5 +1,6 @@
 // The lobby: a moderator is asked to let the person in, who sees meanwhile that camera and microphone work.
 
+import { coverOf } from '../cover.js';
 import { h } from '../dom.js';
 import { t } from '../i18n.js';
 import { entrance } from './entrance.js';
@@ -22,6 +23,7 @@ export function waitingView(app, visit, meeting) {
     h(
       'section',
       { class: 'card' },
+      meeting.state.room ? coverOf(meeting.api, meeting.state.room, 'door-cover') : null,
       title,
       h('p', { class: 'quiet' }, t('waiting.text', { name })),
       h('p', { class: 'row quiet', role: 'status' }, h('span', { class: 'spinner', 'aria-hidden': 'true' }), t('waiting.now')),

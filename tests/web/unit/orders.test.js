@@ -3,9 +3,10 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
+import { wordsOf } from '../../../static/js/call/audit.js';
 import { newsOf } from '../../../static/js/call/news.js';
 import { placeOfHand, roster } from '../../../static/js/orders.js';
-import { LEAST, deedsFor, may, orderOf, outranks, silencedBy } from '../../../static/js/powers.js';
+import { LEAST, deedsFor, deedsForAbsent, may, orderOf, outranks, silencedBy } from '../../../static/js/powers.js';
 import { newMeeting, reduce, self } from '../../../static/js/state.js';
 
 /** @typedef {import('../../../static/js/types.js').Participant} Participant */
@@ -76,6 +77,27 @@ test('a moderator does nothing to equals, members do nothing to anybody, nobody 
   assert.deepEqual(deedsFor(admin, admin, STATE), []);
   const below = deedsFor(admin, person('cleo', { role: 'member' }), STATE);
   assert.ok(below.includes('make_guest') && !below.includes('make_admin') && !below.includes('give_room'), 'nobody makes others their equals');
+});
+
+test('a member who is not here can be given a role, freed and shut out, by those above', () => {
+  const owner = person('ada', { role: 'owner' });
+  const bob = { user_id: 'u-bob', display_name: 'bob', role: /** @type {const} */ ('member'), orders: { camera: ADA }, joined_ms: 0 };
+  assert.deepEqual(deedsForAbsent(owner, bob), ['release_camera', 'make_admin', 'make_guest', 'give_room', 'kick', 'ban']);
+  assert.deepEqual(deedsForAbsent(person('eve', { role: 'admin' }), { ...bob, orders: {} }), ['make_guest', 'kick', 'ban']);
+  assert.deepEqual(deedsForAbsent(person('eve', { role: 'admin' }), { ...bob, role: 'admin' }), []);
+  assert.deepEqual(deedsForAbsent(person('cleo', { role: 'member' }), { ...bob, role: 'guest' }), []);
+});
+
+test('the log says what an order did in the words of that moment, and a change by what was before it', () => {
+  const entry = (/** @type {string} */ action, /** @type {Record<string, any>} */ detail) => ({ seq: 2, at_ms: 0, action, by: ADA, target: { user_id: 'u-bob', display_name: 'Bob' }, detail });
+  assert.equal(wordsOf(entry('role.changed', { role: 'admin' }), null), 'Bob is a moderator now');
+  assert.equal(wordsOf(entry('media.video_forced', { forced: true }), null), 'Bob: camera off');
+  assert.equal(wordsOf(entry('media.forced', { source: 'screen', forced: false }), null), 'Bob: screen share allowed');
+  assert.equal(wordsOf(entry('member.kicked', { is_banned: true, reason: 'noise' }), null), 'Bob was removed and banned: noise');
+  assert.equal(wordsOf(entry('chat.deleted', {}), null), 'A message of Bob was deleted');
+  assert.equal(wordsOf(entry('state.changed', { state: { ...STATE, is_locked: true, topic: 'Tea' } }), STATE), 'The room is locked. Topic: Tea');
+  assert.equal(wordsOf(entry('state.changed', { state: STATE }), null), 'The room settings were changed');
+  assert.match(wordsOf(entry('moon.landed', {}), null), /moon\.landed/);
 });
 
 test('a deed says the order that the protocol knows', () => {

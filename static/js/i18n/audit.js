@@ -1,0 +1,38 @@
+// What moderators did, in words; most of them are those by which it was said when it happened.
+
+import { catalogue } from '../i18n.js';
+
+export const en = {
+  'audit.title': 'Who did what',
+  'audit.none': 'Nothing yet. What moderators do is kept here.',
+  'audit.older': 'Earlier',
+  'audit.because': '{words}: {reason}',
+  'audit.unbanned': '{name} may come again',
+  'audit.hand': 'A hand was lowered',
+  'audit.hands': 'All hands were lowered',
+  'audit.deleted': 'A message of {name} was deleted',
+  'audit.pinned': 'A message was pinned',
+  'audit.unpinned': 'A message was unpinned',
+  'audit.poll_closed': 'A poll was closed',
+  'audit.state': 'The room settings were changed',
+  'audit.other': 'Something else was done ({action})',
+};
+
+/** @type {Record<keyof typeof en, import('../i18n.js').Entry>} */
+export const ru = {
+  'audit.title': 'Кто что сделал',
+  'audit.none': 'Пока ничего. Здесь хранится всё, что делают модераторы.',
+  'audit.older': 'Раньше',
+  'audit.because': '{words}: {reason}',
+  'audit.unbanned': '{name}: запрет входа снят',
+  'audit.hand': 'Рука опущена',
+  'audit.hands': 'Все руки опущены',
+  'audit.deleted': 'Удалено сообщение участника {name}',
+  'audit.pinned': 'Сообщение закреплено',
+  'audit.unpinned': 'Сообщение откреплено',
+  'audit.poll_closed': 'Опрос завершён',
+  'audit.state': 'Изменены настройки комнаты',
+  'audit.other': 'Сделано что-то ещё ({action})',
+};
+
+export const t = catalogue(en, ru);
