@@ -13,8 +13,8 @@ use protocol::rest::{
 };
 use protocol::room::{Ban, Member, Participant, Role, Room};
 use protocol::stats::RoomStats;
-use protocol::{ClientMessage, ErrorCode, InviteId, MessageId, Power, RoomId};
-use store::{Added, EventPage, NewRoom, RoomChange, RoomCreated};
+use protocol::{ClientMessage, ErrorCode, InviteId, MessageId, Power, RoomId, UserId};
+use store::{Added, EventPage, NewRoom, Parent, RoomChange, RoomCreated};
 use uuid::Uuid;
 
 impl Signaling {
@@ -108,11 +108,15 @@ impl Signaling {
         slug: &str,
     ) -> Result<(), ApiError> {
         let (room, _) = self.room_with_power(identity, slug, Power::Delete).await?;
+        let breakouts = self.inner.store.breakouts(room.id).await?;
         if !self.inner.store.delete_room(room.id).await? {
             return Err(no_room());
         }
         // After the store: whoever comes in between finds no room, and nothing new is stored.
         self.inner.hub.close_room(room.id).await;
+        for breakout in breakouts.into_iter().flat_map(|breakouts| breakouts.rooms) {
+            self.inner.hub.close_room(breakout.id).await;
+        }
         Ok(())
     }
 
@@ -246,6 +250,7 @@ impl Signaling {
     ) -> Result<(store::Room, Role), ApiError> {
         let (room, role) = self.room_and_role(identity, slug).await?;
         if let Some(role) = role {
+            self.check_open(&room).await?;
             return Ok((room, role));
         }
         if let Some(stored) = &room.invite_key_hash {
@@ -284,6 +289,10 @@ impl Signaling {
         names::slug(slug).map_err(|_| no_room())?;
         let room = self.inner.store.room_by_slug(slug).await?.ok_or_else(no_room)?;
         let role = self.inner.store.role_of(room.id, identity.user_id).await?;
+        if let Some(parent) = &room.parent {
+            let role = self.role_in_breakout(&room, parent, role, identity.user_id).await?;
+            return Ok((room, Some(role)));
+        }
         if role.is_none() && self.inner.store.is_banned(room.id, identity.user_id).await? {
             return Err(banned());
         }
@@ -315,7 +324,41 @@ impl Signaling {
             let reason = "your role in this room does not allow that";
             return Err(ApiError::new(ErrorCode::Forbidden, reason));
         }
+        if room.parent.is_some() && power != Power::SeeStats {
+            let reason = "a breakout room has none of its own, ask the main room";
+            return Err(ApiError::new(ErrorCode::NotFound, reason));
+        }
         Ok((room, role))
+    }
+
+    /// Somebody's role in a breakout room, if they may go there or look after it. To everybody else it is no
+    /// room at all.
+    async fn role_in_breakout(
+        &self,
+        room: &store::Room,
+        parent: &Parent,
+        role: Option<Role>,
+        user: UserId,
+    ) -> Result<Role, ApiError> {
+        let role = role.ok_or_else(no_room)?;
+        if role.may(Power::BreakOut) {
+            return Ok(role);
+        }
+        let open = self.inner.store.breakouts(parent.id).await?;
+        let is_theirs = open.is_some_and(|open| {
+            open.place_of(room.id).is_some_and(|place| open.is_open_to(user, place))
+        });
+        if is_theirs { Ok(role) } else { Err(no_room()) }
+    }
+
+    /// Nobody enters a breakout room that is closed.
+    async fn check_open(&self, room: &store::Room) -> Result<(), ApiError> {
+        let Some(parent) = &room.parent else { return Ok(()) };
+        let open = self.inner.store.breakouts(parent.id).await?;
+        match open.is_some_and(|open| open.place_of(room.id).is_some()) {
+            true => Ok(()),
+            false => Err(ApiError::new(ErrorCode::NotFound, "that breakout room is closed")),
+        }
     }
 
     /// A stored room as clients see it. Only members see the code that lets others in.
@@ -324,7 +367,7 @@ impl Signaling {
             id: room.id,
             slug: room.slug.clone(),
             name: room.name.clone(),
-            parent: None,
+            parent: room.parent.as_ref().map(|parent| parent.slug.clone()),
             has_invite_key: room.invite_key_hash.is_some(),
             invite_code: role.and_then(|_| self.inner.keys.open(room.id, &room.invite_code_sealed)),
             cover_id: room.cover,

@@ -9,7 +9,9 @@ mod task;
 
 use crate::app::ApiError;
 use crate::resume::ResumeKey;
-use crate::room::{Door, DoorRequest, JoinRequest, Missed, Refusal, Room, Rules, SocketId};
+use crate::room::{
+    Door, DoorRequest, JoinRequest, Missed, Passed, Refusal, Relayed, Reply, Room, Rules, SocketId,
+};
 use crate::settings::MediaPlane;
 use crate::socket::outbox::Outbox;
 use mailbox::Mailbox;
@@ -72,11 +74,23 @@ enum Note {
     EndDoor { session: String, reply: oneshot::Sender<bool> },
     Participants { reply: oneshot::Sender<Vec<Participant>> },
     Stats { reply: oneshot::Sender<RoomStats> },
-    Order { by: By, role: Role, message: Box<ClientMessage>, reply: oneshot::Sender<Ordered> },
+    Order { order: Box<Order>, reply: oneshot::Sender<Ordered> },
+    Answered { reply: Reply, answer: Ordered },
+    Relayed { relayed: Box<Relayed> },
+    People { room: RoomId, people: Vec<By> },
     Fetched { missed: Box<Missed>, page: Option<EventPage> },
     Snapshot { viewer: UserId, is_moderator: bool, reply: oneshot::Sender<(Snapshot, i64)> },
     Close { reply: oneshot::Sender<()> },
     Suspend,
+}
+
+/// An order that comes by no socket of the room.
+struct Order {
+    by: By,
+    role: Role,
+    message: ClientMessage,
+    /// The breakout room that passed it on.
+    breakout: Option<RoomId>,
 }
 
 /// What became of an order.
@@ -201,14 +215,42 @@ impl Hub {
         role: Role,
         message: ClientMessage,
     ) -> Result<(), ApiError> {
+        let order = Order { by, role, message, breakout: None };
+        let answer = self.ordered(room, order).await?;
+        answer.map_err(|Refusal { code, reason }| ApiError::new(code, reason))
+    }
+
+    async fn ordered(&self, room: RoomId, order: Order) -> Result<Ordered, ApiError> {
         let (reply, answer) = oneshot::channel();
-        let message = Box::new(message);
-        self.deliver(room, Note::Order { by, role, message, reply }).await?;
-        match answer.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(Refusal { code, reason })) => Err(ApiError::new(code, reason)),
-            Err(_) => Err(unavailable()),
+        self.deliver(room, Note::Order { order: Box::new(order), reply }).await?;
+        answer.await.map_err(|_| unavailable())
+    }
+
+    /// Gives an order of a breakout room to its main room.
+    async fn pass(&self, passed: Passed) -> (Reply, Ordered) {
+        let Passed { to, from, by, role, message, reply } = passed;
+        let order = Order { by, role, message, breakout: Some(from) };
+        let answer = self.ordered(to, order).await.unwrap_or_else(|error| {
+            Err(Refusal { code: error.code(), reason: error.message().to_owned() })
+        });
+        (reply, answer)
+    }
+
+    /// Tells those of these rooms that live. Waits while one of them is busy, so nothing is told out of order;
+    /// breakout rooms never wait for their main room.
+    async fn relay(&self, rooms: Vec<RoomId>, relayed: Relayed) {
+        for room in rooms {
+            if let Some(handle) = self.find(room) {
+                let relayed = Box::new(relayed.clone());
+                handle.notes.send(Note::Relayed { relayed }).await.ok();
+            }
         }
+    }
+
+    /// Tells a main room who is in its breakout room; says whether it could be told now.
+    fn tell_people(&self, main: RoomId, room: RoomId, people: Vec<By>) -> bool {
+        let note = Note::People { room, people };
+        self.find(main).is_some_and(|handle| handle.notes.try_send(note).is_ok())
     }
 
     /// Everything about a room as it is now, and the number of its next event.

@@ -10,6 +10,7 @@
 mod breakouts;
 mod chat;
 mod doors;
+mod family;
 mod forced;
 mod input;
 mod lines;
@@ -31,14 +32,15 @@ mod sync;
 mod tests;
 
 pub use input::{
-    Cause, Door, DoorKind, DoorRequest, Draft, Effect, Input, JoinRequest, Missed, Refusal, Reply,
-    SocketId, Verdict,
+    Cause, Door, DoorKind, DoorRequest, Draft, Effect, Input, JoinRequest, Missed, Passed, Refusal,
+    Relayed, Reply, SocketId, Verdict,
 };
 
 use crate::bucket::{Bucket, Rate};
 use crate::resume::ResumeKey;
 use crate::words::WordFilter;
 use doors::OpenDoor;
+use family::Family;
 use lobby::Waiting;
 use media::Peer;
 use membership::{Joining, Person};
@@ -85,6 +87,8 @@ pub struct Room {
     /// The last pinned first.
     pinned: Vec<ChatMessage>,
     rules: Rules,
+    /// The main room, or the breakout rooms.
+    family: Family,
     /// Everybody whose joining is stored and whose leaving is not.
     people: BTreeMap<ParticipantId, Person>,
     /// Those whose joining is being stored.
@@ -120,6 +124,7 @@ impl Room {
             history: log.messages.into(),
             pinned: log.pinned,
             rules,
+            family: Family::new(log.parent, log.breakouts),
             people: BTreeMap::new(),
             joining: BTreeMap::new(),
             sockets: BTreeMap::new(),
@@ -160,9 +165,14 @@ impl Room {
                 self.welcome_back(participant, socket, *room, &mut out);
             }
             Input::Tick => self.tick(at, &mut out),
-            Input::Call { call, by, role, message } => {
-                self.call(at, call, by, role, *message, &mut out);
+            Input::Call { call, by, role, message, breakout, fresh } => {
+                let reply = Reply::Call(call);
+                let asker = orders::Asker { by, role, reply, participant: None, breakout, fresh };
+                self.call(at, asker, *message, &mut out);
             }
+            Input::Answered { reply, answer } => self.answered(&reply, answer, &mut out),
+            Input::Relayed(relayed) => self.relayed(at, *relayed, &mut out),
+            Input::People { room, people } => self.people_elsewhere(room, people, &mut out),
             Input::Fetched { missed, page } => self.synced(*missed, page, &mut out),
             Input::Close => self.close(&mut out),
             Input::Suspend { code } => self.suspend(at, code, &mut out),
@@ -193,6 +203,7 @@ impl Room {
             && self.joining.is_empty()
             && self.doors.is_empty()
             && self.lobby.is_empty()
+            && !self.family.is_waiting()
     }
 
     /// Whether the room was closed or suspended and needs nothing more.
@@ -298,7 +309,7 @@ impl Room {
             | ClientMessage::BreakoutBroadcast { .. }
             | ClientMessage::BreakoutClose { .. }
             | ClientMessage::BreakoutHelp) => {
-                self.asked(at, from, Reply::Socket { socket, re }, order, out);
+                self.asked(at, from, Reply::Socket { socket, re }, order, id.0, out);
             }
         }
     }
@@ -332,6 +343,7 @@ impl Room {
         self.join_buckets.retain(|_, bucket| !bucket.is_full(at.now));
         self.order_buckets.retain(|_, bucket| !bucket.is_full(at.now));
         self.end_speaking(at, out);
+        self.end_breakouts(at, out);
     }
 
     fn new_peer(&mut self) -> PeerId {

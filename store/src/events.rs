@@ -8,6 +8,7 @@ use crate::orders::{self, Audience, Change, Ordered, Refused};
 use crate::pool::Store;
 use crate::row::number;
 use crate::writer::Work;
+use protocol::breakout::Breakouts;
 use protocol::room::{ChatMessage, Orders, Participant, RoomState};
 use protocol::server::LeaveReason;
 use protocol::{ParticipantId, RoomId, ServerMessage, UserId};
@@ -83,6 +84,10 @@ pub struct RoomLog {
     pub orders: Vec<(UserId, Orders)>,
     /// Who was admitted from the lobby, and when.
     pub admitted: Vec<(UserId, i64)>,
+    /// Of a breakout room: its main room.
+    pub parent: Option<RoomId>,
+    /// Breakout rooms that are open, of this room or of its main room.
+    pub breakouts: Option<Breakouts>,
 }
 
 impl Store {

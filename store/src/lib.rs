@@ -6,6 +6,7 @@
 mod attachments;
 mod audit;
 mod bans;
+mod breakouts;
 pub mod chat;
 mod error;
 mod events;
@@ -25,6 +26,7 @@ mod users;
 mod writer;
 
 pub use attachments::StoredFile;
+pub use breakouts::BreakoutChange;
 pub use chat::{MessageChange, NewMessage, Touched};
 pub use error::Error;
 pub use events::{Fact, NewEvent, RoomLog, Stored};
@@ -33,6 +35,6 @@ pub use log::EventPage;
 pub use members::Added;
 pub use orders::{Audience, Change, Ordered, Refused};
 pub use pool::Store;
-pub use rooms::{NewRoom, Room, RoomChange, RoomCreated};
+pub use rooms::{NewRoom, Parent, Room, RoomChange, RoomCreated};
 pub use sessions::{NewSession, Rotated};
 pub use users::{AccountCreated, NewAccount};

@@ -1,5 +1,6 @@
 //! Reading a room's log: what it needs to know when it opens, and what somebody missed.
 
+use crate::breakouts::breakouts_in;
 use crate::error::Error;
 use crate::events::{LINE, MODERATORS, RoomLog, SEALED_LINE};
 use crate::members::orders_in;
@@ -48,7 +49,10 @@ impl Store {
         .fetch_all(&self.reader)
         .await?;
         let state = sqlx::query(
-            "SELECT topic, is_locked, mute_all, has_lobby, capacity FROM rooms WHERE id = $1",
+            "SELECT topic, is_locked, mute_all, has_lobby, capacity, parent_id, \
+             (SELECT main.breakouts FROM rooms AS main \
+             WHERE main.id = COALESCE(rooms.parent_id, rooms.id)) AS breakouts \
+             FROM rooms WHERE id = $1",
         )
         .bind(room.to_string())
         .fetch_optional(&self.reader)
@@ -56,7 +60,8 @@ impl Store {
         let admitted_after = now_ms.saturating_sub(ADMITTED_FOR.as_millis() as i64);
         let ordered = sqlx::query(
             "SELECT user_id, forced_microphone, forced_camera, forced_screen, may_speak_until_ms, \
-             admitted_ms FROM members WHERE room_id = $1 AND (forced_microphone IS NOT NULL \
+             admitted_ms FROM members \
+             WHERE room_id = (SELECT COALESCE(parent_id, id) FROM rooms WHERE id = $1) AND (forced_microphone IS NOT NULL \
              OR forced_camera IS NOT NULL OR forced_screen IS NOT NULL \
              OR may_speak_until_ms > $2 OR admitted_ms > $3)",
         )
@@ -74,6 +79,13 @@ impl Store {
                 .iter()
                 .map(|row| Ok((parsed(row, "participant_id")?, parsed(row, "user_id")?)))
                 .collect::<Result<_, Error>>()?,
+            parent: match &state {
+                Some(row) => optional_text(row, "parent_id")?
+                    .map(|id| id.parse().map_err(|_| Error::Corrupt("rooms.parent_id")))
+                    .transpose()?,
+                None => None,
+            },
+            breakouts: state.as_ref().map(breakouts_in).transpose()?.flatten(),
             state: state.as_ref().map(state_of).transpose()?.unwrap_or_default(),
             ..RoomLog::default()
         };

@@ -1,4 +1,4 @@
-//! Who belongs to a room, and as what.
+//! Who belongs to a room, and as what. To a breakout room belong those who belong to its main room.
 
 use crate::error::Error;
 use crate::pool::Store;
@@ -39,11 +39,15 @@ impl Store {
 
     /// Somebody's role in a room, if they are a member.
     pub async fn role_of(&self, room: RoomId, user: UserId) -> Result<Option<Role>, Error> {
-        let row = sqlx::query("SELECT role FROM members WHERE room_id = $1 AND user_id = $2")
-            .bind(room.to_string())
-            .bind(user.to_string())
-            .fetch_optional(&self.reader)
-            .await?;
+        let row = sqlx::query(
+            "SELECT role FROM members \
+             WHERE room_id = (SELECT COALESCE(parent_id, id) FROM rooms WHERE id = $1) \
+             AND user_id = $2",
+        )
+        .bind(room.to_string())
+        .bind(user.to_string())
+        .fetch_optional(&self.reader)
+        .await?;
         row.map(|row| role_in(&text(&row, "role")?)).transpose()
     }
 
@@ -52,7 +56,8 @@ impl Store {
         let rows = sqlx::query(
             "SELECT members.user_id, users.display_name, members.role, forced_microphone, \
              forced_camera, forced_screen, may_speak_until_ms, joined_ms FROM members \
-             JOIN users ON users.id = members.user_id WHERE room_id = $1 \
+             JOIN users ON users.id = members.user_id \
+             WHERE room_id = (SELECT COALESCE(parent_id, id) FROM rooms WHERE id = $1) \
              ORDER BY CASE members.role WHEN 'owner' THEN 0 WHEN 'admin' THEN 1 \
              WHEN 'member' THEN 2 ELSE 3 END, joined_ms, members.user_id LIMIT 1000",
         )

@@ -11,6 +11,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "control", include_str!("../../migrations/0004_control.sql")),
     (5, "chat", include_str!("../../migrations/0005_chat.sql")),
     (6, "cover", include_str!("../../migrations/0006_cover.sql")),
+    (7, "breakouts", include_str!("../../migrations/0007_breakouts.sql")),
 ];
 
 pub(crate) fn migrator() -> Migrator {

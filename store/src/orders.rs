@@ -1,6 +1,7 @@
 //! Orders: what people decide about each other and about the room. Whether they may is decided here, in the
 //! transaction that stores it, so that no race gives a power twice or leaves it with somebody who lost it.
 
+use crate::breakouts::{self, BreakoutChange};
 use crate::chat::MessageChange;
 use crate::error::Error;
 use crate::row::{number, parsed, text};
@@ -78,6 +79,8 @@ pub enum Change {
         /// Capacity.
         capacity: Option<u32>,
     },
+    /// Breakout rooms open, change or close.
+    BreakOut(Box<BreakoutChange>),
     /// A member was let in from the lobby.
     Admit,
     /// A line of chat is changed; who may depends on the line.
@@ -168,8 +171,11 @@ pub(crate) async fn obey(
             .bind(has_lobby.map(i64::from))
             .bind(capacity.map(i64::from))
             .bind(room.to_string())
-            .execute(connection)
+            .execute(&mut *connection)
             .await?;
+        }
+        if let Change::BreakOut(change) = &ordered.change {
+            return breakouts::change(connection, room, at_ms, change).await;
         }
         return Ok(Ok(()));
     };
@@ -185,7 +191,10 @@ async fn change_person(
     user: UserId,
 ) -> Result<bool, Error> {
     match &ordered.change {
-        Change::Nothing | Change::SetState { .. } | Change::Message { .. } => Ok(true),
+        Change::Nothing
+        | Change::SetState { .. }
+        | Change::BreakOut(_)
+        | Change::Message { .. } => Ok(true),
         Change::SetRole(role) => {
             set(connection, room, user, "role", Some(role.as_str().to_owned())).await
         }
@@ -294,6 +303,11 @@ async fn transfer(
     if given.rows_affected() == 0 {
         return Ok(false);
     }
+    sqlx::query("UPDATE rooms SET owner_id = $1 WHERE parent_id = $2")
+        .bind(to.to_string())
+        .bind(room.to_string())
+        .execute(&mut *connection)
+        .await?;
     set(connection, room, from, "role", Some(Role::Admin.as_str().to_owned())).await?;
     set(connection, room, to, "role", Some(Role::Owner.as_str().to_owned())).await
 }
@@ -345,11 +359,14 @@ pub(crate) async fn role_of(
     room: RoomId,
     user: UserId,
 ) -> Result<Option<Role>, Error> {
-    let row = sqlx::query("SELECT role FROM members WHERE room_id = $1 AND user_id = $2")
-        .bind(room.to_string())
-        .bind(user.to_string())
-        .fetch_optional(connection)
-        .await?;
+    let row = sqlx::query(
+        "SELECT role FROM members \
+         WHERE room_id = (SELECT COALESCE(parent_id, id) FROM rooms WHERE id = $1) AND user_id = $2",
+    )
+    .bind(room.to_string())
+    .bind(user.to_string())
+    .fetch_optional(connection)
+    .await?;
     row.map(|row| Role::parse(&text(&row, "role")?).ok_or(Error::Corrupt("members.role")))
         .transpose()
 }

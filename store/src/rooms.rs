@@ -30,6 +30,17 @@ pub struct Room {
     pub cover: Option<AttachmentId>,
     /// When it was made.
     pub created_ms: i64,
+    /// Of a breakout room: its main room.
+    pub parent: Option<Parent>,
+}
+
+/// The main room of a breakout room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parent {
+    /// Id.
+    pub id: RoomId,
+    /// Part of its address.
+    pub slug: String,
 }
 
 /// A room to be made.
@@ -82,7 +93,7 @@ impl Store {
     pub async fn room_by_slug(&self, slug: &str) -> Result<Option<Room>, Error> {
         let row = sqlx::query(
             "SELECT id, slug, name, topic, owner_id, invite_key_hash, invite_code_sealed, \
-             cover, created_ms FROM rooms WHERE slug = $1",
+             cover, created_ms, parent_id, parent_slug FROM rooms WHERE slug = $1",
         )
         .bind(slug)
         .fetch_optional(&self.reader)
@@ -94,7 +105,7 @@ impl Store {
     pub async fn room(&self, id: RoomId) -> Result<Option<Room>, Error> {
         let row = sqlx::query(
             "SELECT id, slug, name, topic, owner_id, invite_key_hash, invite_code_sealed, \
-             cover, created_ms FROM rooms WHERE id = $1",
+             cover, created_ms, parent_id, parent_slug FROM rooms WHERE id = $1",
         )
         .bind(id.to_string())
         .fetch_optional(&self.reader)
@@ -106,7 +117,7 @@ impl Store {
     pub async fn room_by_invite(&self, invite_code_hash: &str) -> Result<Option<Room>, Error> {
         let row = sqlx::query(
             "SELECT id, slug, name, topic, owner_id, invite_key_hash, invite_code_sealed, \
-             cover, created_ms FROM rooms WHERE invite_code_hash = $1",
+             cover, created_ms, parent_id, parent_slug FROM rooms WHERE invite_code_hash = $1",
         )
         .bind(invite_code_hash)
         .fetch_optional(&self.reader)
@@ -118,7 +129,8 @@ impl Store {
     pub async fn rooms_of(&self, user: UserId) -> Result<Vec<(Room, Role)>, Error> {
         let rows = sqlx::query(
             "SELECT rooms.id, slug, name, topic, owner_id, invite_key_hash, invite_code_sealed, \
-             cover, created_ms, members.role FROM members JOIN rooms ON rooms.id = members.room_id \
+             cover, created_ms, parent_id, parent_slug, members.role \
+             FROM members JOIN rooms ON rooms.id = members.room_id \
              WHERE members.user_id = $1 ORDER BY created_ms DESC, rooms.id DESC LIMIT $2",
         )
         .bind(user.to_string())
@@ -165,10 +177,12 @@ async fn insert_room(
     new: NewRoom,
     now_ms: i64,
 ) -> Result<Work<RoomCreated>, Error> {
-    let owned = sqlx::query("SELECT COUNT(*) AS owned FROM rooms WHERE owner_id = $1")
-        .bind(new.owner_id.to_string())
-        .fetch_one(&mut *connection)
-        .await?;
+    let owned = sqlx::query(
+        "SELECT COUNT(*) AS owned FROM rooms WHERE owner_id = $1 AND parent_id IS NULL",
+    )
+    .bind(new.owner_id.to_string())
+    .fetch_one(&mut *connection)
+    .await?;
     if number(&owned, "owned")? >= MAX_ROOMS_PER_OWNER {
         return Ok(Work::Undone(RoomCreated::TooMany));
     }
@@ -213,6 +227,7 @@ async fn insert_room(
         invite_code_sealed: new.invite_code_sealed.clone(),
         cover: None,
         created_ms: now_ms,
+        parent: None,
     })))
 }
 
@@ -226,7 +241,7 @@ async fn update(
         "UPDATE rooms SET name = COALESCE($1, name), \
          invite_key_hash = CASE WHEN $2 = 1 THEN $3 ELSE invite_key_hash END WHERE id = $4 \
          RETURNING id, slug, name, topic, owner_id, invite_key_hash, invite_code_sealed, \
-         cover, created_ms",
+         cover, created_ms, parent_id, parent_slug",
     )
     .bind(change.name)
     .bind(sets_key)
@@ -250,5 +265,9 @@ fn room_of(row: &AnyRow) -> Result<Room, Error> {
             .map(|id| id.parse().map_err(|_| Error::Corrupt("rooms.cover")))
             .transpose()?,
         created_ms: number(row, "created_ms")?,
+        parent: match optional_text(row, "parent_slug")? {
+            Some(slug) => Some(Parent { id: parsed(row, "parent_id")?, slug }),
+            None => None,
+        },
     })
 }

@@ -1,10 +1,14 @@
 //! Rooms and members, on every database there is.
 
-use protocol::room::Role;
-use protocol::{RoomId, UserId};
+use protocol::breakout::{Breakout, Breakouts};
+use protocol::room::{By, Role};
+use protocol::{Power, RoomId, ServerMessage, UserId};
 use uuid::Uuid;
 use veche_store::testing::TestDatabase;
-use veche_store::{Added, NewRoom, Room, RoomChange, RoomCreated, Store};
+use veche_store::{
+    Added, Audience, BreakoutChange, Change, Fact, NewEvent, NewRoom, Ordered, Parent, Refused,
+    Room, RoomChange, RoomCreated, Store, Stored,
+};
 
 const NOW: i64 = 1_800_000_000_000;
 
@@ -212,5 +216,96 @@ async fn guests_who_own_a_room_are_kept() {
         assert!(store.user(owner).await.expect("reads").is_some());
         assert_eq!(store.user(visitor).await.expect("reads"), None);
         assert_eq!(store.role_of(room.id, visitor).await.expect("reads"), None);
+    }
+}
+
+fn breakouts(of: usize, first: u128, by: UserId) -> Breakouts {
+    let room = |n: usize| {
+        let id = RoomId(Uuid::from_u128(first + n as u128));
+        Breakout {
+            id,
+            slug: format!("b-{}", id.0.simple()),
+            name: "Tea".into(),
+            people: Vec::new(),
+        }
+    };
+    Breakouts {
+        rooms: (0..of).map(room).collect(),
+        assignments: [(by, 0)].into(),
+        self_choice: false,
+        opened_ms: NOW,
+        ends_ms: None,
+        by: By { user_id: by, display_name: "Guest".into() },
+    }
+}
+
+/// What became of the order that changes breakout rooms, given by this person.
+async fn break_out(store: &Store, room: RoomId, by: UserId, change: BreakoutChange) -> Stored {
+    let by = By { user_id: by, display_name: "Guest".into() };
+    let ordered = Ordered {
+        message: ServerMessage::BreakoutClosed { by: Some(by.clone()), seq: 0 },
+        by,
+        power: Some(Power::BreakOut),
+        target: None,
+        change: Change::BreakOut(Box::new(change)),
+        audience: Audience::Everybody,
+    };
+    let event = NewEvent { at_ms: NOW, fact: Fact::Ordered(Box::new(ordered)) };
+    store.append_events(room, &[event]).await.expect("stores").remove(0)
+}
+
+#[tokio::test]
+async fn breakout_rooms_open_once_and_belong_to_the_members_of_their_main_room() {
+    for database in TestDatabase::all().await {
+        let store = &database.store;
+        let (owner, visitor) = (guest(store).await, guest(store).await);
+        let room = created(store, &new_room("weekly", owner), NOW).await;
+        store.add_member(room.id, visitor, Role::Guest, NOW).await.expect("stores");
+        let open = breakouts(2, 1, owner);
+        let change = || BreakoutChange::Open(open.clone());
+        let refused = break_out(store, room.id, visitor, change()).await;
+        assert_eq!(refused, Stored::Refused(Refused::NoPower), "{}", database.name);
+        assert!(matches!(break_out(store, room.id, owner, change()).await, Stored::New { .. }));
+        let refused = break_out(store, room.id, owner, change()).await;
+        assert_eq!(refused, Stored::Refused(Refused::Outdated), "they are open already");
+        assert_eq!(store.breakouts(room.id).await.expect("reads"), Some(open.clone()));
+
+        let tea = store.room(open.rooms[0].id).await.expect("reads").expect("is there");
+        assert_eq!(tea.parent, Some(Parent { id: room.id, slug: "weekly".into() }));
+        assert_eq!(store.role_of(tea.id, visitor).await.expect("reads"), Some(Role::Guest));
+        assert_eq!(store.role_of(tea.id, guest(store).await).await.expect("reads"), None);
+        assert_eq!(store.members(tea.id).await.expect("reads").len(), 2);
+        assert_eq!(store.rooms_of(owner).await.expect("reads").len(), 1, "they are in no list");
+        let log = store.room_log(tea.id, 1, NOW).await.expect("reads");
+        assert_eq!((log.parent, log.breakouts), (Some(room.id), Some(open)));
+
+        break_out(store, room.id, owner, BreakoutChange::Close).await;
+        assert_eq!(store.breakouts(room.id).await.expect("reads"), None);
+        assert!(store.room(tea.id).await.expect("reads").is_some(), "its chat is kept");
+        store.delete_room(room.id).await.expect("deletes");
+        assert_eq!(store.room(tea.id).await.expect("reads"), None);
+    }
+}
+
+#[tokio::test]
+async fn of_many_breakout_rooms_the_oldest_are_forgotten_with_their_slugs() {
+    for database in TestDatabase::all().await {
+        let store = &database.store;
+        let owner = guest(store).await;
+        let room = created(store, &new_room("weekly", owner), NOW).await;
+        for n in 0..5 {
+            let open = breakouts(50, 1 + 1_000 * n, owner);
+            let opened = break_out(store, room.id, owner, BreakoutChange::Open(open)).await;
+            assert!(matches!(opened, Stored::New { .. }), "{}", database.name);
+            break_out(store, room.id, owner, BreakoutChange::Close).await;
+        }
+        for (n, is_kept) in [(1, false), (50, false), (1_001, true), (4_050, true)] {
+            let found = store.room(RoomId(Uuid::from_u128(n))).await.expect("reads");
+            assert_eq!(found.is_some(), is_kept, "{n}");
+        }
+        // The slug is free again, which is of no use to anybody but the disk.
+        let forgotten = breakouts(1, 1, owner);
+        break_out(store, room.id, owner, BreakoutChange::Open(forgotten.clone())).await;
+        assert_eq!(store.breakouts(room.id).await.expect("reads"), Some(forgotten));
     }
 }

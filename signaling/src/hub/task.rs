@@ -2,12 +2,13 @@
 
 use super::media_line::MediaLine;
 use super::reports::Reports;
-use super::{Hub, Note, RoomHandle, STOP_CODE};
+use super::{Hub, Note, Order, RoomHandle, STOP_CODE};
 use crate::clock::now_ms;
-use crate::room::{Door, Effect, Input, Missed, Refusal, Room, SocketId, Verdict};
+use crate::room::{Door, Effect, Input, Missed, Passed, Refusal, Relayed, Room, SocketId, Verdict};
 use crate::socket::outbox::Outbox;
 use axum::extract::ws::Utf8Bytes;
 use protocol::limits::{MAX_CHAT_HISTORY, MAX_SYNC_PAGE};
+use protocol::room::By;
 use protocol::server::{LeaveReason, close};
 use protocol::{ErrorCode, MessageId, RoomId, ServerMessage};
 use sfu::Command;
@@ -52,6 +53,7 @@ impl RoomTask {
         let stage = Stage {
             room,
             id: self.handle.id,
+            hub: self.hub.clone(),
             store: self.hub.inner.store.clone(),
             media: self.media,
             seats: HashMap::new(),
@@ -59,6 +61,8 @@ impl RoomTask {
             calls: HashMap::new(),
             next_call: 0,
             notes: self.handle.notes.downgrade(),
+            relays: Vec::new(),
+            people_told: Vec::new(),
             reports: Reports::default(),
             closing: Vec::new(),
             gauges: Gauges::new(),
@@ -85,6 +89,10 @@ impl RoomTask {
             store.append_events(id, &leaves).await?;
             log = store.room_log(id, history, now_ms()).await?;
         }
+        if let Some(main) = log.parent {
+            // It watches the time for its breakout rooms, whoever is in it.
+            self.hub.open(main);
+        }
         let resume = self.hub.inner.resume.clone();
         let rules = self.hub.inner.rules.clone();
         Ok(Room::new(id, self.handle.index, resume, rules, log))
@@ -95,6 +103,7 @@ impl RoomTask {
 struct Stage {
     room: Room,
     id: RoomId,
+    hub: Hub,
     store: Store,
     media: MediaLine,
     seats: HashMap<SocketId, Seat>,
@@ -105,6 +114,10 @@ struct Stage {
     next_call: u64,
     /// Where answers from elsewhere are sent.
     notes: mpsc::WeakSender<Note>,
+    /// What breakout rooms are to be told.
+    relays: Vec<(Vec<RoomId>, Relayed)>,
+    /// Who was here when this breakout room last told its main room.
+    people_told: Vec<By>,
     /// Who waits to hear how the room's media does.
     reports: Reports,
     /// Who waits for the room to be closed.
@@ -186,7 +199,13 @@ impl Stage {
             }
             let is_busy = effects.len() > MANY_EFFECTS;
             self.settle(effects).await;
+            for (rooms, relayed) in std::mem::take(&mut self.relays) {
+                hub.relay(rooms, relayed).await;
+            }
             self.count(handle);
+            if is_tick {
+                self.tell_people();
+            }
             if is_busy {
                 // The sockets get a turn to write before more is put into their outboxes.
                 tokio::task::yield_now().await;
@@ -244,11 +263,16 @@ impl Stage {
                 }
                 return;
             }
-            Note::Order { by, role, message, reply } => {
+            Note::Order { order, reply } => {
                 self.next_call += 1;
                 self.calls.insert(self.next_call, reply);
-                Input::Call { call: self.next_call, by, role, message }
+                let Order { by, role, message, breakout } = *order;
+                let (message, fresh) = (Box::new(message), Uuid::now_v7());
+                Input::Call { call: self.next_call, by, role, message, breakout, fresh }
             }
+            Note::Answered { reply, answer } => Input::Answered { reply, answer },
+            Note::Relayed { relayed } => Input::Relayed(relayed),
+            Note::People { room, people } => Input::People { room, people },
             Note::Fetched { missed, page } => Input::Fetched { missed, page },
             Note::Snapshot { viewer, is_moderator, reply } => {
                 reply.send(self.room.snapshot(viewer, is_moderator)).ok();
@@ -324,6 +348,8 @@ impl Stage {
                 }
             }
             Effect::Fetch(missed) => self.fetch(missed),
+            Effect::Pass(passed) => self.pass(*passed),
+            Effect::Relay { rooms, relayed } => self.relays.push((rooms, *relayed)),
             Effect::AnswerCall { call, answer } => {
                 if let Some(reply) = self.calls.remove(&call) {
                     reply.send(answer).ok();
@@ -358,6 +384,26 @@ impl Stage {
             self.seats.remove(&socket);
             let heard_at = Instant::now();
             later.extend(self.apply(Input::SocketGone { socket, heard_at }));
+        }
+    }
+
+    /// Lets the main room decide, and goes on meanwhile.
+    fn pass(&self, passed: Passed) {
+        let (hub, notes) = (self.hub.clone(), self.notes.clone());
+        tokio::spawn(async move {
+            let (reply, answer) = hub.pass(passed).await;
+            if let Some(notes) = notes.upgrade() {
+                notes.send(Note::Answered { reply, answer }).await.ok();
+            }
+        });
+    }
+
+    /// A breakout room tells its main room who is here.
+    fn tell_people(&mut self) {
+        let Some(main) = self.room.parent() else { return };
+        let people = self.room.people();
+        if people != self.people_told && self.hub.tell_people(main, self.id, people.clone()) {
+            self.people_told = people;
         }
     }
 
@@ -464,6 +510,9 @@ fn refuse(note: Note) {
         | Note::Participants { .. }
         | Note::Stats { .. }
         | Note::Order { .. }
+        | Note::Answered { .. }
+        | Note::Relayed { .. }
+        | Note::People { .. }
         | Note::Fetched { .. }
         | Note::Snapshot { .. }
         | Note::Suspend => {}
@@ -513,6 +562,7 @@ mod tests {
                 store::RoomLog::default(),
             ),
             id,
+            hub: hub.clone(),
             store: live.database.store.clone(),
             media: MediaLine::new(hub.inner.media.clone()),
             seats: HashMap::new(),
@@ -520,6 +570,8 @@ mod tests {
             calls: HashMap::new(),
             next_call: 0,
             notes: mpsc::channel(1).0.downgrade(),
+            relays: Vec::new(),
+            people_told: Vec::new(),
             reports: Reports::default(),
             closing: Vec::new(),
             gauges: Gauges::new(),

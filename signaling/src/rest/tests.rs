@@ -2,6 +2,7 @@
 
 mod attachments;
 mod auth;
+mod breakouts;
 mod chat;
 mod document;
 mod edges;

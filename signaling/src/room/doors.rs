@@ -38,6 +38,10 @@ impl OpenDoor {
         self.view.id
     }
 
+    pub(super) fn user(&self) -> UserId {
+        self.view.user_id
+    }
+
     /// Whether it will take a place that it does not hold yet.
     pub(super) fn will_join(&self) -> bool {
         self.kind == DoorKind::Publish && matches!(self.state, State::Asked { .. })
@@ -85,6 +89,9 @@ impl Room {
         if self.is_closed {
             return refuse(ErrorCode::NotFound, "the room is gone");
         }
+        if !self.is_open_to(request.user_id, request.role) {
+            return refuse(ErrorCode::NotFound, "that breakout room is closed");
+        }
         // An encoder cannot wait in a lobby.
         match self.threshold(at, request.user_id, request.role) {
             Threshold::Open => {}
@@ -99,7 +106,7 @@ impl Room {
             DoorKind::Publish if !self.may_join(at, request.user_id) => {
                 refuse(ErrorCode::RateLimited, "you come and go too often; wait a moment")
             }
-            DoorKind::Publish if !self.has_place(request.role) => {
+            DoorKind::Publish if !self.has_place(at, request.user_id, request.role) => {
                 refuse(ErrorCode::RoomFull, "the room is full")
             }
             DoorKind::Watch { .. } if self.watchers() >= MAX_WATCHERS => {

@@ -36,6 +36,10 @@ impl Room {
         if user.is_none() {
             wanted.retain(|user| self.is_forced(*user, source) != forced);
         }
+        if self.family.is_breakout() && !wanted.is_empty() {
+            self.force_each(&asker, wanted, source, forced, out);
+            return Ok(());
+        }
         let Some(last) = wanted.pop() else {
             out.done(&asker.reply);
             return Ok(());

@@ -1,11 +1,12 @@
 //! What goes into a room and what comes out.
 
 use protocol::room::{By, Role, Room as RoomView};
-use protocol::{ClientMessage, ErrorCode, MessageId, ParticipantId, ServerMessage, UserId};
+use protocol::{ClientMessage, ErrorCode, MessageId, ParticipantId, RoomId, ServerMessage, UserId};
 use serde_json::Value;
 use sfu::Command;
 use std::time::Instant;
-use store::{NewEvent, Stored};
+use store::{Audience, NewEvent, Stored};
+use uuid::Uuid;
 
 /// One WebSocket; never used twice in a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -60,6 +61,26 @@ pub enum Input {
         role: Role,
         /// What.
         message: Box<ClientMessage>,
+        /// The breakout room that passed it on.
+        breakout: Option<RoomId>,
+        /// A fresh id, for what the order makes.
+        fresh: Uuid,
+    },
+    /// The main room has answered an order that was passed on to it.
+    Answered {
+        /// Who wants to know.
+        reply: Reply,
+        /// What it said.
+        answer: Result<(), Refusal>,
+    },
+    /// The main room tells this breakout room.
+    Relayed(Box<Relayed>),
+    /// A breakout room tells who is there.
+    People {
+        /// Which.
+        room: RoomId,
+        /// All of them.
+        people: Vec<By>,
     },
     /// What somebody missed, or `None` where the store did not answer.
     Fetched {
@@ -172,6 +193,34 @@ pub enum Reply {
     Nobody,
 }
 
+/// An order in a breakout room that is the main room's to decide.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Passed {
+    /// The main room.
+    pub to: RoomId,
+    /// The breakout room.
+    pub from: RoomId,
+    /// Who orders.
+    pub by: By,
+    /// Their role, as the breakout room knows it.
+    pub role: Role,
+    /// What.
+    pub message: ClientMessage,
+    /// Who wants to know what became of it.
+    pub reply: Reply,
+}
+
+/// What a main room tells its breakout rooms.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Relayed {
+    /// Who decided.
+    pub by: By,
+    /// Whom it is for.
+    pub audience: Audience,
+    /// What happened.
+    pub message: ServerMessage,
+}
+
 /// A page of what somebody missed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Missed {
@@ -270,6 +319,15 @@ pub enum Effect {
     },
     /// Read from the log, then say so by [`Input::Fetched`].
     Fetch(Box<Missed>),
+    /// Hand an order to the main room, then say so by [`Input::Answered`].
+    Pass(Box<Passed>),
+    /// Tell the breakout rooms that somebody is in, by [`Input::Relayed`].
+    Relay {
+        /// Which there are.
+        rooms: Vec<RoomId>,
+        /// What.
+        relayed: Box<Relayed>,
+    },
     /// Answer a REST call.
     AnswerCall {
         /// Which.

@@ -53,8 +53,8 @@ pub(super) struct Joining {
     pub via: Via,
     /// Whether they are gone again already.
     pub is_gone: bool,
-    /// Whether a moderator removed them meanwhile.
-    pub is_removed: bool,
+    /// Why they have to leave at once, where a moderator decided so meanwhile.
+    pub removed: Option<LeaveReason>,
 }
 
 /// The door through which somebody comes.
@@ -69,6 +69,9 @@ impl Room {
     pub(super) fn join(&mut self, at: Moment, join: JoinRequest, out: &mut Effects) {
         if self.is_closed {
             return out.close(join.socket, close::ROOM_CLOSED);
+        }
+        if !self.is_open_to(join.user_id, join.role) {
+            return out.close(join.socket, close::SENT_BACK);
         }
         if !self.may_join(at, join.user_id) {
             let reason = "you come and go too often; wait a moment";
@@ -98,7 +101,7 @@ impl Room {
 
     /// Nothing stands between them and the room but its size.
     pub(super) fn let_in(&mut self, at: Moment, join: JoinRequest, out: &mut Effects) {
-        if !self.has_place(join.role) {
+        if !self.has_place(at, join.user_id, join.role) {
             self.sockets.remove(&join.socket);
             out.refuse(join.socket, None, ErrorCode::RoomFull, "the room is full");
             return out.close(join.socket, close::TRY_LATER);
@@ -116,12 +119,15 @@ impl Room {
         bucket.or_insert_with(|| Bucket::new(rate, at.now)).take(at.now)
     }
 
-    /// Whether one more may come; the owner always may.
-    pub(super) fn has_place(&self, role: Role) -> bool {
+    /// Whether one more may come; the owner always may, and whoever comes back from a breakout room.
+    pub(super) fn has_place(&self, at: Moment, user: UserId, role: Role) -> bool {
         let knocking = self.doors.values().filter(|door| door.will_join()).count();
         let capacity = usize::try_from(self.state.capacity).unwrap_or(MAX_PARTICIPANTS);
-        role.may(Power::EnterFull)
-            || self.people.len() + self.joining.len() + knocking < capacity.min(MAX_PARTICIPANTS)
+        let most = match self.family.may_return(user, at.wall_ms) {
+            true => MAX_PARTICIPANTS,
+            false => capacity.min(MAX_PARTICIPANTS),
+        };
+        role.may(Power::EnterFull) || self.people.len() + self.joining.len() + knocking < most
     }
 
     /// Somebody as others will see them, with what is ordered for them.
@@ -156,7 +162,7 @@ impl Room {
     ) {
         let participant = view.id;
         let event = NewEvent { at_ms: at.wall_ms, fact: Fact::Joined(view.clone()) };
-        let joining = Joining { view, via, is_gone: false, is_removed: false };
+        let joining = Joining { view, via, is_gone: false, removed: None };
         self.joining.insert(participant, joining);
         out.push(Effect::Persist(Box::new(Draft { event, cause: Cause::Join { participant } })));
     }
@@ -200,11 +206,11 @@ impl Room {
         }
         out.broadcast(ServerMessage::MemberJoined { participant: person.view.clone(), seq });
         self.people.insert(id, person);
-        if joining.is_removed {
+        if let Some(reason) = joining.removed {
             if let Via::Door { peer, .. } = joining.via {
                 self.door_removed(peer, out);
             }
-            return self.leave(at, id, LeaveReason::Kicked, out);
+            return self.leave(at, id, reason, out);
         }
         if joining.is_gone {
             // They never learnt how to come back, so nobody needs to wait for them.

@@ -8,8 +8,9 @@ use super::{Effects, Moment, Room};
 use crate::bucket::{Bucket, Rate};
 use protocol::limits::{MAX_REASON_CHARS, ORDER_BURST, ORDER_PER_SECOND};
 use protocol::room::{By, Role};
-use protocol::{ClientMessage, ErrorCode, ParticipantId, Power, ServerMessage, UserId};
+use protocol::{ClientMessage, ErrorCode, ParticipantId, Power, RoomId, ServerMessage, UserId};
 use store::{Audience, Change, Fact, MessageChange, NewEvent, Ordered, Refused, Stored};
+use uuid::Uuid;
 
 /// Who orders, and where the answer goes.
 #[derive(Clone, Debug)]
@@ -20,6 +21,10 @@ pub(super) struct Asker {
     pub reply: Reply,
     /// Which of their participants, where they ask over its socket.
     pub participant: Option<ParticipantId>,
+    /// The breakout room that passed it on.
+    pub breakout: Option<RoomId>,
+    /// For what the order makes.
+    pub fresh: Uuid,
 }
 
 /// What an order does, but for who gives it.
@@ -34,17 +39,14 @@ pub(super) struct Order {
 pub(super) type Complaint = (ErrorCode, String);
 
 impl Room {
-    /// Takes an order over REST.
+    /// Takes an order over REST, or one that a breakout room passes on.
     pub(super) fn call(
         &mut self,
         at: Moment,
-        call: u64,
-        by: By,
-        role: Role,
+        asker: Asker,
         message: ClientMessage,
         out: &mut Effects,
     ) {
-        let asker = Asker { by, role, reply: Reply::Call(call), participant: None };
         if self.is_closed || self.is_suspended {
             return out.refuse_to(&asker.reply, ErrorCode::Unavailable, "the room is closing");
         }
@@ -58,12 +60,14 @@ impl Room {
         from: ParticipantId,
         reply: Reply,
         message: ClientMessage,
+        fresh: Uuid,
         out: &mut Effects,
     ) {
         let Some(person) = self.people.get(&from) else { return };
         let by =
             By { user_id: person.view.user_id, display_name: person.view.display_name.clone() };
-        let asker = Asker { by, role: person.view.role, reply, participant: Some(from) };
+        let (role, participant) = (person.view.role, Some(from));
+        let asker = Asker { by, role, reply, participant, breakout: None, fresh };
         self.order(at, asker, message, out);
     }
 
@@ -74,6 +78,7 @@ impl Room {
             let reason = "too many orders; wait a moment";
             return out.refuse_to(&asker.reply, ErrorCode::RateLimited, reason);
         }
+        let Some((asker, message)) = self.pass(asker, message, out) else { return };
         let reply = asker.reply.clone();
         let done = match message {
             ClientMessage::HandRaise => self.raise_hand(at, asker, out),
@@ -103,13 +108,17 @@ impl Room {
             ClientMessage::LobbyRefuse { participant_id } => {
                 self.refuse_knock(at, asker, participant_id, out)
             }
-            ClientMessage::BreakoutOpen(new) => self.open_breakouts(&asker, new),
-            ClientMessage::BreakoutAssign { .. }
-            | ClientMessage::BreakoutBroadcast { .. }
-            | ClientMessage::BreakoutClose { .. } => self.change_breakouts(&asker),
-            ClientMessage::BreakoutHelp => {
-                Err((ErrorCode::Conflict, "this is no breakout room".to_owned()))
+            ClientMessage::BreakoutOpen(new) => self.open_breakouts(at, asker, new, out),
+            ClientMessage::BreakoutAssign { assignments } => {
+                self.assign(at, asker, assignments, out)
             }
+            ClientMessage::BreakoutBroadcast { text } => {
+                self.broadcast_to_all(at, asker, text, out)
+            }
+            ClientMessage::BreakoutClose { seconds } => {
+                self.close_breakouts(at, asker, seconds, out)
+            }
+            ClientMessage::BreakoutHelp => self.ask_for_help(at, asker, out),
             ClientMessage::ChatEdit { message_id, text } => {
                 self.change_line(at, asker, message_id, MessageChange::Edit(text), out)
             }
@@ -193,12 +202,12 @@ impl Room {
                 out.done(&reply);
             }
             Verdict::Stored(Stored::Refused(refused)) => {
-                self.wanted = self.state.clone();
+                self.forget_wanted();
                 let (code, reason) = words_of(refused);
                 out.refuse_to(&reply, code, reason);
             }
             Verdict::Stored(Stored::Already(_) | Stored::Line(_)) | Verdict::Failed => {
-                self.wanted = self.state.clone();
+                self.forget_wanted();
                 let reason = "it could not be stored; try again";
                 out.refuse_to(&reply, ErrorCode::Unavailable, reason);
             }
@@ -208,6 +217,7 @@ impl Room {
     /// Makes true here what is stored, and tells whom it concerns.
     fn follow(&mut self, at: Moment, ordered: Ordered, message: ServerMessage, out: &mut Effects) {
         let audience = ordered.audience;
+        self.tell_family(&ordered.by, audience, &message, out);
         match &message {
             ServerMessage::StateChanged { state, by, .. } => {
                 let (state, by) = (state.clone(), by.clone());
@@ -252,9 +262,22 @@ impl Room {
                 self.tell(audience, message, out);
                 return self.knock_ended(at, id, outcome, out);
             }
+            ServerMessage::BreakoutOpened { .. }
+            | ServerMessage::BreakoutAssigned { .. }
+            | ServerMessage::BreakoutClosing { .. }
+            | ServerMessage::BreakoutClosed { .. } => {
+                self.tell(audience, message.clone(), out);
+                return self.breakouts_changed(at, &message, out);
+            }
             _ => {}
         }
         self.tell(audience, message, out);
+    }
+
+    /// What is on its way to the store does not reach it; the room is as it was.
+    fn forget_wanted(&mut self) {
+        self.wanted = self.state.clone();
+        self.family.forget_wanted();
     }
 
     /// Tells those whom an event is for.

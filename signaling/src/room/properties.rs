@@ -240,6 +240,7 @@ impl Life {
                 Seen::Door(session, _) => {
                     assert!(self.answered.insert(session), "a door is answered once");
                 }
+                Seen::Passed(_) | Seen::Relayed(..) => panic!("there are no breakout rooms"),
             }
         }
     }

@@ -58,6 +58,7 @@ impl Room {
     pub(super) fn removed(&mut self, at: Moment, user: UserId, out: &mut Effects) {
         self.orders.remove(&user);
         self.admitted.remove(&user);
+        self.family.returning.remove(&user);
         let here = self.people.values().filter(|person| person.view.user_id == user);
         for id in here.map(|person| person.view.id).collect::<Vec<ParticipantId>>() {
             self.leave(at, id, LeaveReason::Kicked, out);
@@ -65,7 +66,7 @@ impl Room {
         // Those whose joining is being stored are refused by the store: they are no members any more. If it
         // was stored a moment before, they leave as soon as they are here.
         for joining in self.joining.values_mut().filter(|joining| joining.view.user_id == user) {
-            joining.is_removed = true;
+            joining.removed = Some(LeaveReason::Kicked);
         }
         self.end_doors_of(at, user, out);
         let waiting = self.lobby.values().filter(|waiting| waiting.knock.user_id == user);

@@ -20,6 +20,8 @@ pub enum Seen {
     Closed(SocketId, u16),
     Media(Command),
     Door(String, Door),
+    Passed(Passed),
+    Relayed(Vec<RoomId>, Relayed),
 }
 
 pub struct Stage {
@@ -48,6 +50,11 @@ pub const INDEX: u32 = 3;
 
 impl Stage {
     pub fn new() -> Self {
+        Self::with(RoomLog { next_seq: 1, ..RoomLog::default() })
+    }
+
+    /// A room that is stored like this.
+    pub fn with(log: RoomLog) -> Self {
         let resume = ResumeKey::new(b"a key for tests");
         Self {
             room: Room::new(
@@ -55,7 +62,7 @@ impl Stage {
                 INDEX,
                 resume.clone(),
                 Rules { words: WordFilter::new(&["darn".into()]).unwrap(), ..Rules::default() },
-                RoomLog { next_seq: 1, ..RoomLog::default() },
+                log,
             ),
             now: Instant::now(),
             is_store_failing: false,
@@ -207,6 +214,8 @@ impl Stage {
                 return;
             }
             Effect::Fetch(missed) => return self.fetched.push(*missed),
+            Effect::Pass(passed) => Seen::Passed(*passed),
+            Effect::Relay { rooms, relayed } => Seen::Relayed(rooms, *relayed),
             Effect::AnswerCall { call, answer } => return self.answers.push((call, answer)),
             Effect::Admit { socket } => return self.admitted.push(socket),
             Effect::Close { socket, code } => {
@@ -260,7 +269,9 @@ impl Stage {
         let by = By { user_id, display_name: format!("user {user}") };
         self.next_id += 1;
         let call = u64::try_from(self.next_id).unwrap();
-        self.apply(Input::Call { call, by, role, message: Box::new(message) });
+        let (breakout, fresh) = (None, self.fresh());
+        let message = Box::new(message);
+        self.apply(Input::Call { call, by, role, message, breakout, fresh });
     }
 
     pub fn join_request(&mut self, socket: u64, user: u128) -> JoinRequest {

@@ -28,6 +28,9 @@ impl Room {
         if !asker.role.may(Power::SetState) {
             return Err((ErrorCode::Forbidden, "only moderators may do that".to_owned()));
         }
+        if self.family.is_breakout() && change.has_lobby == Some(true) {
+            return Err((ErrorCode::Conflict, "a breakout room has no lobby".to_owned()));
+        }
         // Counted on from what is on its way to the store, so that two changes at once are both in the
         // second's message.
         let before = self.wanted.clone();
@@ -78,6 +81,8 @@ impl Room {
                 role: protocol::room::Role::Owner,
                 reply: Reply::Nobody,
                 participant: None,
+                breakout: None,
+                fresh: uuid::Uuid::nil(),
             };
             self.admit(at, asker, None, out).ok();
         }

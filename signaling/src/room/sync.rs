@@ -65,7 +65,7 @@ impl Room {
             pinned: self.pinned.clone(),
             speakers: self.speakers.clone(),
             lobby: if is_moderator { self.waiting() } else { Vec::new() },
-            breakouts: None,
+            breakouts: self.family.now.clone(),
         }
     }
 

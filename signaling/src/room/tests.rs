@@ -1,5 +1,6 @@
 //! The rules of a room, each as given, when, then.
 
+mod breakouts;
 mod chat;
 mod doors;
 mod liveness;
