@@ -66,7 +66,7 @@ pub struct NewRoom {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RoomCreated {
     /// It is there, and its owner is a member.
-    Yes(Room),
+    Yes(Box<Room>),
     /// A room has the slug, or had it once.
     SlugTaken,
     /// The owner has as many rooms as one may have.
@@ -217,7 +217,7 @@ async fn insert_room(
         .bind(now_ms)
         .execute(&mut *connection)
         .await?;
-    Ok(Work::Done(RoomCreated::Yes(Room {
+    Ok(Work::Done(RoomCreated::Yes(Box::new(Room {
         id: new.id,
         slug: new.slug.clone(),
         name: new.name.clone(),
@@ -228,7 +228,7 @@ async fn insert_room(
         cover: None,
         created_ms: now_ms,
         parent: None,
-    })))
+    }))))
 }
 
 async fn update(

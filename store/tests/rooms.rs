@@ -32,7 +32,7 @@ fn new_room(slug: &str, owner: UserId) -> NewRoom {
 
 async fn created(store: &Store, new: &NewRoom, at: i64) -> Room {
     match store.create_room(new, at).await.expect("stores") {
-        RoomCreated::Yes(room) => room,
+        RoomCreated::Yes(room) => *room,
         other => panic!("{other:?}"),
     }
 }
