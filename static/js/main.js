@@ -19,6 +19,7 @@ import { Web } from './web.js';
  * @property {HTMLElement} element
  * @property {boolean} isEntrance whether the canvas web stands behind it
  * @property {() => void} [dispose] called when the view goes
+ * @property {(route: import('./route.js').Route) => boolean} [follow] whether the view itself shows what another address means
  */
 
 /** The first page waits this long for the configuration: longer is felt, shorter redraws the page before one's eyes. */
@@ -82,6 +83,7 @@ export class App {
       this.visit.end();
       this.visit = null;
     }
+    if (this.#wanted === this.#view && this.#view?.follow?.(route)) return;
     const made = this.#make(route);
     this.#wanted = made;
     if (!(made instanceof Promise)) return this.#put(made);
@@ -95,6 +97,7 @@ export class App {
     this.#view?.dispose?.();
     clearToasts('all');
     this.#view = view;
+    this.#wanted = view;
     fill(this.#root, view.element);
     this.present(view);
   }
@@ -145,6 +148,8 @@ export class App {
         return import('./views/rooms.js').then(({ roomsView }) => roomsView(this));
       case 'room':
         return roomView(this, route);
+      case 'replay':
+        return import('./views/replay.js').then(({ replayView }) => replayView(this, route));
       case 'lost':
         return lostView(this, t('lost.title'), t('lost.text'));
     }

@@ -3,7 +3,8 @@
 /**
  * @typedef {{name: 'home' | 'signin' | 'rooms' | 'lost'}
  *   | {name: 'register', setupToken: string | null}
- *   | {name: 'room', slug: string, code: string | null}} Route
+ *   | {name: 'room', slug: string, code: string | null}
+ *   | {name: 'replay', id: string, at: string | null}} Route
  */
 
 const SLUG = /^[a-z0-9-]{3,64}$/;
@@ -25,6 +26,8 @@ export function routeOf(url) {
   const room = /^\/r\/([^/]+)$/.exec(path);
   const slug = room?.[1]?.toLowerCase();
   if (slug && SLUG.test(slug)) return { name: 'room', slug, code: codeOf(url) };
+  const id = /^\/recordings\/([0-9a-f-]{36})$/.exec(path)?.[1];
+  if (id) return { name: 'replay', id, at: new URLSearchParams(url.hash.slice(1)).get('t') };
   return { name: 'lost' };
 }
 

@@ -76,6 +76,8 @@
 /** @typedef {{id: string, name: string, mime: string, bytes: number, width?: number, height?: number}} Attachment */
 /** @typedef {{id: string, code?: string, role: Role, max_uses?: number, uses: number, expires_ms?: number, created_by: string, created_ms: number}} Invite */
 
+/** @typedef {{id: string, title: string, state: string, began_ms: number, duration_ms?: number}} Recording */
+
 /** @typedef {{rid?: string, spatial?: number, temporal?: number, width?: number, height?: number}} Layer */
 /** @typedef {'best' | 'empty' | 'muted' | 'forced' | 'codec' | 'viewport' | 'bandwidth' | 'publisher'} SlotReason */
 /** @typedef {{mid: string, kind: Kind, participant_id?: string, track?: Track, layer?: Layer, reason: SlotReason}} SlotBinding */
