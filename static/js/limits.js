@@ -15,6 +15,9 @@ export const LIMITS = {
   inviteUses: 100_000,
   reason: 200,
   capacity: 1000,
+  breakouts: 50,
+  breakoutMinutes: 1440,
+  broadcast: 1000,
   speakMinutes: 1440,
   /** Messages that the first snapshot brings; fewer means that there are no older ones. */
   history: 50,

@@ -190,6 +190,13 @@ export class Meeting extends EventTarget {
     this.#end('left');
   }
 
+  /** Leaves for another room of this meeting, devices in hand. What is on the screen was for those who stay. */
+  part() {
+    this.local.stopScreen();
+    this.#socket?.send({ type: 'leave' });
+    this.#end('sent_back');
+  }
+
   // ---- What the person does ----
 
   /** @param {boolean} on */
@@ -581,7 +588,8 @@ export class Meeting extends EventTarget {
   #end(reason) {
     if (this.state.phase === 'ended') return;
     this.#dispose();
-    this.local.close();
+    // To another room of this meeting one goes with camera and microphone.
+    if (reason !== 'sent_back') this.local.close();
     this.store.dispatch({ type: 'local.ended', reason });
   }
 
@@ -615,6 +623,7 @@ function reasonOf(code) {
   if (code === CLOSE.refused) return 'turned_away';
   if (code === CLOSE.replaced) return 'replaced';
   if (code === CLOSE.flooding) return 'flooding';
+  if (code === CLOSE.sentBack) return 'sent_back';
   return 'closed';
 }
 

@@ -60,10 +60,10 @@ export function slugOf(word) {
 /**
  * The link that others open. A room with a key gets the invite code, in the fragment, out of every log.
  * @param {string} origin
- * @param {{slug: string, has_invite_key: boolean, invite_code?: string | undefined}} room
+ * @param {{slug: string, parent?: string | undefined, has_invite_key: boolean, invite_code?: string | undefined}} room a breakout room leads to its main room
  */
 export function linkTo(origin, room) {
-  const link = `${origin}/r/${room.slug}`;
+  const link = `${origin}/r/${room.parent ?? room.slug}`;
   return room.has_invite_key && room.invite_code ? `${link}#code=${encodeURIComponent(room.invite_code)}` : link;
 }
 

@@ -1,6 +1,7 @@
 // The meeting as this client knows it. Every change is a pure function of the state, an event and the time;
 // views draw what is here and never keep a second copy.
 
+import { brokenOut } from './breakouts.js';
 import { mergeMessages } from './chat.js';
 import { ended, ordered, withHands } from './orders.js';
 import { callsMe, isTalk, talked } from './talk.js';
@@ -12,7 +13,7 @@ import { LIMITS } from './limits.js';
 /** @typedef {import('./chat.js').PendingMessage} PendingMessage */
 
 /** @typedef {'room' | 'socket' | 'media'} Step */
-/** @typedef {'left' | 'kicked' | 'closed' | 'replaced' | 'flooding' | 'refused' | 'full' | 'banned' | 'locked' | 'turned_away'} EndReason */
+/** @typedef {'left' | 'kicked' | 'closed' | 'replaced' | 'flooding' | 'refused' | 'full' | 'banned' | 'locked' | 'turned_away' | 'sent_back'} EndReason */
 /** @typedef {'chat' | 'people' | 'details'} Panel */
 /** @typedef {'waiting' | 'connecting' | 'connected' | 'blocked'} Flow */
 
@@ -40,6 +41,9 @@ import { LIMITS } from './limits.js';
  * @property {number | null} unreadFrom seq of the first of them
  * @property {boolean} isCalled one of the unread messages names me, answers me or is private
  * @property {readonly ChatMessage[]} pins the last pinned first
+ * @property {import('./types.js').Breakouts | null} breakouts while they are open
+ * @property {{by: string, text: string} | null} broadcast words for all rooms that nobody has put away yet
+ * @property {Departure | null} departure to a breakout room, while it can still be called off
  * @property {Draft} draft what the next line of chat is about
  * @property {Panel | null} panel
  * @property {string | null} pinned key of the tile on the stage
@@ -65,9 +69,13 @@ import { LIMITS } from './limits.js';
  *   | {type: 'local.page', page: number}
  *   | {type: 'local.volume', user_id: string, volume: number}
  *   | {type: 'local.silent', silent: boolean}
+ *   | {type: 'local.departure', departure: Departure | null}
+ *   | {type: 'local.read'}
  *   | {type: 'local.tick'}
  * } LocalEvent
  */
+
+/** @typedef {{room: import('./types.js').Breakout, at_ms: number}} Departure */
 
 /** What a line answers, for whom alone it is, or which line it replaces.
  * @typedef {{replyTo: string | null, to: string | null, editing: string | null}} Draft */
@@ -106,6 +114,9 @@ export function newMeeting(volumes) {
     unreadFrom: null,
     isCalled: false,
     pins: [],
+    breakouts: null,
+    broadcast: null,
+    departure: null,
     draft: NO_DRAFT,
     panel: null,
     pinned: null,
@@ -153,6 +164,13 @@ export function reduce(meeting, event, now) {
     case 'lobby.knocked':
     case 'lobby.left':
       return ordered(meeting, event);
+    case 'breakout.opened':
+    case 'breakout.assigned':
+    case 'breakout.broadcast':
+    case 'breakout.closing':
+    case 'breakout.closed':
+    case 'breakout.people':
+      return brokenOut(meeting, event);
     case 'member.left':
       return {
         ...withHands(meeting, meeting.state.hands_up.filter((id) => id !== event.participant_id)),
@@ -186,6 +204,7 @@ export function reduce(meeting, event, now) {
       return { ...meeting, typing: event.is_typing ? { ...typing, [event.participant_id]: now + TYPING_MS } : typing };
     }
     case 'sync.info':
+    case 'breakout.help':
     case 'keys.published':
     case 'signal':
     case 'member.unbanned':
@@ -238,6 +257,10 @@ export function reduce(meeting, event, now) {
       return { ...meeting, page: event.page };
     case 'local.volume':
       return { ...meeting, volumes: { ...meeting.volumes, [event.user_id]: event.volume } };
+    case 'local.departure':
+      return { ...meeting, departure: event.departure };
+    case 'local.read':
+      return { ...meeting, broadcast: null };
     case 'local.silent':
       return { ...meeting, silent: event.silent };
     case 'local.tick': {
@@ -284,6 +307,7 @@ function snapshot(meeting, event) {
     unreadFrom: meeting.unreadFrom ?? missed[0]?.seq ?? null,
     isCalled: !isOpen && (meeting.isCalled || missed.some((m) => callsMe(meeting, m))),
     pins: event.pinned ?? [],
+    breakouts: event.breakouts ?? null,
   };
 }
 

@@ -39,12 +39,18 @@
  * @property {string} name
  * @property {boolean} has_invite_key
  * @property {string} [invite_code]
+ * @property {string} [parent] slug of the main room, where this is a breakout room
  * @property {string} [cover_id] names its picture, where it has one
  * @property {string} owner_id
  * @property {Role} [role]
  * @property {number} participants
  * @property {number} created_ms
  */
+
+/** A room beside the main room for a while; `people` is told to those in the main room.
+ * @typedef {{id: string, slug: string, name: string, people?: By[]}} Breakout */
+/** Breakout rooms while they are open; a room is named by its place in the list, `assignments` go by user id.
+ * @typedef {{rooms: Breakout[], assignments: Record<string, number>, self_choice: boolean, opened_ms: number, ends_ms?: number, by: By}} Breakouts */
 
 /** @typedef {{topic: string, is_locked: boolean, mute_all: boolean, has_lobby: boolean, capacity: number, recording_active: boolean, hands_up: string[]}} RoomState */
 /** @typedef {Partial<Pick<RoomState, 'topic' | 'is_locked' | 'mute_all' | 'has_lobby' | 'capacity'>>} StateChange */
@@ -86,11 +92,11 @@
 /**
  * What the server says on the socket.
  * @typedef {{type: 'joined', participant_id: string, user_id: string, role: Role, room: Room, resume: string, resumed: boolean}
- *   | {type: 'state.snapshot', state: RoomState, participants: Participant[], messages: ChatMessage[], speakers: string[], lobby?: Knock[], pinned?: ChatMessage[]}
+ *   | {type: 'state.snapshot', state: RoomState, participants: Participant[], messages: ChatMessage[], speakers: string[], lobby?: Knock[], pinned?: ChatMessage[], breakouts?: Breakouts}
  *   | {type: 'state.changed', state: RoomState, by: By, seq: number}
  *   | {type: 'sync.info', next_seq: number}
  *   | {type: 'member.joined', participant: Participant, seq: number}
- *   | {type: 'member.left', participant_id: string, reason: 'left' | 'timed_out' | 'room_closed' | 'kicked', seq: number}
+ *   | {type: 'member.left', participant_id: string, reason: 'left' | 'timed_out' | 'room_closed' | 'kicked' | 'sent_back', seq: number}
  *   | {type: 'lobby.waiting', participant_id: string, room: Room}
  *   | {type: 'lobby.knocked', knock: Knock, seq: number}
  *   | {type: 'lobby.left', knock: Knock, outcome: 'admitted' | 'refused' | 'gone', by?: By, seq: number}
@@ -102,6 +108,13 @@
  *   | {type: 'speak.allowed', user_id: string, allowed: boolean, until_ms?: number, by: By, seq: number}
  *   | {type: 'member.kicked', user_id: string, display_name?: string, is_banned: boolean, reason?: string, by: By, seq: number}
  *   | {type: 'member.unbanned', user_id: string, by: By, seq: number}
+ *   | {type: 'breakout.opened', breakouts: Breakouts, by: By, seq: number}
+ *   | {type: 'breakout.assigned', assignments: Record<string, number | null>, by: By, seq: number}
+ *   | {type: 'breakout.broadcast', text: string, by: By, seq: number}
+ *   | {type: 'breakout.closing', ends_ms: number, by: By, seq: number}
+ *   | {type: 'breakout.closed', by?: By, seq: number}
+ *   | {type: 'breakout.help', room: number, by: By, seq: number}
+ *   | {type: 'breakout.people', room: number, people: By[]}
  *   | {type: 'sync.batch', events: ServerMessage[], upto_seq: number, has_more: boolean, re?: string}
  *   | {type: 'done', re?: string}
  *   | {type: 'member.presence', participant_id: string, presence: 'online' | 'reconnecting'}
@@ -143,6 +156,11 @@
  *   | {type: 'member.unban', user_id: string}
  *   | {type: 'lobby.admit', participant_id?: string}
  *   | {type: 'lobby.refuse', participant_id: string}
+ *   | {type: 'breakout.open', rooms: {name: string}[], assignments: Record<string, number>, self_choice?: boolean, minutes?: number}
+ *   | {type: 'breakout.assign', assignments: Record<string, number | null>}
+ *   | {type: 'breakout.broadcast', text: string}
+ *   | {type: 'breakout.close', seconds?: number}
+ *   | {type: 'breakout.help'}
  *   | {type: 'chat.edit', message_id: string, text: string}
  *   | {type: 'chat.delete', message_id: string}
  *   | {type: 'chat.react', message_id: string, emoji: string, on: boolean}

@@ -11,7 +11,7 @@ import { linkTo } from '../route.js';
 import { self } from '../state.js';
 import { deviceMenu } from '../views/devices.js';
 import { copyLink } from '../copy.js';
-import { showRoomSettings, showSettings, showShortcuts } from './later.js';
+import { showBreakouts, showRoomSettings, showSettings, showShortcuts } from './later.js';
 import { openReactions } from './reactions.js';
 
 /** @typedef {import('../meeting.js').Meeting} Meeting */
@@ -74,7 +74,8 @@ export function callBar(app, meeting) {
         pick: () => meeting.state.room && void copyLink(linkTo(location.origin, meeting.state.room)),
       },
       { label: t(document.fullscreenElement ? 'more.fullscreen.end' : 'more.fullscreen'), icon: 'expand', action: 'fullscreen', pick: () => void toggleFullscreen() },
-      ...(may(self(meeting.state)?.role, 'set_state') ? [{ label: t('room.title'), icon: 'lock', action: 'room-settings', pick: () => showRoomSettings(meeting) }] : []),
+      ...(may(self(meeting.state)?.role, 'set_state') && !meeting.state.room?.parent ? [{ label: t('room.title'), icon: 'lock', action: 'room-settings', pick: () => showRoomSettings(meeting) }] : []),
+      ...(may(self(meeting.state)?.role, 'break_out') ? [{ label: t('breakout.title'), icon: 'rooms', action: 'breakouts', pick: () => showBreakouts(app, meeting) }] : []),
       { label: t('details.open'), icon: 'signal', action: 'details', pick: () => openPanel(meeting, 'details') },
       { label: t('more.keys'), icon: 'keyboard', action: 'keys', pick: () => showShortcuts() },
     ]),

@@ -1,7 +1,8 @@
 // The panel that explains each picture: how large, how smooth, how much is lost, and why it is this one.
 
 import { h, keyed, setText } from '../dom.js';
-import { currentLanguage, t } from '../i18n.js';
+import { currentLanguage } from '../i18n.js';
+import { t } from '../i18n/details.js';
 import { bitrateText, whyOf } from '../stats.js';
 
 /** @typedef {import('../state.js').TileSpec} TileSpec */

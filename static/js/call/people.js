@@ -30,6 +30,7 @@ export class PeoplePanel {
   #muteAll;
   #lowerAll;
   #orders;
+  #room;
   /** @type {import('./absent.js').AbsentList | null | undefined} */
   #absent;
   element;
@@ -42,8 +43,8 @@ export class PeoplePanel {
     this.#muteAll = h('button', { type: 'button', class: 'button slim', data: { action: 'mute-all' } });
     this.#muteAll.addEventListener('click', () => void meeting.order({ type: 'state.set', mute_all: !meeting.state.state.mute_all }));
     this.#lowerAll = h('button', { type: 'button', class: 'button slim', data: { action: 'lower-all' }, onclick: () => void meeting.order({ type: 'hand.lower', everybody: true }) }, t('people.lower_all'));
-    const room = h('button', { type: 'button', class: 'button slim', data: { action: 'room-settings' }, onclick: () => showRoomSettings(meeting) }, t('room.title'));
-    this.#orders = h('div', { class: 'orders' }, this.#muteAll, this.#lowerAll, room);
+    this.#room = h('button', { type: 'button', class: 'button slim', data: { action: 'room-settings' }, onclick: () => showRoomSettings(meeting) }, t('room.title'));
+    this.#orders = h('div', { class: 'orders' }, this.#muteAll, this.#lowerAll, this.#room);
     this.element = h(
       'div',
       { class: 'panel-body' },
@@ -65,6 +66,8 @@ export class PeoplePanel {
     const role = self(state)?.role;
     this.#lobby.draw();
     this.#orders.hidden = !may(role, 'set_state');
+    // A breakout room is set by its main room.
+    this.#room.hidden = state.room?.parent !== undefined;
     this.#muteAll.setAttribute('aria-pressed', String(state.state.mute_all));
     setText(this.#muteAll, t(state.state.mute_all ? 'people.unmute_all' : 'people.mute_all'));
     this.#lowerAll.hidden = state.state.hands_up.length === 0;
@@ -73,7 +76,7 @@ export class PeoplePanel {
     const shown = roster(state).filter((p) => p.display_name.toLocaleLowerCase().includes(asked));
     this.#none.hidden = shown.length > 0;
     keyed(this.#list, shown, { key: (p) => p.id, create: (p) => this.#create(p), update: (row, p) => this.#update(row, p) });
-    if (this.#absent === undefined) this.#fetchAbsent();
+    if (this.#absent === undefined && state.room?.parent === undefined) this.#fetchAbsent();
     this.#absent?.draw(asked);
   }
 

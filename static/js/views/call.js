@@ -1,7 +1,7 @@
 // The call. Everything a person does in a meeting starts here.
 //
 // What tests and scripts may rely on (kept stable; everything else may change):
-//   body[data-screen]       home | signin | register | rooms | prejoin | waiting | call | left | lost
+//   body[data-screen]       home | signin | register | rooms | prejoin | waiting | call | moving | left | lost
 //   body[data-connection]   connecting | connected | reconnecting   (the room's socket; only in a room)
 //   body[data-media]        waiting | connecting | connected | blocked   (sound and picture; only in a call)
 //   veche-tile              [data-participant] id, [data-source] camera | screen, [data-name] display name,
@@ -31,10 +31,11 @@
 
 import { callBar } from '../call/bar.js';
 import { ChatPanel } from '../call/chat.js';
-import { DetailsPanel } from '../call/details.js';
+import { LaterDetails } from '../call/later.js';
 import { summary } from '../call/line.js';
 import { newsOf } from '../call/news.js';
 import { endTalk, keyPressed } from '../call/keys.js';
+import { CallNotes } from '../call/notes.js';
 import { PeoplePanel } from '../call/people.js';
 import { ReactionTeller } from '../call/reactions.js';
 import { Stage } from '../call/stage.js';
@@ -43,21 +44,15 @@ import { errorText, t } from '../i18n.js';
 import { measure } from '../meter.js';
 import { announce, clearToasts, toast } from '../notices.js';
 import { Readings } from '../readings.js';
-import { linkTo } from '../route.js';
-import { placeOfHand } from '../orders.js';
-import { may, silencedBy } from '../powers.js';
-import { others, self } from '../state.js';
+import { may } from '../powers.js';
+import { self } from '../state.js';
 import { callsMe } from '../talk.js';
-import { problemNotes } from './prejoin.js';
-import { copyLink } from '../copy.js';
 
 /** @typedef {import('../meeting.js').Meeting} Meeting */
 /** @typedef {import('../state.js').Panel} Panel */
 
 /** Comings and goings are said by a toast up to this many people; in larger rooms they would never stop. */
 const TOAST_UP_TO = 12;
-/** Sound and picture may take this long before it is said that they are coming. */
-const PATIENCE_MS = 2_000;
 
 /**
  * @param {import('../main.js').App} app
@@ -70,26 +65,20 @@ export function callView(app, meeting) {
   const stage = new Stage(meeting, readings);
   const chat = new ChatPanel(meeting);
   const people = new PeoplePanel(meeting);
-  const details = new DetailsPanel(meeting, readings, () => stage.shown);
+  const details = new LaterDetails(meeting, readings, () => stage.shown);
   stage.openDetails = (key) => {
     meeting.store.dispatch({ type: 'local.panel', panel: 'details' });
     details.show(key);
   };
-  const notes = h('div', { class: 'call-notes', 'aria-live': 'polite' });
+  const notes = new CallNotes(app, meeting);
   const bar = callBar(app, meeting);
   const panel = sidePanel(meeting, chat, people, details);
   const title = h('h1', { class: 'hush' });
-  const element = h('div', { class: 'call' }, h('main', { class: 'call-main' }, title, notes, stage.element), panel.element, bar.element);
+  const element = h('div', { class: 'call' }, h('main', { class: 'call-main' }, title, notes.element, stage.element), panel.element, bar.element);
 
   /** @type {MediaStreamTrack | null} */
   let measured = null;
   let stopMeasuring = () => {};
-  let drawnNotes = '';
-  /** The trouble with devices that was put away. */
-  let dismissed = '';
-  /** @type {number | undefined} */
-  let patience;
-  let isSlow = false;
   // Whoever has left is no longer in the state when it is said.
   /** @type {Map<string, string>} */
   let names = new Map();
@@ -106,7 +95,7 @@ export function callView(app, meeting) {
     app.present({ screen: 'call', title: state.unread > 0 ? `(${state.unread}) ${name}` : name, isEntrance: false });
     bar.draw();
     panel.draw();
-    drawNotes();
+    notes.draw();
     const heard = local.microphone.on ? local.microphone.track : null;
     if (heard !== measured) {
       stopMeasuring();
@@ -116,61 +105,10 @@ export function callView(app, meeting) {
     }
   };
 
-  /** What stands between people and a good meeting, above the stage and never over a face. */
-  const drawNotes = () => {
-    const { state } = meeting;
-    // Most connections are up before anybody wonders: only a slow one is spoken of.
-    if (state.flow !== 'connecting') {
-      clearTimeout(patience);
-      patience = undefined;
-      isSlow = false;
-    } else {
-      patience ??= window.setTimeout(() => {
-        isSlow = true;
-        drawNotes();
-      }, PATIENCE_MS);
-    }
-    const isAlone = state.phase === 'joined' && others(state).length === 0;
-    const silenced = silencedBy(self(state));
-    const hasHand = placeOfHand(state, state.me) > 0;
-    const now = JSON.stringify([silenced, hasHand, state.phase, state.restarting, state.flow, isSlow, state.silent, isAlone, local.screen !== null, local.microphone.problem, local.camera.problem, dismissed]);
-    if (now === drawnNotes) return;
-    drawnNotes = now;
-    /** @type {HTMLElement[]} */
-    const shown = [];
-    if (state.phase === 'reconnecting') {
-      shown.push(note('care', null, t(state.restarting ? 'note.restarting' : 'note.reconnecting')));
-    } else if (state.flow === 'blocked') {
-      shown.push(note('care', 'warn', t('note.blocked')));
-    } else if (isSlow) {
-      shown.push(note('', null, t('note.media')));
-    }
-    if (state.silent) shown.push(note('care', 'volume', t('note.silent'), { action: 'hear', label: t('note.silent.do'), act: () => void meeting.hear() }));
-    if (silenced?.by) shown.push(note('care', 'mic-off', t('note.muted_by', { name: silenced.by })));
-    else if (silenced) {
-      shown.push(note('', 'mic-off', t('note.mute_all'), hasHand ? null : { action: 'raise-hand', label: t('hand.raise.short'), act: () => meeting.setHand(true) }));
-    }
-    if (local.screen) shown.push(note('', 'screen', t('note.sharing'), { action: 'stop-screen', label: t('note.sharing.stop'), act: () => local.stopScreen() }));
-    const problems = JSON.stringify([local.microphone.problem, local.camera.problem]);
-    if (problems !== dismissed) {
-      shown.push(
-        ...problemNotes(local, () => {
-          dismissed = problems;
-          drawNotes();
-        }),
-      );
-    }
-    if (isAlone && state.room) {
-      const { room } = state;
-      shown.push(note('', 'people', t('note.alone'), { action: 'copy-link', label: t('copy_link'), act: () => void copyLink(linkTo(location.origin, room)) }));
-    }
-    notes.replaceChildren(...shown);
-  };
-
   const teller = new ReactionTeller();
   const heard = (/** @type {Event} */ event) => {
     const message = /** @type {CustomEvent<import('../types.js').ServerMessage>} */ (event).detail;
-    told(meeting, message, names, before);
+    told(app, meeting, message, names, before);
     if (message.type !== 'reaction') return;
     const from = meeting.state.participants.find((p) => p.id === message.participant_id);
     if (!from) return;
@@ -195,9 +133,6 @@ export function callView(app, meeting) {
   addEventListener('blur', blurred);
   const stop = meeting.store.subscribe(draw);
   const letSleep = keepAwake();
-  // What comes and goes stands below what lasts.
-  const noted = new ResizeObserver(() => document.body.style.setProperty('--notes', `${notes.offsetHeight}px`));
-  noted.observe(notes);
   Object.assign(window, { veche: { meeting } });
   draw();
   queueMicrotask(() => stage.draw());
@@ -209,7 +144,7 @@ export function callView(app, meeting) {
     isEntrance: false,
     dispose() {
       stop();
-      clearTimeout(patience);
+      notes.stop();
       stopMeasuring();
       stage.stop();
       readings.stop();
@@ -223,29 +158,10 @@ export function callView(app, meeting) {
       removeEventListener('keyup', released);
       removeEventListener('blur', blurred);
       letSleep();
-      noted.disconnect();
-      document.body.style.removeProperty('--notes');
       delete document.body.dataset.connection;
       delete document.body.dataset.media;
     },
   };
-}
-
-/**
- * One line above the stage. Without an icon it turns a wheel: something is under way.
- * @param {'' | 'care'} mood
- * @param {string | null} sign
- * @param {string} text
- * @param {{action: string, label: string, act: () => void} | null} [button]
- */
-function note(mood, sign, text, button = null) {
-  return h(
-    'div',
-    { class: `note ${mood}`.trim() },
-    sign ? icon(sign) : h('span', { class: 'spinner', 'aria-hidden': 'true' }),
-    h('span', null, text),
-    button ? h('button', { type: 'button', class: 'button slim', data: { action: button.action }, onclick: button.act }, button.label) : null,
-  );
 }
 
 // ---- The panel ----
@@ -254,7 +170,7 @@ function note(mood, sign, text, button = null) {
  * @param {Meeting} meeting
  * @param {ChatPanel} chat
  * @param {PeoplePanel} people
- * @param {DetailsPanel} details
+ * @param {LaterDetails} details
  */
 function sidePanel(meeting, chat, people, details) {
   const heading = h('h2', { id: 'panel-title' });
@@ -301,23 +217,28 @@ function sidePanel(meeting, chat, people, details) {
 
 /**
  * Says comings, goings and messages, as far as the person does not see them anyway.
+ * @param {import('../main.js').App} app
  * @param {Meeting} meeting
  * @param {import('../types.js').ServerMessage} message
  * @param {ReadonlyMap<string, string>} names of those who were here a moment ago
  * @param {import('../state.js').Meeting} before the state before the message
  */
-function told(meeting, message, names, before) {
+function told(app, meeting, message, names, before) {
   const { state } = meeting;
   const say = state.participants.length <= TOAST_UP_TO ? toast : announce;
   if (message.type === 'member.joined' && message.participant.id !== state.me) {
     say(t('said.joined', { name: message.participant.display_name }));
   } else if (message.type === 'member.left' && message.participant_id !== state.me) {
     const name = names.get(message.participant_id);
-    // Who was removed has been said by `member.kicked`.
-    if (name && message.reason !== 'kicked') say(t('said.left', { name }));
+    // Who was removed has been said by `member.kicked`; who goes back to the main room takes everybody along.
+    if (name && message.reason !== 'kicked' && message.reason !== 'sent_back') say(t('said.left', { name }));
   } else if ((message.type === 'chat.message' || message.type === 'chat.message.enc') && message.user_id !== state.userId && state.panel !== 'chat') {
     const said = { name: message.display_name, text: summary(message) };
     toast(callsMe(state, message) ? t('said.called', said) : t('chat.replying', said), { label: t('chat.open'), act: () => meeting.store.dispatch({ type: 'local.panel', panel: 'chat' }) });
+  } else if (message.type === 'breakout.help') {
+    const room = state.breakouts?.rooms[message.room];
+    if (!room || room.id === state.room?.id || !may(self(state)?.role, 'break_out')) return;
+    toast(t('said.help', { name: message.by.display_name, room: room.name }), { label: t('breakout.go'), act: () => void app.visit?.move(room) });
   } else if (message.type === 'lobby.knocked') {
     if (!may(self(state)?.role, 'admit')) return;
     const { id, display_name: name } = message.knock;

@@ -21,6 +21,9 @@ test('limits that forms show are those that the server keeps', () => {
   assert.equal(LIMITS.topic, limit('MAX_TOPIC_CHARS'));
   assert.equal(LIMITS.reason, limit('MAX_REASON_CHARS'));
   assert.equal(LIMITS.capacity, limit('MAX_PARTICIPANTS'));
+  assert.equal(LIMITS.breakouts, limit('MAX_BREAKOUTS'));
+  assert.equal(LIMITS.broadcast, limit('MAX_BROADCAST_CHARS'));
+  assert.match(text, new RegExp(`MAX_BREAKOUT_MINUTES: u16 = ${LIMITS.breakoutMinutes / 60} \\* 60;`));
   assert.equal(LIMITS.question, limit('MAX_QUESTION_CHARS'));
   assert.equal(LIMITS.option, limit('MAX_OPTION_CHARS'));
   assert.equal(LIMITS.options, limit('MAX_OPTIONS'));
@@ -40,6 +43,7 @@ test('close codes mean here what they mean there', () => {
     kicked: code('KICKED'),
     flooding: code('FLOODING'),
     refused: code('REFUSED'),
+    sentBack: code('SENT_BACK'),
     restarting: code('RESTARTING'),
   });
 });
@@ -53,11 +57,11 @@ const fixtures = (side) =>
 test('every message of the server is understood', () => {
   const messages = fixtures('server');
   assert.ok(messages.length >= 18);
-  const order = ['lobby.waiting', 'joined', 'state.snapshot'];
+  const order = ['lobby.waiting', 'joined', 'state.snapshot', 'breakout.opened', 'breakout.assigned', 'breakout.people', 'breakout.closing', 'breakout.closed'];
   messages.sort((a, b) => (order.indexOf(b.type) + 1 ? 1 : 0) - (order.indexOf(a.type) + 1 ? 1 : 0) || order.indexOf(a.type) - order.indexOf(b.type));
   let meeting = newMeeting({});
   /** Messages that carry no news for the state: they answer requests or belong to the connections. */
-  const silent = new Set(['sync.info', 'sync.batch', 'member.unbanned', 'done', 'breakout.opened', 'breakout.assigned', 'breakout.broadcast', 'breakout.closing', 'breakout.closed', 'breakout.help', 'breakout.people', 'keys.published', 'signal', 'media.published', 'media.offer', 'media.closed', 'slots.changed', 'media.layers', 'reaction', 'signal.message', 'pong', 'error']);
+  const silent = new Set(['sync.info', 'sync.batch', 'member.unbanned', 'done', 'breakout.help', 'keys.published', 'signal', 'media.published', 'media.offer', 'media.closed', 'slots.changed', 'media.layers', 'reaction', 'signal.message', 'pong', 'error']);
   for (const message of messages) {
     const next = reduce(meeting, message, 0);
     if (message.type === 'chat.message') assert.ok(next.messages.some((m) => m.id === message.id));

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { en } from '../../../static/js/i18n/en.js';
-import { ru } from '../../../static/js/i18n/ru.js';
+import { en, ru } from '../../../static/js/i18n/details.js';
 import { Quality, bitrateText, readingOf, samplesOf, whyOf } from '../../../static/js/stats.js';
 
 /** @param {object} [change] */
