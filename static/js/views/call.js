@@ -225,7 +225,8 @@ function sidePanel(meeting, chat, people, details) {
  */
 function told(app, meeting, message, names, before) {
   const { state } = meeting;
-  const say = state.participants.length <= TOAST_UP_TO ? toast : announce;
+  // While there are breakout rooms, going and coming is what everybody does.
+  const say = state.participants.length <= TOAST_UP_TO && !state.breakouts ? toast : announce;
   if (message.type === 'member.joined' && message.participant.id !== state.me) {
     say(t('said.joined', { name: message.participant.display_name }));
   } else if (message.type === 'member.left' && message.participant_id !== state.me) {
