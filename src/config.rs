@@ -5,6 +5,7 @@ mod layers;
 
 use anyhow::Context;
 use layers::{Layers, SettingError};
+use recorder::names::Template;
 use signaling::Secret;
 use signaling::words::WordFilter;
 use std::fmt;
@@ -37,6 +38,18 @@ pub struct Config {
     pub database_url: DatabaseUrl,
     /// Folder of recordings.
     pub records_dir: PathBuf,
+    /// How files of recordings are called.
+    pub recording_name: Template,
+    /// How many rooms may be recorded at once.
+    pub recordings_at_once: u32,
+    /// Megabytes that a disk must have free for recordings to go on.
+    pub recording_min_free_mb: u64,
+    /// Megabytes that the recordings of one room may have together; 0 for any.
+    pub recordings_room_quota_mb: u64,
+    /// Megabytes that all recordings may have together; 0 for any.
+    pub recordings_quota_mb: u64,
+    /// Megabytes of one uploaded recording; 0 takes none.
+    pub recording_upload_mb: u64,
     /// First UDP port of media; 0 for any.
     pub media_port: u16,
     /// Addresses advertised for media; empty for the interfaces' own.
@@ -72,6 +85,9 @@ pub struct Config {
     /// What `/metrics` asks for.
     pub metrics_token: Option<Secret>,
 }
+
+/// An exabyte: more is a slip of the finger.
+const MANY_MB: u64 = 1_000_000_000_000;
 
 /// How strict to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,6 +191,12 @@ impl Config {
             database_url: check::database_url(layers, &data_dir)?,
             data_dir,
             records_dir: PathBuf::from(layers.required("records_dir")?),
+            recording_name: check::recording_name(layers)?,
+            recordings_at_once: layers.number("recordings_at_once", 0..=10_000)?,
+            recording_min_free_mb: layers.number("recording_min_free_mb", 0..=100_000_000)?,
+            recordings_room_quota_mb: layers.number("recordings_room_quota_mb", 0..=MANY_MB)?,
+            recordings_quota_mb: layers.number("recordings_quota_mb", 0..=MANY_MB)?,
+            recording_upload_mb: layers.number("recording_upload_mb", 0..=1_000_000)?,
             media_port: layers.number("media_port", 0..=u16::MAX)?,
             media_addresses: check::media_addresses(layers)?,
             stun_servers: check::urls(layers, "stun_servers", &["stun:", "stuns:"])?,
@@ -280,6 +302,12 @@ mod tests {
         ("data_dir", "elsewhere"),
         ("database_url", "postgresql://me@db/veche"),
         ("records_dir", "records"),
+        ("recording_name", "{person}-{source}.{ext}"),
+        ("recordings_at_once", "3"),
+        ("recording_min_free_mb", "17"),
+        ("recordings_room_quota_mb", "18"),
+        ("recordings_quota_mb", "19"),
+        ("recording_upload_mb", "21"),
         ("media_port", "11000"),
         ("media_addresses", "192.0.2.1"),
         ("media_threads", "2"),
@@ -355,6 +383,7 @@ mod tests {
             (("GUESTS_MAY_CREATE_ROOMS", "some"), "`auto`"),
             (("LOG_LEVEL", "tungstenite=trace"), "`log_level`"),
             (("LOG_FORMAT", "xml"), "`log_format`"),
+            (("RECORDING_NAME", "../{person}_{source}.{ext}"), "`recording_name`"),
         ] {
             let text = problem(&[pair]);
             assert!(text.contains(words), "{pair:?}: {text}");

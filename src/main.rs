@@ -8,6 +8,7 @@ mod http;
 mod logs;
 mod media;
 mod metrics;
+mod recording;
 mod secrets;
 mod serve;
 mod shutdown;

@@ -13,6 +13,7 @@ mod thread;
 
 pub use addresses::advertised;
 
+use crate::recording::TapQueue;
 use anyhow::Context;
 use sfu::{Command, Event, Identity};
 use signaling::{MediaBusy, MediaPlane};
@@ -32,7 +33,7 @@ const EVENT_QUEUE: usize = 8_192;
 const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
 
 /// What the media thread is told at start.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct MediaConfig {
     /// UDP port; 0 takes a free one.
     pub port: u16,
@@ -40,6 +41,8 @@ pub struct MediaConfig {
     pub addresses: Vec<IpAddr>,
     /// Many datagrams per system call, where the system can.
     pub batched: bool,
+    /// Where packets for recordings go.
+    pub tap: TapQueue,
 }
 
 /// The running media plane.
@@ -118,7 +121,7 @@ pub fn start(config: &MediaConfig) -> anyhow::Result<(Media, tokio::sync::mpsc::
         socket::MediaSocket::new(socket, config.batched),
         identity,
         candidates.clone(),
-        thread::Ends { orders, events },
+        thread::Ends { orders, events, tap: config.tap.clone() },
     )?;
     let stop = queue.clone();
     let thread = std::thread::Builder::new()

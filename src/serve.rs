@@ -5,17 +5,21 @@ use crate::http::{self, Https, Listeners, MetricsPage, Site};
 use crate::logs;
 use crate::media::{self, MediaConfig};
 use crate::metrics::Metrics;
+use crate::recording::{self, RecordingConfig};
 use crate::secrets::{DataDir, Secrets};
 use crate::shutdown::StopSignals;
 use anyhow::{Context, bail};
 use serde::Serialize;
 use signaling::files::Files;
+use signaling::recorder::Recorder;
+use signaling::records::Records;
 use signaling::room::Rules;
-use signaling::{Settings, Signaling};
+use signaling::{RecordingSettings, Settings, Signaling};
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use store::Store;
 use tokio::sync::watch;
 
@@ -47,16 +51,31 @@ async fn serve(config: Config, secrets: Secrets, ready_file: Option<&Path>) -> a
         .with_context(|| format!("cannot use the database {:?}", config.database_url))?;
     let addresses = media::advertised(&config.media_addresses, config.host.is_local())
         .context("cannot list this machine's addresses; set MEDIA_ADDRESSES")?;
+    let records = Records::new(config.records_dir.clone());
+    let (mut recording, mut recorded) = recording::prepare(RecordingConfig {
+        records: records.clone(),
+        template: config.recording_name.clone(),
+        min_free_bytes: config.recording_min_free_mb.saturating_mul(MIB),
+    });
+    let tap = recording.tap();
     let (mut media, mut events) =
-        media::start(&MediaConfig { port: config.media_port, addresses, batched: true })?;
+        media::start(&MediaConfig { port: config.media_port, addresses, batched: true, tap })?;
+    recording.run(media.plane())?;
+    recording::recover(store.clone(), records.clone(), now_ms()).await?;
     let setup_token = (!store.has_admin().await?).then_some(secrets.setup_token.clone());
-    let settings = settings(&config, &secrets, setup_token);
+    let settings = settings(&config, &secrets, setup_token, recording.recorder(), records);
     let place = Place {
         url: config.public_url.clone().unwrap_or_else(|| local_url(config.host, listeners.port())),
         media_addresses: media.candidates.clone(),
     };
     let banner = banner(&config, &settings, &place, &listeners.addresses());
     let signaling = Signaling::new(settings, store.clone(), media.plane());
+    let hearing = signaling.clone();
+    let finished = tokio::spawn(async move {
+        while let Some(event) = recorded.recv().await {
+            hearing.recorder_event(event).await;
+        }
+    });
     let site = Site {
         metrics: MetricsPage { metrics, token: config.metrics_token.clone() },
         https: Https { always: config.is_https(), trust_forwarded: config.trust_forwarded_for },
@@ -87,11 +106,15 @@ async fn serve(config: Config, secrets: Secrets, ready_file: Option<&Path>) -> a
     let parting = async {
         let _ = stop.send(true);
         signaling.shutdown().await;
+        // After the rooms, which have ended what they recorded.
+        let recording = tokio::task::spawn_blocking(move || recording.stop());
         let media = tokio::task::spawn_blocking(move || media.stop());
         if !server.is_finished() {
             let _ = server.await;
         }
         let _ = media.await;
+        let _ = recording.await;
+        let _ = finished.await;
         store.close().await;
     };
     if tokio::time::timeout(STOP_PATIENCE, parting).await.is_err() {
@@ -108,6 +131,8 @@ fn settings(
     config: &Config,
     secrets: &Secrets,
     setup_token: Option<signaling::Secret>,
+    recorder: Arc<dyn Recorder>,
+    records: Records,
 ) -> Settings {
     // Whoever opens the public address has it as their origin.
     let cors_origins = config.cors_origins.iter().chain(&config.public_url).cloned().collect();
@@ -128,10 +153,33 @@ fn settings(
         turn_password: config.turn_password.clone(),
         trust_forwarded_for: config.trust_forwarded_for,
         files: Files::new(config.data_dir.join("uploads")),
-        attachment_quota_bytes: config.attachment_quota_mb.saturating_mul(1024 * 1024),
-        rules: Rules { words: config.blocked_words.clone(), ..Rules::default() },
+        attachment_quota_bytes: config.attachment_quota_mb.saturating_mul(MIB),
+        rules: Rules {
+            words: config.blocked_words.clone(),
+            recordings_at_once: config.recordings_at_once,
+            ..Rules::default()
+        },
+        recording: RecordingSettings {
+            recorder,
+            records,
+            room_quota_bytes: quota(config.recordings_room_quota_mb),
+            quota_bytes: quota(config.recordings_quota_mb),
+            max_upload_bytes: config.recording_upload_mb.saturating_mul(MIB),
+        },
     }
 }
+
+/// Bytes of a quota in megabytes, where 0 is none.
+fn quota(megabytes: u64) -> u64 {
+    if megabytes == 0 { u64::MAX } else { megabytes.saturating_mul(MIB) }
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+const MIB: u64 = 1024 * 1024;
 
 /// Where the server is, for programs that started it.
 #[derive(Serialize)]

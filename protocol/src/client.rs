@@ -163,6 +163,12 @@ pub enum ClientMessage {
     /// I ask moderators to come to this breakout room.
     #[serde(rename = "breakout.help")]
     BreakoutHelp,
+    /// The server shall record what is said and shown from now on.
+    #[serde(rename = "record.start")]
+    RecordStart,
+    /// It shall stop.
+    #[serde(rename = "record.stop")]
+    RecordStop,
     /// What happened after that number.
     #[serde(rename = "sync.sub")]
     SyncSub {
@@ -344,6 +350,12 @@ pub struct StateChange {
     /// How many may be in the room.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<u32>,
+    /// Recording begins when somebody comes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_record: Option<bool>,
+    /// What people read when they are recorded; empty for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record_consent: Option<String>,
 }
 
 fn is_false(flag: &bool) -> bool {
@@ -372,6 +384,8 @@ impl ClientMessage {
         "breakout.broadcast",
         "breakout.close",
         "breakout.help",
+        "record.start",
+        "record.stop",
         "sync.sub",
         "chat.message",
         "chat.message.enc",
@@ -404,6 +418,8 @@ impl ClientMessage {
         "member.unban",
         "lobby.admit",
         "lobby.refuse",
+        "record.start",
+        "record.stop",
         "breakout.open",
         "breakout.assign",
         "breakout.broadcast",

@@ -60,6 +60,10 @@ id!(
     AttachmentId
 );
 id!(
+    /// A recording of a meeting; lasting.
+    RecordingId
+);
+id!(
     /// A link into a room.
     InviteId
 );

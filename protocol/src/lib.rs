@@ -9,6 +9,7 @@ pub mod id;
 pub mod limits;
 pub mod media;
 pub mod powers;
+pub mod recording;
 pub mod rest;
 pub mod room;
 pub mod server;
@@ -16,7 +17,9 @@ pub mod stats;
 
 pub use client::{ClientMessage, ClientRequest};
 pub use error::{ErrorBody, ErrorCode, ErrorDetail};
-pub use id::{AttachmentId, InviteId, MessageId, ParticipantId, RoomId, TrackId, UserId};
+pub use id::{
+    AttachmentId, InviteId, MessageId, ParticipantId, RecordingId, RoomId, TrackId, UserId,
+};
 pub use media::{Kind, SlotBinding, SlotReason, Source, Track};
 pub use powers::Power;
 pub use server::ServerMessage;

@@ -170,3 +170,7 @@ pub const MAX_TICKETS_PER_USER: usize = 8;
 pub const MAX_TICKETS: usize = 20_000;
 /// How long a ticket for the socket is good.
 pub const TICKET_TTL: Duration = Duration::from_secs(30);
+/// Characters of what people read who are recorded.
+pub const MAX_CONSENT_CHARS: usize = 1_000;
+/// Characters of a recording's title.
+pub const MAX_RECORDING_TITLE_CHARS: usize = 200;

@@ -53,6 +53,8 @@ powers! {
     Admit = "admit", Admin, "see the lobby, admit and refuse";
     /// Not being stopped by lobby and lock.
     PassDoors = "pass_doors", Admin, "enter past lock and lobby";
+    /// `record.start`, `record.stop`, and what is done with what was recorded.
+    Record = "record", Admin, "record, rename and delete recordings";
     /// Making, listing and revoking invites.
     Invite = "invite", Admin, "make, list and revoke invites";
     /// Deleting what others wrote.

@@ -5,6 +5,7 @@ pub use crate::chat::ChatMessage;
 use crate::id::{AttachmentId, ParticipantId, RoomId, UserId};
 use crate::limits::MAX_PARTICIPANTS;
 use crate::media::Track;
+use crate::recording::RecordingNow;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -251,6 +252,15 @@ pub struct RoomState {
     pub capacity: u32,
     /// The server records.
     pub recording_active: bool,
+    /// What it records into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recording: Option<RecordingNow>,
+    /// Recording begins when somebody comes.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub auto_record: bool,
+    /// What people read when they are recorded; absent where there is nothing to read.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub record_consent: String,
     /// Raised hands, first raised first.
     pub hands_up: Vec<ParticipantId>,
 }
@@ -264,6 +274,9 @@ impl Default for RoomState {
             has_lobby: false,
             capacity: u32::try_from(MAX_PARTICIPANTS).unwrap_or(u32::MAX),
             recording_active: false,
+            recording: None,
+            auto_record: false,
+            record_consent: String::new(),
             hands_up: Vec::new(),
         }
     }

@@ -3,8 +3,9 @@
 use crate::breakout::Breakouts;
 use crate::client::RequestId;
 use crate::error::ErrorCode;
-use crate::id::{MessageId, ParticipantId, UserId};
+use crate::id::{MessageId, ParticipantId, RecordingId, UserId};
 use crate::media::{SlotBinding, Track};
+use crate::recording::{RecordEnd, RecordingNow};
 use crate::room::{
     By, ChatMessage, Forcible, KeyBundle, Knock, KnockOutcome, MediaState, Participant, Presence,
     Role, Room, RoomState, Snapshot,
@@ -319,6 +320,31 @@ pub enum ServerMessage {
         /// All of them.
         people: Vec<By>,
     },
+    /// The server records from now on.
+    #[serde(rename = "record.started")]
+    RecordStarted {
+        /// What it records into.
+        #[serde(flatten)]
+        recording: RecordingNow,
+        /// What the room has people read who are recorded.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        consent: Option<String>,
+        /// Event number.
+        seq: i64,
+    },
+    /// It does no longer.
+    #[serde(rename = "record.stopped")]
+    RecordStopped {
+        /// What it recorded into.
+        recording_id: RecordingId,
+        /// Why it stopped.
+        reason: RecordEnd,
+        /// Who stopped it; nobody where it ended by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<By>,
+        /// Event number.
+        seq: i64,
+    },
     /// Somebody's mutes changed.
     #[serde(rename = "media.updated")]
     MediaUpdated {
@@ -572,7 +598,9 @@ impl ServerMessage {
             | Self::MediaVideoForced { seq, .. }
             | Self::SpeakAllowed { seq, .. }
             | Self::MemberKicked { seq, .. }
-            | Self::MemberUnbanned { seq, .. } => *seq = number,
+            | Self::MemberUnbanned { seq, .. }
+            | Self::RecordStarted { seq, .. }
+            | Self::RecordStopped { seq, .. } => *seq = number,
             Self::BreakoutOpened { seq, .. }
             | Self::BreakoutAssigned { seq, .. }
             | Self::BreakoutBroadcast { seq, .. }

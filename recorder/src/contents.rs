@@ -61,8 +61,10 @@ pub enum State {
     Complete,
     /// The process was stopped; its files were mended afterwards.
     Recovered,
-    /// The disk was full.
+    /// The disk was full, or the recordings had as many bytes as they may.
     OutOfSpace,
+    /// It could not be written.
+    Failed,
 }
 
 /// First and last.

@@ -8,6 +8,7 @@ mod reports;
 mod task;
 
 use crate::app::ApiError;
+use crate::recorder::Recorder;
 use crate::resume::ResumeKey;
 use crate::room::{
     Door, DoorRequest, JoinRequest, Missed, Passed, Refusal, Relayed, Reply, Room, Rules, SocketId,
@@ -16,10 +17,11 @@ use crate::settings::MediaPlane;
 use crate::socket::outbox::Outbox;
 use mailbox::Mailbox;
 use protocol::limits::ANSWER_WITHIN;
+use protocol::recording::RecordEnd;
 use protocol::room::{By, Participant, Role, Snapshot};
 use protocol::server::close;
 use protocol::stats::RoomStats;
-use protocol::{ClientMessage, ErrorCode, RoomId, UserId};
+use protocol::{ClientMessage, ErrorCode, RecordingId, RoomId, UserId};
 use serde_json::Value;
 use sfu::Event;
 use std::collections::HashMap;
@@ -39,6 +41,7 @@ pub(crate) struct Hub {
 struct Inner {
     store: Store,
     media: Arc<dyn MediaPlane>,
+    recorder: Arc<dyn Recorder>,
     resume: ResumeKey,
     rules: Rules,
     rooms: Mutex<Rooms>,
@@ -79,6 +82,7 @@ enum Note {
     Relayed { relayed: Box<Relayed> },
     People { room: RoomId, people: Vec<By> },
     Fetched { missed: Box<Missed>, page: Option<EventPage> },
+    RecordingEnds { recording: RecordingId, reason: RecordEnd },
     Snapshot { viewer: UserId, is_moderator: bool, reply: oneshot::Sender<(Snapshot, i64)> },
     Close { reply: oneshot::Sender<()> },
     Suspend,
@@ -119,6 +123,7 @@ impl Hub {
     pub(crate) fn new(
         store: Store,
         media: Arc<dyn MediaPlane>,
+        recorder: Arc<dyn Recorder>,
         resume: ResumeKey,
         rules: Rules,
     ) -> Self {
@@ -126,6 +131,7 @@ impl Hub {
             inner: Arc::new(Inner {
                 store,
                 media,
+                recorder,
                 resume,
                 rules,
                 rooms: Mutex::default(),
@@ -251,6 +257,16 @@ impl Hub {
     fn tell_people(&self, main: RoomId, room: RoomId, people: Vec<By>) -> bool {
         let note = Note::People { room, people };
         self.find(main).is_some_and(|handle| handle.notes.try_send(note).is_ok())
+    }
+
+    /// Tells a room that its recording cannot go on.
+    pub(crate) async fn recording_ends(
+        &self,
+        room: RoomId,
+        recording: RecordingId,
+        reason: RecordEnd,
+    ) -> Result<(), ApiError> {
+        self.deliver(room, Note::RecordingEnds { recording, reason }).await.map(|_| ())
     }
 
     /// Everything about a room as it is now, and the number of its next event.

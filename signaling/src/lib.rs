@@ -19,6 +19,9 @@ mod live;
 mod names;
 mod passwords;
 mod pictures;
+pub mod recorder;
+mod recordings;
+pub mod records;
 mod rest;
 mod resume;
 pub mod room;
@@ -30,7 +33,7 @@ pub mod words;
 
 pub use app::ApiError;
 pub use identity::Identity;
-pub use settings::{MediaBusy, MediaPlane, Secret, Settings};
+pub use settings::{MediaBusy, MediaPlane, RecordingSettings, Secret, Settings};
 
 use crate::files::Files;
 use crate::hub::Hub;
@@ -74,7 +77,13 @@ impl Signaling {
     pub fn new(settings: Settings, store: Store, media: Arc<dyn MediaPlane>) -> Self {
         let resume = ResumeKey::new(settings.jwt_secret.expose().as_bytes());
         let inner = Arc::new(Inner {
-            hub: Hub::new(store.clone(), media, resume, settings.rules.clone()),
+            hub: Hub::new(
+                store.clone(),
+                media,
+                settings.recording.recorder.clone(),
+                resume,
+                settings.rules.clone(),
+            ),
             tickets: Mutex::default(),
             tokens: Tokens::new(&settings),
             keys: Keys::new(&settings.jwt_secret),

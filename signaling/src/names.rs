@@ -3,8 +3,8 @@
 use crate::app::ApiError;
 use protocol::ErrorCode;
 use protocol::limits::{
-    MAX_DISPLAY_NAME_CHARS, MAX_FILE_NAME_CHARS, MAX_INVITE_KEY_CHARS, MAX_ROOM_NAME_CHARS,
-    MAX_SLUG_CHARS, MAX_TOPIC_CHARS,
+    MAX_CONSENT_CHARS, MAX_DISPLAY_NAME_CHARS, MAX_FILE_NAME_CHARS, MAX_INVITE_KEY_CHARS,
+    MAX_ROOM_NAME_CHARS, MAX_SLUG_CHARS, MAX_TOPIC_CHARS,
 };
 
 /// A name to show, trimmed.
@@ -20,6 +20,11 @@ pub(crate) fn room_name(text: &str) -> Result<String, ApiError> {
 /// A room's topic, trimmed; may be empty.
 pub(crate) fn topic(text: &str) -> Result<String, ApiError> {
     shown("topic", text, 0, MAX_TOPIC_CHARS)
+}
+
+/// What people read who are recorded, trimmed; may be empty.
+pub(crate) fn consent(text: &str) -> Result<String, ApiError> {
+    shown("record_consent", text, 0, MAX_CONSENT_CHARS)
 }
 
 /// What a file is called; what would be a path is none.

@@ -21,6 +21,7 @@ mod membership;
 mod orders;
 #[cfg(test)]
 mod properties;
+mod recording;
 mod removal;
 mod roles;
 mod signals;
@@ -37,6 +38,7 @@ pub use input::{
 };
 
 use crate::bucket::{Bucket, Rate};
+use crate::recorder::RecorderOrder;
 use crate::resume::ResumeKey;
 use crate::words::WordFilter;
 use doors::OpenDoor;
@@ -45,6 +47,7 @@ use lobby::Waiting;
 use media::Peer;
 use membership::{Joining, Person};
 use protocol::limits::{CHAT_BURST, CHAT_PER_SECOND, MAX_CHAT_HISTORY};
+use protocol::recording::RecordEnd;
 use protocol::room::{ChatMessage, Orders, Participant, RoomState, Snapshot};
 use protocol::{ClientMessage, ErrorCode, ParticipantId, RoomId, ServerMessage, UserId};
 use serde_json::Value;
@@ -60,18 +63,25 @@ pub struct Rules {
     pub words: WordFilter,
     /// How fast one person may write.
     pub chat: Rate,
+    /// How many rooms may be recorded at once.
+    pub recordings_at_once: u32,
 }
 
 impl Default for Rules {
     fn default() -> Self {
         let chat = Rate { burst: CHAT_BURST, per_second: CHAT_PER_SECOND };
-        Self { words: WordFilter::default(), chat }
+        Self { words: WordFilter::default(), chat, recordings_at_once: RECORDINGS_AT_ONCE }
     }
 }
+
+/// What a deployment allows that says nothing else.
+const RECORDINGS_AT_ONCE: u32 = 20;
 
 /// A room while people are in it.
 pub struct Room {
     id: RoomId,
+    slug: String,
+    name: String,
     resume: ResumeKey,
     next_seq: i64,
     state: RoomState,
@@ -104,6 +114,10 @@ pub struct Room {
     chat_buckets: HashMap<UserId, Bucket>,
     join_buckets: HashMap<UserId, Bucket>,
     order_buckets: HashMap<UserId, Bucket>,
+    /// Why the recording shall end, until the store has taken that it does.
+    ending: Option<RecordEnd>,
+    /// Somebody stopped recording while people are here: it does not begin by itself again.
+    is_stopped_by_hand: bool,
     is_closed: bool,
     is_suspended: bool,
 }
@@ -114,6 +128,8 @@ impl Room {
     pub fn new(id: RoomId, index: u32, resume: ResumeKey, rules: Rules, log: RoomLog) -> Self {
         Self {
             id,
+            slug: log.slug,
+            name: log.name,
             resume,
             next_seq: log.next_seq,
             wanted: log.state.clone(),
@@ -135,6 +151,8 @@ impl Room {
             chat_buckets: HashMap::new(),
             join_buckets: HashMap::new(),
             order_buckets: HashMap::new(),
+            ending: None,
+            is_stopped_by_hand: false,
             is_closed: false,
             is_suspended: false,
         }
@@ -149,6 +167,7 @@ impl Room {
     pub fn apply(&mut self, now: Instant, wall_ms: i64, input: Input) -> Vec<Effect> {
         let mut out = Effects(Vec::new());
         let at = Moment { now, wall_ms };
+        let recording = self.state.recording.as_ref().map(|now| now.recording_id);
         match input {
             Input::Join(join) => self.join(at, *join, &mut out),
             Input::Request { socket, message, re, id } => {
@@ -170,6 +189,9 @@ impl Room {
                 let asker = orders::Asker { by, role, reply, participant: None, breakout, fresh };
                 self.call(at, asker, *message, &mut out);
             }
+            Input::RecordingEnds { recording, reason } => {
+                self.end_recording(at, recording, reason, &mut out);
+            }
             Input::Answered { reply, answer } => self.answered(&reply, answer, &mut out),
             Input::Relayed(relayed) => self.relayed(at, *relayed, &mut out),
             Input::People { room, people } => self.people_elsewhere(room, people, &mut out),
@@ -177,6 +199,7 @@ impl Room {
             Input::Close => self.close(&mut out),
             Input::Suspend { code } => self.suspend(at, code, &mut out),
         }
+        recording::overhear(at, recording, &mut out);
         out.0
     }
 
@@ -204,6 +227,7 @@ impl Room {
             && self.doors.is_empty()
             && self.lobby.is_empty()
             && !self.family.is_waiting()
+            && self.state.recording.is_none()
     }
 
     /// Whether the room was closed or suspended and needs nothing more.
@@ -304,6 +328,8 @@ impl Room {
             | ClientMessage::PollClose { .. }
             | ClientMessage::LobbyAdmit { .. }
             | ClientMessage::LobbyRefuse { .. }
+            | ClientMessage::RecordStart
+            | ClientMessage::RecordStop
             | ClientMessage::BreakoutOpen(_)
             | ClientMessage::BreakoutAssign { .. }
             | ClientMessage::BreakoutBroadcast { .. }
@@ -344,6 +370,7 @@ impl Room {
         self.order_buckets.retain(|_, bucket| !bucket.is_full(at.now));
         self.end_speaking(at, out);
         self.end_breakouts(at, out);
+        self.watch_recording(at, out);
     }
 
     fn new_peer(&mut self) -> PeerId {
@@ -389,6 +416,10 @@ impl Effects {
 
     fn media(&mut self, command: sfu::Command) {
         self.0.push(Effect::Media(Box::new(command)));
+    }
+
+    fn record(&mut self, order: RecorderOrder) {
+        self.0.push(Effect::Record(Box::new(order)));
     }
 
     fn refuse(

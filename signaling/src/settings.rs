@@ -1,8 +1,11 @@
 //! What the control plane is told at start.
 
 use crate::files::Files;
+use crate::recorder::Recorder;
+use crate::records::Records;
 use crate::room::Rules;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Text that must never reach a log; printing it shows nothing.
@@ -66,6 +69,29 @@ pub struct Settings {
     pub attachment_quota_bytes: u64,
     /// What is decided for all rooms.
     pub rules: Rules,
+    /// How meetings are recorded.
+    pub recording: RecordingSettings,
+}
+
+/// How meetings are recorded.
+#[derive(Clone)]
+pub struct RecordingSettings {
+    /// The recorder.
+    pub recorder: Arc<dyn Recorder>,
+    /// Where its files lie.
+    pub records: Records,
+    /// Bytes that all recordings of one room may have together; its owner may say less.
+    pub room_quota_bytes: u64,
+    /// Bytes that all recordings may have together.
+    pub quota_bytes: u64,
+    /// Bytes of one upload.
+    pub max_upload_bytes: u64,
+}
+
+impl fmt::Debug for RecordingSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordingSettings").field("records", &self.records).finish_non_exhaustive()
+    }
 }
 
 /// The media plane's queue is full; the client is told to try again.
@@ -78,6 +104,9 @@ pub trait MediaPlane: Send + Sync + 'static {
     /// Hands a command over.
     fn send(&self, command: sfu::Command) -> Result<(), MediaBusy>;
 }
+
+#[cfg(test)]
+use crate::recorder::NoRecorder;
 
 #[cfg(test)]
 impl Settings {
@@ -104,6 +133,15 @@ impl Settings {
             ),
             attachment_quota_bytes: 1024 * 1024,
             rules: Rules::default(),
+            recording: RecordingSettings {
+                recorder: Arc::new(NoRecorder),
+                records: Records::new(
+                    std::env::temp_dir().join(format!("veche-records-{}", uuid::Uuid::new_v4())),
+                ),
+                room_quota_bytes: u64::MAX,
+                quota_bytes: u64::MAX,
+                max_upload_bytes: 16 * 1024 * 1024,
+            },
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::layers::{Layers, SettingError};
 use super::{AppEnv, DatabaseUrl, Host, LogFormat};
+use recorder::names::Template;
 use signaling::Secret;
 use signaling::words::WordFilter;
 use std::net::IpAddr;
@@ -185,6 +186,12 @@ pub fn log_format(layers: &Layers, app_env: AppEnv) -> Result<LogFormat, Setting
         (other, _) => Err(layers
             .wrong("log_format", format!("must be `pretty`, `json` or `auto`, not {other:?}"))),
     }
+}
+
+/// How files of recordings are called.
+pub fn recording_name(layers: &Layers) -> Result<Template, SettingError> {
+    const KEY: &str = "recording_name";
+    Template::parse(&layers.required(KEY)?).map_err(|bad| layers.wrong(KEY, bad.0))
 }
 
 /// A span of whole minutes.

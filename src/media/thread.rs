@@ -1,6 +1,7 @@
 //! The loop of the media thread: wait, take orders, receive a batch, fan it out, send, tell.
 
 use super::socket::MediaSocket;
+use crate::recording::TapQueue;
 use anyhow::Context;
 use mio::{Events, Interest, Poll, Token};
 use sfu::{Command, Config, Event, Identity, Sfu, WallClock};
@@ -30,6 +31,8 @@ pub struct Ends {
     pub orders: Receiver<Command>,
     /// Events for it.
     pub events: Sender<Event>,
+    /// Packets for recordings.
+    pub tap: TapQueue,
 }
 
 /// Everything the media thread owns.
@@ -132,6 +135,9 @@ impl MediaThread {
             self.send();
         }
         self.send();
+        while let Some(tapped) = self.sfu.poll_tapped() {
+            self.ends.tap.push(tapped);
+        }
     }
 
     fn send(&mut self) {

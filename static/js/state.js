@@ -150,6 +150,14 @@ export function reduce(meeting, event, now) {
       return snapshot(meeting, event);
     case 'state.changed':
       return { ...meeting, state: event.state };
+    case 'record.started': {
+      const { recording_id, since_ms, by } = event;
+      return { ...meeting, state: { ...meeting.state, recording_active: true, recording: { recording_id, since_ms, by } } };
+    }
+    case 'record.stopped': {
+      const { recording: _, ...state } = meeting.state;
+      return { ...meeting, state: { ...state, recording_active: false } };
+    }
     case 'member.joined': {
       const others = meeting.participants.filter((p) => p.id !== event.participant.id);
       return { ...meeting, participants: [...others, event.participant] };

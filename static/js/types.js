@@ -52,7 +52,9 @@
 /** Breakout rooms while they are open; a room is named by its place in the list, `assignments` go by user id.
  * @typedef {{rooms: Breakout[], assignments: Record<string, number>, self_choice: boolean, opened_ms: number, ends_ms?: number, by: By}} Breakouts */
 
-/** @typedef {{topic: string, is_locked: boolean, mute_all: boolean, has_lobby: boolean, capacity: number, recording_active: boolean, hands_up: string[]}} RoomState */
+/** @typedef {{topic: string, is_locked: boolean, mute_all: boolean, has_lobby: boolean, capacity: number, recording_active: boolean, recording?: RecordingNow,
+ *   auto_record?: boolean, record_consent?: string, hands_up: string[]}} RoomState */
+/** @typedef {{recording_id: string, since_ms: number, by?: By}} RecordingNow */
 /** @typedef {Partial<Pick<RoomState, 'topic' | 'is_locked' | 'mute_all' | 'has_lobby' | 'capacity'>>} StateChange */
 
 /**
@@ -99,6 +101,8 @@
  *   | {type: 'member.left', participant_id: string, reason: 'left' | 'timed_out' | 'room_closed' | 'kicked' | 'sent_back', seq: number}
  *   | {type: 'lobby.waiting', participant_id: string, room: Room}
  *   | {type: 'lobby.knocked', knock: Knock, seq: number}
+ *   | {type: 'record.started', recording_id: string, since_ms: number, by?: By, consent?: string, seq: number}
+ *   | {type: 'record.stopped', recording_id: string, reason: string, by?: By, seq: number}
  *   | {type: 'lobby.left', knock: Knock, outcome: 'admitted' | 'refused' | 'gone', by?: By, seq: number}
  *   | {type: 'hand.raised', participant_id: string, seq: number}
  *   | {type: 'hand.lowered', participant_id?: string, by?: By, seq: number}

@@ -88,6 +88,10 @@ pub struct RoomLog {
     pub parent: Option<RoomId>,
     /// Breakout rooms that are open, of this room or of its main room.
     pub breakouts: Option<Breakouts>,
+    /// The room's part of its address.
+    pub slug: String,
+    /// Its name.
+    pub name: String,
 }
 
 impl Store {

@@ -49,7 +49,8 @@ impl Store {
         .fetch_all(&self.reader)
         .await?;
         let state = sqlx::query(
-            "SELECT topic, is_locked, mute_all, has_lobby, capacity, parent_id, \
+            "SELECT slug, name, topic, is_locked, mute_all, has_lobby, capacity, auto_record, \
+             record_consent, parent_id, \
              (SELECT main.breakouts FROM rooms AS main \
              WHERE main.id = COALESCE(rooms.parent_id, rooms.id)) AS breakouts \
              FROM rooms WHERE id = $1",
@@ -70,6 +71,7 @@ impl Store {
         .bind(admitted_after)
         .fetch_all(&self.reader)
         .await?;
+        let recording = self.running_recording(room).await?;
         let (messages, pinned) = self.room_messages(room, messages).await?;
         let mut log = RoomLog {
             next_seq: number(&row, "next_seq")?,
@@ -89,6 +91,11 @@ impl Store {
             state: state.as_ref().map(state_of).transpose()?.unwrap_or_default(),
             ..RoomLog::default()
         };
+        if let Some(row) = &state {
+            (log.slug, log.name) = (text(row, "slug")?, text(row, "name")?);
+        }
+        log.state.recording_active = recording.is_some();
+        log.state.recording = recording;
         for row in &ordered {
             let user: UserId = parsed(row, "user_id")?;
             let orders = orders_in(row)?;
@@ -176,6 +183,8 @@ fn state_of(row: &AnyRow) -> Result<RoomState, Error> {
         is_locked: is_set(row, "is_locked")?,
         mute_all: is_set(row, "mute_all")?,
         has_lobby: is_set(row, "has_lobby")?,
+        auto_record: is_set(row, "auto_record")?,
+        record_consent: text(row, "record_consent")?,
         capacity: u32::try_from(capacity).map_err(|_| Error::Corrupt("rooms.capacity"))?,
         ..RoomState::default()
     })

@@ -12,6 +12,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "chat", include_str!("../../migrations/0005_chat.sql")),
     (6, "cover", include_str!("../../migrations/0006_cover.sql")),
     (7, "breakouts", include_str!("../../migrations/0007_breakouts.sql")),
+    (8, "recordings", include_str!("../../migrations/0008_recordings.sql")),
 ];
 
 pub(crate) fn migrator() -> Migrator {

@@ -4,9 +4,11 @@
 use crate::breakouts::{self, BreakoutChange};
 use crate::chat::MessageChange;
 use crate::error::Error;
+use crate::recordings;
 use crate::row::{number, parsed, text};
+use protocol::recording::RecordEnd;
 use protocol::room::{By, Forcible, Role};
-use protocol::{MessageId, Power, RoomId, ServerMessage, UserId};
+use protocol::{MessageId, Power, RecordingId, RoomId, ServerMessage, UserId};
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 /// Something that somebody decided, told by a message once it is stored.
@@ -78,6 +80,28 @@ pub enum Change {
         has_lobby: Option<bool>,
         /// Capacity.
         capacity: Option<u32>,
+        /// Recording by itself.
+        auto_record: Option<bool>,
+        /// Words for those who are recorded.
+        record_consent: Option<String>,
+    },
+    /// A recording begins, unless one runs.
+    StartRecording {
+        /// Its id.
+        id: RecordingId,
+        /// What it is called.
+        title: String,
+        /// Nobody where the room begins it by itself.
+        by: Option<By>,
+        /// How many may run in the whole deployment.
+        at_most: u32,
+    },
+    /// A recording ends, unless it has.
+    StopRecording {
+        /// Which.
+        id: RecordingId,
+        /// Why.
+        reason: RecordEnd,
     },
     /// Breakout rooms open, change or close.
     BreakOut(Box<BreakoutChange>),
@@ -107,6 +131,8 @@ pub enum Refused {
     TooMany,
     /// It was decided on something that has changed.
     Outdated,
+    /// It is so already.
+    AlreadySo,
 }
 
 impl Change {
@@ -156,31 +182,56 @@ pub(crate) async fn obey(
         }
     }
     let Some(user) = ordered.target else {
-        if let Change::SetState { topic, is_locked, mute_all, has_lobby, capacity } =
-            &ordered.change
-        {
+        return change_room(connection, room, at_ms, &ordered.change).await;
+    };
+    let is_done = change_person(connection, room, at_ms, ordered, user).await?;
+    Ok(if is_done { Ok(()) } else { Err(Refused::NothingThere) })
+}
+
+async fn change_room(
+    connection: &mut AnyConnection,
+    room: RoomId,
+    at_ms: i64,
+    change: &Change,
+) -> Result<Result<(), Refused>, Error> {
+    match change {
+        Change::SetState {
+            topic,
+            is_locked,
+            mute_all,
+            has_lobby,
+            capacity,
+            auto_record,
+            record_consent,
+        } => {
             sqlx::query(
                 "UPDATE rooms SET topic = COALESCE($1, topic), \
                  is_locked = COALESCE($2, is_locked), mute_all = COALESCE($3, mute_all), \
-                 has_lobby = COALESCE($4, has_lobby), capacity = COALESCE($5, capacity) \
-                 WHERE id = $6",
+                 has_lobby = COALESCE($4, has_lobby), capacity = COALESCE($5, capacity), \
+                 auto_record = COALESCE($6, auto_record), \
+                 record_consent = COALESCE($7, record_consent) WHERE id = $8",
             )
             .bind(topic.as_deref())
             .bind(is_locked.map(i64::from))
             .bind(mute_all.map(i64::from))
             .bind(has_lobby.map(i64::from))
             .bind(capacity.map(i64::from))
+            .bind(auto_record.map(i64::from))
+            .bind(record_consent.as_deref())
             .bind(room.to_string())
             .execute(&mut *connection)
             .await?;
+            Ok(Ok(()))
         }
-        if let Change::BreakOut(change) = &ordered.change {
-            return breakouts::change(connection, room, at_ms, change).await;
+        Change::BreakOut(change) => breakouts::change(connection, room, at_ms, change).await,
+        Change::StartRecording { id, title, by, at_most } => {
+            recordings::begin(connection, room, at_ms, *id, title, by.as_ref(), *at_most).await
         }
-        return Ok(Ok(()));
-    };
-    let is_done = change_person(connection, room, at_ms, ordered, user).await?;
-    Ok(if is_done { Ok(()) } else { Err(Refused::NothingThere) })
+        Change::StopRecording { id, reason } => {
+            recordings::end(connection, *id, at_ms, *reason).await
+        }
+        _ => Ok(Ok(())),
+    }
 }
 
 async fn change_person(
@@ -194,6 +245,8 @@ async fn change_person(
         Change::Nothing
         | Change::SetState { .. }
         | Change::BreakOut(_)
+        | Change::StartRecording { .. }
+        | Change::StopRecording { .. }
         | Change::Message { .. } => Ok(true),
         Change::SetRole(role) => {
             set(connection, room, user, "role", Some(role.as_str().to_owned())).await

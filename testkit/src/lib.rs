@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod description;
+pub mod film;
 pub mod http;
 pub mod link;
 pub mod person;
@@ -13,6 +14,7 @@ pub mod socket;
 pub mod subscriber;
 
 pub use api::Api;
+pub use film::{Film, VideoCodec};
 pub use person::Person;
 pub use publisher::{Publication, Publisher};
 pub use server::Server;

@@ -6,7 +6,7 @@ use crate::publisher::{Offer, Publication, Publisher};
 use crate::subscriber::Subscriber;
 use crate::{Api, Error, RoomSocket};
 use protocol::media::SlotBinding;
-use protocol::room::{Participant, Room};
+use protocol::room::{Participant, Room, RoomState};
 use protocol::{ClientMessage, ParticipantId, ServerMessage};
 
 /// A person whose socket is open.
@@ -21,6 +21,8 @@ pub struct Person {
     pub id: ParticipantId,
     /// Everybody there when they came, themselves included.
     pub present: Vec<Participant>,
+    /// The room's state when they came.
+    pub state: RoomState,
     /// What takes this participant over on another socket.
     pub resume: String,
     /// The socket.
@@ -68,6 +70,7 @@ impl Person {
             slug: slug.to_owned(),
             id: participant_id,
             present: snapshot.participants,
+            state: snapshot.state,
             resume,
             socket,
             slots: Vec::new(),

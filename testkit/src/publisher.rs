@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::description::Description;
+use crate::film::VideoCodec;
 use crate::link::{Link, Local, Packet};
 use protocol::media::{Source, TrackOffer};
 use rand::random;
@@ -30,11 +31,13 @@ pub struct Publication {
     pub video: bool,
     /// Whether the microphone's packets say how loud they are.
     pub levels: bool,
+    /// What the camera's pictures are encoded with.
+    pub codec: VideoCodec,
 }
 
 impl Default for Publication {
     fn default() -> Self {
-        Self { audio: true, video: true, levels: true }
+        Self { audio: true, video: true, levels: true, codec: VideoCodec::Vp8 }
     }
 }
 
@@ -116,14 +119,19 @@ impl Offer {
             ));
         }
         if publication.video {
+            let codec = publication.codec.name();
+            let parameters = publication.codec.parameters();
+            let parameters =
+                parameters.map(|p| format!("a=fmtp:{VP8} {p}\r\n")).unwrap_or_default();
             sections.push((
                 Source::Camera,
                 format!("m=video 9 UDP/TLS/RTP/SAVPF {VP8} {VP8_RTX}\r\n"),
                 format!(
-                    "a=rtpmap:{VP8} VP8/90000\r\na=rtcp-fb:{VP8} nack\r\na=rtcp-fb:{VP8} nack pli\r\n\
+                    "a=rtpmap:{VP8} {codec}/90000\r\n{parameters}a=rtcp-fb:{VP8} nack\r\na=rtcp-fb:{VP8} nack pli\r\n\
                      a=rtcp-fb:{VP8} transport-cc\r\na=rtpmap:{VP8_RTX} rtx/90000\r\na=fmtp:{VP8_RTX} apt={VP8}\r\n\
                      a=ssrc-group:FID {0} {1}\r\na=ssrc:{0} cname:testkit\r\na=ssrc:{1} cname:testkit\r\n",
-                    video.ssrc, rtx.ssrc
+                    video.ssrc,
+                    rtx.ssrc,
                 ),
             ));
         }
@@ -169,6 +177,8 @@ impl Offer {
             kept: VecDeque::new(),
             asked: Asked::default(),
             loses: false,
+            first_sound: None,
+            first_picture: None,
             started: Instant::now(),
         })
     }
@@ -187,9 +197,12 @@ pub struct Publisher {
     rtx: Stream,
     picture_id: u16,
     transport_sequence: u16,
-    kept: VecDeque<(u16, Vec<u8>)>,
+    /// Number, marker, timestamp, payload.
+    kept: VecDeque<(u16, bool, u32, Vec<u8>)>,
     asked: Asked,
     loses: bool,
+    first_sound: Option<u32>,
+    first_picture: Option<u32>,
     started: Instant,
 }
 
@@ -217,6 +230,50 @@ impl Publisher {
         let elapsed = self.started.elapsed().as_micros() as u64;
         let timestamp = self.video.timestamp.wrapping_add((elapsed * 9 / 100) as u32);
         self.send_frame_at(timestamp, is_keyframe, packets, length)
+    }
+
+    /// Sends 20 ms of sound that an encoder made, captured so long after the first.
+    pub fn send_sound(&mut self, at: Duration, payload: &[u8]) -> Result<(), Error> {
+        let first = *self.first_sound.get_or_insert(self.audio.timestamp);
+        self.audio.timestamp = first.wrapping_add((at.as_millis() as u32).wrapping_mul(48));
+        let timestamp = self.audio.timestamp;
+        let extensions =
+            if self.has_levels { vec![(AUDIO_LEVEL, vec![0x80 | 20])] } else { Vec::new() };
+        self.send(Which::Audio, false, timestamp, extensions, payload)
+    }
+
+    /// Sends a picture that an encoder made, captured so long after the first.
+    pub fn send_picture(&mut self, at: Duration, payloads: &[Vec<u8>]) -> Result<(), Error> {
+        let first = *self.first_picture.get_or_insert(self.video.timestamp);
+        self.video.timestamp = first.wrapping_add((at.as_millis() as u32).wrapping_mul(90));
+        let timestamp = self.video.timestamp;
+        for (index, payload) in payloads.iter().enumerate() {
+            let marker = index + 1 == payloads.len();
+            self.send(Which::Video, marker, timestamp, vec![], payload)?;
+        }
+        Ok(())
+    }
+
+    /// Sends the sender reports of both streams for a moment so long after the first of both, which was at
+    /// `began` by the wall clock (NTP).
+    pub fn report_at(&mut self, at: Duration, began: u64) -> Result<(), Error> {
+        let ntp = began.wrapping_add(((at.as_micros() << 32) / 1_000_000) as u64);
+        let ms = at.as_millis() as u32;
+        let mut compound = Vec::new();
+        for (stream, first, per_ms) in
+            [(&self.audio, self.first_sound, 48u32), (&self.video, self.first_picture, 90)]
+        {
+            let Some(first) = first else { continue };
+            let report = SenderReport {
+                ssrc: stream.ssrc,
+                ntp,
+                rtp: first.wrapping_add(ms.wrapping_mul(per_ms)),
+                packets: stream.packets,
+                octets: stream.octets,
+            };
+            rtcp::write_sender_report(&mut compound, &report, &[]);
+        }
+        self.link.send_rtcp(&mut compound)
     }
 
     /// Asks nothing back: a packet that is made but lost on the way, so that the server must ask for it.
@@ -266,11 +323,10 @@ impl Publisher {
             });
         }
         for sequence in again {
-            let kept = self.kept.iter().find(|(number, _)| *number == sequence);
-            if let Some((_, payload)) = kept.cloned() {
-                let timestamp = self.video.timestamp;
+            let kept = self.kept.iter().find(|(number, ..)| *number == sequence);
+            if let Some((_, marker, timestamp, payload)) = kept.cloned() {
                 let again = [&sequence.to_be_bytes()[..], &payload].concat();
-                self.send(Which::Rtx, false, timestamp, vec![], &again)?;
+                self.send(Which::Rtx, marker, timestamp, vec![], &again)?;
             }
         }
         Ok(())
@@ -359,7 +415,7 @@ impl Publisher {
             if self.kept.len() == KEPT {
                 self.kept.pop_front();
             }
-            self.kept.push_back((index as u16, payload.to_vec()));
+            self.kept.push_back((index as u16, marker, timestamp, payload.to_vec()));
         }
         if self.loses {
             return Ok(());
@@ -410,7 +466,8 @@ fn filled(head: &[u8], length: usize) -> Vec<u8> {
     payload
 }
 
-fn ntp_now() -> u64 {
+/// The wall clock as NTP has it.
+pub fn ntp_now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
     let fraction = (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000;
     (since.as_secs() + NTP_OFFSET) << 32 | fraction

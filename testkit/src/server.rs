@@ -90,6 +90,11 @@ impl Server {
         self.child.id()
     }
 
+    /// The folder of its recordings.
+    pub fn records_dir(&self) -> PathBuf {
+        self.folder.join("records")
+    }
+
     /// Its data folder.
     pub fn data_dir(&self) -> PathBuf {
         self.folder.join("data")

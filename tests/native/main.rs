@@ -6,6 +6,7 @@ mod long;
 mod meeting;
 mod orders;
 mod rebind;
+mod recording;
 mod recovery;
 mod report;
 mod strangers;

@@ -4,6 +4,7 @@ use super::media_line::MediaLine;
 use super::reports::Reports;
 use super::{Hub, Note, Order, RoomHandle, STOP_CODE};
 use crate::clock::now_ms;
+use crate::recorder::Recorder;
 use crate::room::{Door, Effect, Input, Missed, Passed, Refusal, Relayed, Room, SocketId, Verdict};
 use crate::socket::outbox::Outbox;
 use axum::extract::ws::Utf8Bytes;
@@ -13,6 +14,7 @@ use protocol::server::{LeaveReason, close};
 use protocol::{ErrorCode, MessageId, RoomId, ServerMessage};
 use sfu::Command;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use store::{Fact, NewEvent, Store};
@@ -56,6 +58,7 @@ impl RoomTask {
             hub: self.hub.clone(),
             store: self.hub.inner.store.clone(),
             media: self.media,
+            recorder: self.hub.inner.recorder.clone(),
             seats: HashMap::new(),
             knocks: HashMap::new(),
             calls: HashMap::new(),
@@ -106,6 +109,7 @@ struct Stage {
     hub: Hub,
     store: Store,
     media: MediaLine,
+    recorder: Arc<dyn Recorder>,
     seats: HashMap<SocketId, Seat>,
     /// Sessions of WHIP and WHEP that wait for their answer.
     knocks: HashMap<String, oneshot::Sender<Door>>,
@@ -274,6 +278,7 @@ impl Stage {
             Note::Relayed { relayed } => Input::Relayed(relayed),
             Note::People { room, people } => Input::People { room, people },
             Note::Fetched { missed, page } => Input::Fetched { missed, page },
+            Note::RecordingEnds { recording, reason } => Input::RecordingEnds { recording, reason },
             Note::Snapshot { viewer, is_moderator, reply } => {
                 reply.send(self.room.snapshot(viewer, is_moderator)).ok();
                 return;
@@ -366,6 +371,7 @@ impl Stage {
                 }
             }
             Effect::Media(command) => self.media.send(*command),
+            Effect::Record(order) => self.recorder.send(*order),
             Effect::AnswerDoor { session, door } => {
                 let Some(reply) = self.knocks.remove(&session) else { return };
                 // Nobody waits any more: a session that nobody knows of cannot be deleted by its client.
@@ -514,6 +520,7 @@ fn refuse(note: Note) {
         | Note::Relayed { .. }
         | Note::People { .. }
         | Note::Fetched { .. }
+        | Note::RecordingEnds { .. }
         | Note::Snapshot { .. }
         | Note::Suspend => {}
     }
@@ -565,6 +572,7 @@ mod tests {
             hub: hub.clone(),
             store: live.database.store.clone(),
             media: MediaLine::new(hub.inner.media.clone()),
+            recorder: hub.inner.recorder.clone(),
             seats: HashMap::new(),
             knocks: HashMap::new(),
             calls: HashMap::new(),

@@ -67,6 +67,9 @@ impl Room {
             // Before the first packet: whoever is muted is muted by this door too.
             out.media(Command::SetMedia { room, participant, media: view.media });
         }
+        if request.kind == DoorKind::Publish {
+            self.tap(out);
+        }
         out.media(match request.kind {
             DoorKind::Publish => Command::Publish {
                 peer,

@@ -1,7 +1,11 @@
 //! What goes into a room and what comes out.
 
+use crate::recorder::RecorderOrder;
+use protocol::recording::RecordEnd;
 use protocol::room::{By, Role, Room as RoomView};
-use protocol::{ClientMessage, ErrorCode, MessageId, ParticipantId, RoomId, ServerMessage, UserId};
+use protocol::{
+    ClientMessage, ErrorCode, MessageId, ParticipantId, RecordingId, RoomId, ServerMessage, UserId,
+};
 use serde_json::Value;
 use sfu::Command;
 use std::time::Instant;
@@ -81,6 +85,13 @@ pub enum Input {
         room: RoomId,
         /// All of them.
         people: Vec<By>,
+    },
+    /// A recording cannot go on.
+    RecordingEnds {
+        /// Which.
+        recording: RecordingId,
+        /// Why.
+        reason: RecordEnd,
     },
     /// What somebody missed, or `None` where the store did not answer.
     Fetched {
@@ -349,6 +360,8 @@ pub enum Effect {
     },
     /// Tell the media plane.
     Media(Box<Command>),
+    /// Tell the recorder.
+    Record(Box<RecorderOrder>),
     /// Answer a WHIP or WHEP request.
     AnswerDoor {
         /// Which.

@@ -91,6 +91,7 @@ impl Room {
         else {
             return;
         };
+        self.tap(out);
         out.media(Command::Publish {
             peer,
             room: self.id,

@@ -8,9 +8,10 @@ use protocol::limits::{
     JOIN_BURST, JOIN_PER_SECOND, MAX_PARTICIPANTS, MESSAGE_BURST, MESSAGE_PER_SECOND,
     REACTION_BURST, REACTION_PER_SECOND, SIGNAL_BURST, SIGNAL_PER_SECOND,
 };
-use protocol::room::{KnockOutcome, MediaState, Participant, Presence, Role, Room as RoomView};
+use protocol::recording::RecordEnd;
+use protocol::room::{By, KnockOutcome, MediaState, Participant, Presence, Role, Room as RoomView};
 use protocol::server::{LeaveReason, close};
-use protocol::{ErrorCode, ParticipantId, Power, ServerMessage, UserId};
+use protocol::{ErrorCode, ParticipantId, Power, RecordingId, ServerMessage, UserId};
 use sfu::{Command, PeerId};
 use std::time::Instant;
 use store::{Fact, NewEvent, Refused, Stored};
@@ -204,8 +205,12 @@ impl Room {
             let media = person.view.media;
             out.media(Command::SetMedia { room: self.id, participant: id, media });
         }
+        let by =
+            By { user_id: person.view.user_id, display_name: person.view.display_name.clone() };
         out.broadcast(ServerMessage::MemberJoined { participant: person.view.clone(), seq });
         self.people.insert(id, person);
+        // A participant's id is fresh, and nobody joins twice under one.
+        self.record_by_itself(at, RecordingId(id.0), by, out);
         if let Some(reason) = joining.removed {
             if let Via::Door { peer, .. } = joining.via {
                 self.door_removed(peer, out);
@@ -385,6 +390,7 @@ impl Room {
     /// The room is deleted: everybody is out, and the store has forgotten the room with its events.
     pub(super) fn close(&mut self, out: &mut Effects) {
         self.is_closed = true;
+        self.discard_recording(out);
         for socket in std::mem::take(&mut self.sockets).into_keys() {
             out.close(socket, close::ROOM_CLOSED);
         }
@@ -401,6 +407,9 @@ impl Room {
     /// The process stops. Who comes back afterwards is somebody new, so that no leave is ever missing.
     pub(super) fn suspend(&mut self, at: Moment, code: u16, out: &mut Effects) {
         self.is_suspended = true;
+        if let Some(id) = self.state.recording.as_ref().map(|now| now.recording_id) {
+            self.end_recording(at, id, RecordEnd::ServerStopped, out);
+        }
         for socket in std::mem::take(&mut self.sockets).into_keys() {
             out.close(socket, code);
         }

@@ -119,6 +119,8 @@ impl Room {
                 self.close_breakouts(at, asker, seconds, out)
             }
             ClientMessage::BreakoutHelp => self.ask_for_help(at, asker, out),
+            ClientMessage::RecordStart => self.start_recording(at, asker, out),
+            ClientMessage::RecordStop => self.stop_recording(at, asker, out),
             ClientMessage::ChatEdit { message_id, text } => {
                 self.change_line(at, asker, message_id, MessageChange::Edit(text), out)
             }
@@ -201,6 +203,7 @@ impl Room {
                 self.line_changed(ordered.by.user_id, *touched, message, out);
                 out.done(&reply);
             }
+            Verdict::Stored(Stored::Refused(Refused::AlreadySo)) => out.done(&reply),
             Verdict::Stored(Stored::Refused(refused)) => {
                 self.forget_wanted();
                 let (code, reason) = words_of(refused);
@@ -256,6 +259,16 @@ impl Room {
                 let user = *user_id;
                 out.broadcast(message);
                 return self.removed(at, user, out);
+            }
+            ServerMessage::RecordStarted { recording, seq, .. } => {
+                let (recording, seq) = (recording.clone(), *seq);
+                out.broadcast(message);
+                return self.recording_started(at, recording, seq, out);
+            }
+            ServerMessage::RecordStopped { recording_id, reason, seq, .. } => {
+                let (recording, reason, seq) = (*recording_id, *reason, *seq);
+                out.broadcast(message);
+                return self.recording_stopped(recording, reason, seq, out);
             }
             ServerMessage::LobbyLeft { knock, outcome, .. } => {
                 let (id, outcome) = (knock.id, *outcome);
@@ -353,6 +366,7 @@ pub(super) fn words_of(refused: Refused) -> (ErrorCode, &'static str) {
         Refused::NoMember => (ErrorCode::NotFound, "there is no such member"),
         Refused::NothingThere => (ErrorCode::NotFound, "there is nothing of that kind"),
         Refused::TooMany => (ErrorCode::Conflict, "there are as many as there may be"),
+        Refused::AlreadySo => (ErrorCode::Conflict, "it is so already"),
         Refused::Outdated => (ErrorCode::Conflict, "something changed in between; try again"),
     }
 }

@@ -237,6 +237,7 @@ impl Life {
                     assert!(self.closed.insert(socket), "closed twice");
                 }
                 Seen::Media(command) => self.obey(command),
+                Seen::Record(_) => {}
                 Seen::Door(session, _) => {
                     assert!(self.answered.insert(session), "a door is answered once");
                 }

@@ -19,6 +19,7 @@ pub enum Seen {
     Broadcast(Option<SocketId>, ServerMessage),
     Closed(SocketId, u16),
     Media(Command),
+    Record(RecorderOrder),
     Door(String, Door),
     Passed(Passed),
     Relayed(Vec<RoomId>, Relayed),
@@ -223,6 +224,7 @@ impl Stage {
                 Seen::Closed(socket, code)
             }
             Effect::Media(command) => Seen::Media(*command),
+            Effect::Record(order) => Seen::Record(*order),
             Effect::AnswerDoor { session, door } => Seen::Door(session, door),
         });
     }

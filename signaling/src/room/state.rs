@@ -25,6 +25,11 @@ impl Room {
         if change.capacity.is_some_and(|capacity| !(1..=most).contains(&capacity)) {
             return Err((ErrorCode::Invalid, format!("capacity is 1 to {most}")));
         }
+        if let Some(words) = &change.record_consent {
+            let words = names::consent(words);
+            change.record_consent =
+                Some(words.map_err(|error| (error.code(), error.message().to_owned()))?);
+        }
         if !asker.role.may(Power::SetState) {
             return Err((ErrorCode::Forbidden, "only moderators may do that".to_owned()));
         }
@@ -34,27 +39,59 @@ impl Room {
         // Counted on from what is on its way to the store, so that two changes at once are both in the
         // second's message.
         let before = self.wanted.clone();
-        let StateChange { topic, is_locked, mute_all, has_lobby, capacity } = change.clone();
+        let StateChange {
+            topic,
+            is_locked,
+            mute_all,
+            has_lobby,
+            capacity,
+            auto_record,
+            record_consent,
+        } = change.clone();
         let wanted = &mut self.wanted;
         wanted.topic = topic.unwrap_or_else(|| std::mem::take(&mut wanted.topic));
         wanted.is_locked = is_locked.unwrap_or(wanted.is_locked);
         wanted.mute_all = mute_all.unwrap_or(wanted.mute_all);
         wanted.has_lobby = has_lobby.unwrap_or(wanted.has_lobby);
         wanted.capacity = capacity.unwrap_or(wanted.capacity);
+        wanted.auto_record = auto_record.unwrap_or(wanted.auto_record);
+        wanted.record_consent =
+            record_consent.unwrap_or_else(|| std::mem::take(&mut wanted.record_consent));
         if self.wanted == before {
             out.done(&asker.reply);
             return Ok(());
         }
-        let StateChange { topic, is_locked, mute_all, has_lobby, capacity } = change;
+        let StateChange {
+            topic,
+            is_locked,
+            mute_all,
+            has_lobby,
+            capacity,
+            auto_record,
+            record_consent,
+        } = change;
         let order = Order {
             message: ServerMessage::StateChanged {
-                state: self.wanted.clone(),
+                // Whether it records is told by events of its own.
+                state: RoomState {
+                    recording_active: self.state.recording_active,
+                    recording: self.state.recording.clone(),
+                    ..self.wanted.clone()
+                },
                 by: asker.by.clone(),
                 seq: 0,
             },
             power: Some(Power::SetState),
             target: None,
-            change: Change::SetState { topic, is_locked, mute_all, has_lobby, capacity },
+            change: Change::SetState {
+                topic,
+                is_locked,
+                mute_all,
+                has_lobby,
+                capacity,
+                auto_record,
+                record_consent,
+            },
             audience: Audience::Everybody,
         };
         self.decide(at, &asker, order, out)
@@ -69,7 +106,10 @@ impl Room {
         out: &mut Effects,
     ) {
         let hands_up = std::mem::take(&mut self.state.hands_up);
-        let before = std::mem::replace(&mut self.state, RoomState { hands_up, ..state });
+        let recording = self.state.recording.take();
+        let state =
+            RoomState { hands_up, recording_active: recording.is_some(), recording, ..state };
+        let before = std::mem::replace(&mut self.state, state);
         out.broadcast(message);
         if before.mute_all != self.state.mute_all {
             self.refresh_media(None, out);

@@ -7,6 +7,7 @@ mod liveness;
 mod media;
 mod membership;
 mod orders;
+mod recording;
 mod signals;
 
 use super::stage::{ROOM, Seen, Stage, errors, line};

@@ -146,6 +146,8 @@ fn orders() -> Vec<(Value, [&'static str; 4])> {
         (json!({ "type": "breakout.broadcast", "text": "x" }), steers),
         (json!({ "type": "breakout.close" }), steers),
         (json!({ "type": "breakout.help" }), ["conflict"; 4]),
+        (json!({ "type": "record.stop" }), done),
+        (json!({ "type": "record.start" }), done),
         (json!({ "type": "chat.edit", "message_id": nobody, "text": "x" }), tidy("not_found")),
         (json!({ "type": "chat.delete", "message_id": nobody }), tidy("not_found")),
         (

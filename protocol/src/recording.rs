@@ -1,0 +1,180 @@
+//! Recordings: what the server kept of a meeting, and what people uploaded beside it.
+
+use crate::id::{ParticipantId, RecordingId, RoomId, UserId};
+use crate::room::By;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$word_doc:meta])* $word:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+        #[serde(rename_all = "snake_case")]
+        pub enum $name { $($(#[$word_doc])* $word,)* }
+
+        impl $name {
+            /// As stored and as sent.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$word => $text,)* }
+            }
+
+            /// The one of this name, if there is one.
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$word),)* _ => None }
+            }
+        }
+    };
+}
+
+words! {
+    /// How a recording stands.
+    RecordingState {
+        /// It runs, or its files are being finished.
+        Recording = "recording",
+        /// It ended as it should.
+        Complete = "complete",
+        /// The process was stopped while it ran; its files were mended afterwards.
+        Recovered = "recovered",
+        /// The disk was full, or the room had no space left: what there is plays.
+        OutOfSpace = "out_of_space",
+        /// It could not be written: what there is may be incomplete.
+        Failed = "failed",
+    }
+}
+
+words! {
+    /// Why recording stopped.
+    RecordEnd {
+        /// Somebody stopped it.
+        Stopped = "stopped",
+        /// Everybody has left.
+        Empty = "empty",
+        /// The disk is full.
+        NoSpace = "no_space",
+        /// The recordings of the room or of the deployment have as many bytes as they may.
+        Quota = "quota",
+        /// The disk does not take what is written.
+        DiskError = "disk_error",
+        /// The server stopped.
+        ServerStopped = "server_stopped",
+        /// The server was stopped without a word, and found the recording when it started again.
+        Crashed = "crashed",
+    }
+}
+
+words! {
+    /// Who may see and download a room's recordings. Whoever may record always may.
+    RecordingsFor {
+        /// The owner.
+        Owner = "owner",
+        /// Owner and admins.
+        Admins = "admins",
+        /// Those, and members who were there.
+        Present = "present",
+        /// Every member, and whoever is signed in and has the recording's address.
+        Link = "link",
+    }
+}
+
+words! {
+    /// Where a recording comes from.
+    RecordingOrigin {
+        /// The server recorded it.
+        Server = "server",
+        /// Somebody uploaded it.
+        Upload = "upload",
+    }
+}
+
+/// The recording that runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RecordingNow {
+    /// Its id.
+    pub recording_id: RecordingId,
+    /// Since when, milliseconds since 1970.
+    pub since_ms: i64,
+    /// Who began it; nobody where the room does by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<By>,
+}
+
+/// A recording.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Recording {
+    /// Id.
+    pub id: RecordingId,
+    /// Room.
+    pub room_id: RoomId,
+    /// The room's slug.
+    pub slug: String,
+    /// What it is called.
+    pub title: String,
+    /// Where it comes from.
+    pub origin: RecordingOrigin,
+    /// How it stands.
+    pub state: RecordingState,
+    /// Why it ended; absent while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<RecordEnd>,
+    /// Who began or uploaded it; nobody where the room did by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<By>,
+    /// When it began, milliseconds since 1970.
+    pub started_ms: i64,
+    /// When it ended, milliseconds since 1970; absent while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_ms: Option<i64>,
+    /// How long it is; absent until its files are finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// When it will be deleted, milliseconds since 1970; absent where it stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_ms: Option<i64>,
+    /// Its files in order of beginning, once they are finished; not in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<RecordingFile>,
+}
+
+/// A file of a recording.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RecordingFile {
+    /// Its name, the last part of its address.
+    pub name: String,
+    /// Whose media; nobody's in an upload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub participant_id: Option<ParticipantId>,
+    /// The identity behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<UserId>,
+    /// Their name then.
+    pub display_name: String,
+    /// `camera` (with the microphone), `screen` (with its sound), or `upload`.
+    pub source: String,
+    /// `opus`, `vp8`, `vp9`, `av1`, `h264`, in the order of its tracks; empty where it is not known.
+    pub codecs: Vec<String>,
+    /// When its first frame was captured, from the recording's beginning on.
+    pub offset_ms: u64,
+    /// From there to its end.
+    pub duration_ms: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_stored_as_they_are_sent() {
+        for end in [RecordEnd::NoSpace, RecordEnd::ServerStopped, RecordEnd::Crashed] {
+            let sent = serde_json::to_value(end).expect("a word is JSON");
+            assert_eq!(sent, end.as_str());
+            assert_eq!(RecordEnd::parse(end.as_str()), Some(end));
+        }
+        let sent = serde_json::to_value(RecordingState::OutOfSpace).expect("a word is JSON");
+        assert_eq!(sent, RecordingState::OutOfSpace.as_str());
+        assert_eq!(RecordingsFor::parse("everybody"), None);
+    }
+}
