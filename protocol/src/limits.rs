@@ -160,6 +160,8 @@ pub const LEFT_AFTER: Duration = Duration::from_secs(25);
 pub const PING_EVERY: Duration = Duration::from_secs(5);
 /// A socket that says nothing, not even `pong`, for this long is over.
 pub const SOCKET_SILENT_AFTER: Duration = Duration::from_secs(10);
+/// A client that takes nothing of what is written to its socket for this long is too slow.
+pub const SOCKET_STUCK_AFTER: Duration = Duration::from_secs(20);
 /// How long the media plane may take to answer an SDP.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// How long a WHEP viewer may take from the SDP answer to the first packet.

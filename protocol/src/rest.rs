@@ -205,6 +205,9 @@ pub struct TicketRequest {
     /// From `joined`: takes that participant over.
     #[serde(default)]
     pub resume: Option<String>,
+    /// Takes your newest participant over, wherever it is: this device instead of the other.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub take_over: bool,
 }
 
 /// A one-use door to the room's socket.

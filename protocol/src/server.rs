@@ -3,9 +3,10 @@
 use crate::breakout::Breakouts;
 use crate::client::RequestId;
 use crate::error::ErrorCode;
-use crate::id::{MessageId, ParticipantId, RecordingId, UserId};
+use crate::id::{AttachmentId, InviteId, MessageId, ParticipantId, RecordingId, UserId};
 use crate::media::{SlotBinding, Track};
 use crate::recording::{RecordEnd, RecordingNow};
+use crate::rest::Invite;
 use crate::room::{
     By, ChatMessage, Forcible, KeyBundle, Knock, KnockOutcome, MediaState, Participant, Presence,
     Role, Room, RoomState, Snapshot,
@@ -320,6 +321,41 @@ pub enum ServerMessage {
         /// All of them.
         people: Vec<By>,
     },
+    /// The room has another name, key or picture.
+    #[serde(rename = "room.changed")]
+    RoomChanged {
+        /// Its name now.
+        name: String,
+        /// Whether it asks for an invite key now.
+        has_invite_key: bool,
+        /// Its picture now, where it has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cover: Option<AttachmentId>,
+        /// Who changed it.
+        by: By,
+        /// Event number.
+        seq: i64,
+    },
+    /// There is another invite; for moderators.
+    #[serde(rename = "invite.created")]
+    InviteCreated {
+        /// Without its code.
+        invite: Box<Invite>,
+        /// Who made it.
+        by: By,
+        /// Event number.
+        seq: i64,
+    },
+    /// An invite is good no longer; for moderators.
+    #[serde(rename = "invite.revoked")]
+    InviteRevoked {
+        /// Which.
+        invite_id: InviteId,
+        /// Who ended it.
+        by: By,
+        /// Event number.
+        seq: i64,
+    },
     /// The server records from now on.
     #[serde(rename = "record.started")]
     RecordStarted {
@@ -606,7 +642,10 @@ impl ServerMessage {
             | Self::BreakoutBroadcast { seq, .. }
             | Self::BreakoutClosing { seq, .. }
             | Self::BreakoutClosed { seq, .. }
-            | Self::BreakoutHelp { seq, .. } => *seq = number,
+            | Self::BreakoutHelp { seq, .. }
+            | Self::RoomChanged { seq, .. }
+            | Self::InviteCreated { seq, .. }
+            | Self::InviteRevoked { seq, .. } => *seq = number,
             Self::ChatEdited { seq, .. }
             | Self::ChatDeleted { seq, .. }
             | Self::ChatReacted { seq, .. }

@@ -2,6 +2,7 @@
 
 use crate::app::ApiError;
 use crate::clock::now_ms;
+use crate::room::Noted;
 use crate::{Identity, Inner, Signaling, names};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,8 +14,10 @@ use protocol::rest::{
 };
 use protocol::room::{Ban, Member, Participant, Role, Room};
 use protocol::stats::RoomStats;
-use protocol::{ClientMessage, ErrorCode, InviteId, MessageId, Power, RoomId, UserId};
-use store::{Added, EventPage, NewRoom, Parent, RoomChange, RoomCreated};
+use protocol::{
+    ClientMessage, ErrorCode, InviteId, MessageId, Power, RoomId, ServerMessage, UserId,
+};
+use store::{Added, Audience, EventPage, NewRoom, Parent, RoomChange, RoomCreated};
 use uuid::Uuid;
 
 impl Signaling {
@@ -97,8 +100,40 @@ impl Signaling {
             let order = ClientMessage::StateSet(change);
             self.inner.hub.order(room.id, identity.by(), Role::Owner, order).await?;
         }
+        let is_other = change.name.is_some() || change.invite_key_hash.is_some();
         let room = self.inner.store.update_room(room.id, change).await?.ok_or_else(no_room)?;
+        if is_other {
+            self.note_room_changed(identity, &room).await;
+        }
         Ok(self.room_shown(&room, Some(Role::Owner)))
+    }
+
+    /// Tells those inside how the room is now, and who changed it.
+    pub(crate) async fn note_room_changed(&self, identity: &Identity, room: &store::Room) {
+        let message = ServerMessage::RoomChanged {
+            name: room.name.clone(),
+            has_invite_key: room.invite_key_hash.is_some(),
+            cover: room.cover,
+            by: identity.by(),
+            seq: 0,
+        };
+        self.note(identity, room.id, Power::Update, Audience::Everybody, message).await;
+    }
+
+    /// Makes a change that has happened an event of its room and an entry of its audit log. The change stands
+    /// whether that works or not.
+    async fn note(
+        &self,
+        identity: &Identity,
+        room: RoomId,
+        power: Power,
+        audience: Audience,
+        message: ServerMessage,
+    ) {
+        let note = Noted { by: identity.by(), power: Some(power), audience, message };
+        if let Err(error) = self.inner.hub.note(room, note).await {
+            tracing::error!(code = ?error.code(), %room, "a change of a room could not be noted");
+        }
     }
 
     /// Deletes a room with everything in it; its owner may.
@@ -447,7 +482,14 @@ impl Signaling {
             let reason = "the room has as many invites as it may, revoke one first";
             return Err(ApiError::new(ErrorCode::Conflict, reason));
         }
-        Ok(self.invite_shown(&invite))
+        let shown = self.invite_shown(&invite);
+        let message = ServerMessage::InviteCreated {
+            invite: Box::new(Invite { code: None, ..shown.clone() }),
+            by: identity.by(),
+            seq: 0,
+        };
+        self.note(identity, room.id, Power::Invite, Audience::Moderators, message).await;
+        Ok(shown)
     }
 
     /// The invites of a room with their codes, for those who may make some.
@@ -469,10 +511,13 @@ impl Signaling {
         id: InviteId,
     ) -> Result<(), ApiError> {
         let (room, _) = self.room_with_power(identity, slug, Power::Invite).await?;
-        match self.inner.store.revoke_invite(room.id, id).await? {
-            true => Ok(()),
-            false => Err(ApiError::new(ErrorCode::NotFound, "there is no such invite")),
+        if !self.inner.store.revoke_invite(room.id, id).await? {
+            return Err(ApiError::new(ErrorCode::NotFound, "there is no such invite"));
         }
+        let by = identity.by();
+        let message = ServerMessage::InviteRevoked { invite_id: id, by, seq: 0 };
+        self.note(identity, room.id, Power::Invite, Audience::Moderators, message).await;
+        Ok(())
     }
 
     fn invite_shown(&self, invite: &store::Invite) -> Invite {

@@ -110,3 +110,89 @@ async fn is_known(store: &Store, path: &Path) -> bool {
 
 /// Longer keeps garbage for longer; shorter could delete what is being uploaded.
 const YOUNG: Duration = Duration::from_secs(60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::UserId;
+    use protocol::chat::Attachment;
+    use protocol::room::Role;
+    use store::testing::TestDatabase;
+    use store::{NewRoom, RoomCreated};
+    use uuid::Uuid;
+
+    const ROOM: RoomId = RoomId(Uuid::from_u128(1));
+    const ADA: UserId = UserId(Uuid::from_u128(2));
+
+    fn file(n: u128) -> AttachmentId {
+        AttachmentId(Uuid::from_u128(n))
+    }
+
+    /// A store with a room and files 1 and 2 in it.
+    async fn stored(database: &TestDatabase) {
+        let store = &database.store;
+        store.create_guest(ADA, "Ada", 0).await.expect("stores");
+        let new = NewRoom {
+            id: ROOM,
+            slug: "weekly".into(),
+            name: "Weekly".into(),
+            owner_id: ADA,
+            invite_key_hash: None,
+            invite_code_hash: "hash".into(),
+            invite_code_sealed: "sealed".into(),
+        };
+        assert!(matches!(store.create_room(&new, 0).await, Ok(RoomCreated::Yes(_))));
+        assert_eq!(store.role_of(ROOM, ADA).await.expect("reads"), Some(Role::Owner));
+        for (n, created_ms) in [(1, 1_000), (2, 5_000)] {
+            let (name, mime) = ("plan.png".into(), "image/png".into());
+            let new = Attachment { id: file(n), name, mime, bytes: 1, width: None, height: None };
+            assert!(
+                store.create_attachment(ROOM, ADA, &new, 1_000, created_ms).await.expect("stores")
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_store_does_not_know_is_swept_away_once_it_is_old() {
+        let database = TestDatabase::sqlite().await;
+        stored(&database).await;
+        let folder = std::env::temp_dir().join(format!("veche-files-{}", Uuid::new_v4()));
+        let files = Files::new(folder.clone());
+        files.sweep(&database.store).await.expect("an absent folder is a clean one");
+        let gone = RoomId(Uuid::from_u128(9));
+        for (room, n) in [(ROOM, 1), (ROOM, 2), (ROOM, 3), (gone, 4)] {
+            for part in [Part::Whole, Part::Thumbnail] {
+                files.write(room, file(n), part, b"x").await.expect("writes");
+            }
+        }
+        let broken_off = folder.join(ROOM.to_string()).join(format!("{}.new", file(5)));
+        std::fs::write(&broken_off, "x").expect("writes");
+        let young = files.path(ROOM, file(6), Part::Whole);
+        std::fs::write(&young, "x").expect("writes");
+        let is_there = async |room, n| {
+            files.read(room, file(n), Part::Thumbnail).await.expect("reads").is_some()
+        };
+        files.sweep(&database.store).await.expect("sweeps");
+        assert!(is_there(gone, 4).await, "all are young");
+        let old = SystemTime::now() - 2 * YOUNG;
+        for room in std::fs::read_dir(&folder).expect("reads") {
+            for file in std::fs::read_dir(room.expect("an entry").path()).expect("reads") {
+                let path = file.expect("an entry").path();
+                if path != young {
+                    let file = std::fs::File::options().write(true).open(path).expect("opens");
+                    file.set_modified(old).expect("sets its time");
+                }
+            }
+        }
+        // An upload that no line shows ends by time; its file goes with the next sweep.
+        database.store.forget_unshown_attachments(2_000).await.expect("forgets");
+        files.sweep(&database.store).await.expect("sweeps");
+        assert!(!is_there(ROOM, 1).await, "nothing shows it");
+        assert!(is_there(ROOM, 2).await);
+        assert!(!is_there(ROOM, 3).await);
+        assert!(!folder.join(gone.to_string()).exists(), "an empty folder goes");
+        assert!(!broken_off.exists());
+        assert!(young.exists());
+        std::fs::remove_dir_all(folder).expect("removes");
+    }
+}

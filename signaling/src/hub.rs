@@ -11,7 +11,7 @@ use crate::app::ApiError;
 use crate::recorder::Recorder;
 use crate::resume::ResumeKey;
 use crate::room::{
-    Door, DoorRequest, JoinRequest, Missed, Passed, Refusal, Relayed, Reply, Room, Rules, SocketId,
+    Door, DoorRequest, JoinRequest, Missed, Noted, Passed, Refusal, Reply, Room, Rules, SocketId,
 };
 use crate::settings::MediaPlane;
 use crate::socket::outbox::Outbox;
@@ -79,7 +79,7 @@ enum Note {
     Stats { reply: oneshot::Sender<RoomStats> },
     Order { order: Box<Order>, reply: oneshot::Sender<Ordered> },
     Answered { reply: Reply, answer: Ordered },
-    Relayed { relayed: Box<Relayed> },
+    Noted { note: Box<Noted>, reply: Option<oneshot::Sender<Ordered>> },
     People { room: RoomId, people: Vec<By> },
     Fetched { missed: Box<Missed>, page: Option<EventPage> },
     RecordingEnds { recording: RecordingId, reason: RecordEnd },
@@ -244,13 +244,21 @@ impl Hub {
 
     /// Tells those of these rooms that live. Waits while one of them is busy, so nothing is told out of order;
     /// breakout rooms never wait for their main room.
-    async fn relay(&self, rooms: Vec<RoomId>, relayed: Relayed) {
+    async fn relay(&self, rooms: Vec<RoomId>, note: Noted) {
         for room in rooms {
             if let Some(handle) = self.find(room) {
-                let relayed = Box::new(relayed.clone());
-                handle.notes.send(Note::Relayed { relayed }).await.ok();
+                let note = Box::new(note.clone());
+                handle.notes.send(Note::Noted { note, reply: None }).await.ok();
             }
         }
+    }
+
+    /// Makes what a REST call has changed an event of its room, and waits until that is stored.
+    pub(crate) async fn note(&self, room: RoomId, note: Noted) -> Result<(), ApiError> {
+        let (reply, answer) = oneshot::channel();
+        self.deliver(room, Note::Noted { note: Box::new(note), reply: Some(reply) }).await?;
+        let answer = answer.await.map_err(|_| unavailable())?;
+        answer.map_err(|Refusal { code, reason }| ApiError::new(code, reason))
     }
 
     /// Tells a main room who is in its breakout room; says whether it could be told now.

@@ -8,9 +8,10 @@ use protocol::UserId;
 use protocol::rest::{IceServer, IceServers};
 use std::time::Duration;
 
-/// How long TURN credentials are good. Shorter would cut a long meeting that has to restart ICE; longer would
-/// let a leaked pair relay for strangers.
-const TURN_TTL: Duration = Duration::from_secs(6 * 60 * 60);
+/// How long TURN credentials are good; clients ask for the next ones in time. Shorter asks more often; longer
+/// lets a leaked pair, or one of somebody who was removed, relay for strangers: no TURN server can be told to
+/// forget one.
+const TURN_TTL: Duration = Duration::from_secs(60 * 60);
 
 /// What somebody puts into `RTCConfiguration.iceServers`.
 pub(crate) fn ice_servers(settings: &Settings, user: UserId, now_ms: i64) -> IceServers {
@@ -87,10 +88,10 @@ mod tests {
             servers[1]["urls"],
             serde_json::json!(["turn:a.example.org", "turns:a.example.org"])
         );
-        assert_eq!(servers[1]["username"], "1800021600:00000000-0000-0000-0000-000000000001");
-        // printf '%s' '1800021600:00000000-0000-0000-0000-000000000001' |
+        assert_eq!(servers[1]["username"], "1800003600:00000000-0000-0000-0000-000000000001");
+        // printf '%s' '1800003600:00000000-0000-0000-0000-000000000001' |
         //   openssl dgst -sha1 -hmac north -binary | base64
-        assert_eq!(servers[1]["credential"], "/kDjkCGL7w5RAucysIsl98khgEY=");
+        assert_eq!(servers[1]["credential"], "l2lMceABFY4koYY/K/YWoav5gSk=");
     }
 
     #[test]

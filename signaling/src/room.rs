@@ -33,8 +33,8 @@ mod sync;
 mod tests;
 
 pub use input::{
-    Cause, Door, DoorKind, DoorRequest, Draft, Effect, Input, JoinRequest, Missed, Passed, Refusal,
-    Relayed, Reply, SocketId, Verdict,
+    Cause, Door, DoorKind, DoorRequest, Draft, Effect, Input, JoinRequest, Missed, Noted, Passed,
+    Place, Refusal, Reply, SocketId, Verdict,
 };
 
 use crate::bucket::{Bucket, Rate};
@@ -193,7 +193,7 @@ impl Room {
                 self.end_recording(at, recording, reason, &mut out);
             }
             Input::Answered { reply, answer } => self.answered(&reply, answer, &mut out),
-            Input::Relayed(relayed) => self.relayed(at, *relayed, &mut out),
+            Input::Noted { note, reply } => self.note(at, *note, reply, &mut out),
             Input::People { room, people } => self.people_elsewhere(room, people, &mut out),
             Input::Fetched { missed, page } => self.synced(*missed, page, &mut out),
             Input::Close => self.close(&mut out),

@@ -13,7 +13,7 @@ use crate::app::ApiError;
 use crate::extract::{ClientAddress, Path, Query};
 use crate::hub::{Hub, RoomHandle};
 use crate::identity::Identity;
-use crate::room::{JoinRequest, SocketId};
+use crate::room::{JoinRequest, Place, SocketId};
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
@@ -23,9 +23,9 @@ use axum::routing::any;
 use budget::{Budget, Spent};
 use frame::{Asked, Complaint};
 use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{Sink, SinkExt, StreamExt};
 use outbox::{Next, Outbox};
-use protocol::limits::{MAX_FRAME_BYTES, PING_EVERY, SOCKET_SILENT_AFTER};
+use protocol::limits::{MAX_FRAME_BYTES, PING_EVERY, SOCKET_SILENT_AFTER, SOCKET_STUCK_AFTER};
 use protocol::server::close;
 use protocol::{ClientMessage, ErrorCode, ParticipantId, RoomId, ServerMessage};
 use serde::Deserialize;
@@ -47,6 +47,8 @@ struct Entry {
     token: Option<String>,
     invite_key: Option<String>,
     resume: Option<String>,
+    #[serde(default)]
+    take_over: bool,
 }
 
 async fn open(
@@ -80,7 +82,7 @@ impl Signaling {
         entry: Entry,
         address: ClientAddress,
     ) -> Result<(RoomId, JoinRequest), ApiError> {
-        let (identity, room, role, resume) = match (entry.ticket, entry.token) {
+        let (identity, room, role, place) = match (entry.ticket, entry.token) {
             (Some(secret), _) => {
                 let refusal = || {
                     ApiError::new(ErrorCode::Unauthorized, "the ticket is used, over or not ours")
@@ -89,7 +91,7 @@ impl Signaling {
                 let (room, role) = self.room_and_role(&ticket.identity, slug).await?;
                 // A member no more, or a ticket for another room.
                 let role = role.filter(|_| room.id == ticket.room).ok_or_else(refusal)?;
-                (ticket.identity, room, role, ticket.resume)
+                (ticket.identity, room, role, ticket.place)
             }
             (None, Some(token)) => {
                 let identity = self.identify(&token).await?;
@@ -97,8 +99,8 @@ impl Signaling {
                     self.inner.limits.invite.check(address)?;
                 }
                 let (room, role) = self.enter(&identity, slug, entry.invite_key.as_deref()).await?;
-                let resume = entry.resume.and_then(|secret| self.open_resume(room.id, &secret));
-                (identity, room, role, resume)
+                let place = self.place(room.id, entry.resume, entry.take_over);
+                (identity, room, role, place)
             }
             (None, None) => {
                 let reason = "a socket needs a ticket or a token";
@@ -114,14 +116,19 @@ impl Signaling {
             display_name,
             role,
             room: self.room_shown(&room, Some(role)),
-            resume,
+            place,
         };
         Ok((room.id, join))
     }
 
-    /// Whose resume secret this is.
-    pub(crate) fn open_resume(&self, room: RoomId, secret: &str) -> Option<ParticipantId> {
-        self.inner.hub.resume_key().open(room, secret)
+    /// Whose place somebody wants, by a resume secret or because it is their own.
+    pub(crate) fn place(&self, room: RoomId, resume: Option<String>, take_over: bool) -> Place {
+        let resumed = resume.and_then(|secret| self.inner.hub.resume_key().open(room, &secret));
+        match (resumed, take_over) {
+            (Some(participant), _) => Place::Of(participant),
+            (None, true) => Place::Own,
+            (None, false) => Place::New,
+        }
     }
 }
 
@@ -225,7 +232,14 @@ async fn read(
 /// Writes what the outbox has until it says close, and pings in between.
 async fn write(sink: &mut SplitSink<WebSocket, Message>, outbox: &Outbox) {
     let is_usable = tokio::select! {
-        result = write_all(sink, outbox) => result.is_ok(),
+        result = write_all(sink, outbox) => match result {
+            Ok(()) => true,
+            Err(Unwritten::Stuck) => {
+                outbox.cut(close::TOO_SLOW);
+                true
+            }
+            Err(Unwritten::Broken) => false,
+        },
         () = outbox.is_cut() => true,
     };
     if is_usable {
@@ -235,20 +249,29 @@ async fn write(sink: &mut SplitSink<WebSocket, Message>, outbox: &Outbox) {
     }
 }
 
+/// Why not everything was written.
+#[derive(Debug, PartialEq, Eq)]
+enum Unwritten {
+    /// The connection is gone.
+    Broken,
+    /// The client takes nothing.
+    Stuck,
+}
+
 async fn write_all(
-    sink: &mut SplitSink<WebSocket, Message>,
+    sink: &mut (impl Sink<Message> + Unpin),
     outbox: &Outbox,
-) -> Result<(), axum::Error> {
+) -> Result<(), Unwritten> {
     let mut pinged_at = Instant::now();
     loop {
         if pinged_at.elapsed() >= PING_EVERY {
             pinged_at = Instant::now();
-            sink.feed(Message::Ping(Default::default())).await?;
+            taken(sink.feed(Message::Ping(Default::default()))).await?;
         }
         let next = match outbox.try_next() {
             Some(next) => next,
             None => {
-                sink.flush().await?;
+                taken(sink.flush()).await?;
                 let until_ping = PING_EVERY.saturating_sub(pinged_at.elapsed());
                 match timeout(until_ping, outbox.next()).await {
                     Ok(next) => next,
@@ -257,9 +280,18 @@ async fn write_all(
             }
         };
         match next {
-            Next::Text(text) => sink.feed(Message::Text(text)).await?,
-            Next::Close(_) => return sink.flush().await,
+            Next::Text(text) => taken(sink.feed(Message::Text(text))).await?,
+            Next::Close(_) => return taken(sink.flush()).await,
         }
+    }
+}
+
+/// Waits for the client to take something, not for ever: who goes on talking and reads nothing would hold what
+/// waits for them until the outbox is full, which takes hours in a quiet room.
+async fn taken<E>(writing: impl Future<Output = Result<(), E>>) -> Result<(), Unwritten> {
+    match timeout(SOCKET_STUCK_AFTER, writing).await {
+        Ok(result) => result.map_err(|_| Unwritten::Broken),
+        Err(_) => Err(Unwritten::Stuck),
     }
 }
 

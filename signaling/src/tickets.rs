@@ -5,13 +5,14 @@ use crate::Signaling;
 use crate::app::ApiError;
 use crate::extract::{ClientAddress, Json, Path};
 use crate::identity::Identity;
+use crate::room::Place;
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::extract::State;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use protocol::limits::{MAX_TICKETS, MAX_TICKETS_PER_USER, TICKET_TTL};
 use protocol::rest::{TicketRequest, TicketResponse};
-use protocol::{ErrorBody, ParticipantId, RoomId, UserId};
+use protocol::{ErrorBody, RoomId, UserId};
 use std::collections::{HashMap, VecDeque};
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
@@ -40,13 +41,14 @@ async fn issue(
     Path(slug): Path<String>,
     body: Option<Json<TicketRequest>>,
 ) -> Result<axum::Json<TicketResponse>, ApiError> {
-    let TicketRequest { invite_key, resume } = body.map(|Json(body)| body).unwrap_or_default();
+    let request = body.map(|Json(body)| body).unwrap_or_default();
+    let TicketRequest { invite_key, resume, take_over } = request;
     if invite_key.is_some() {
         signaling.inner.limits.invite.check(address)?;
     }
     let (room, _) = signaling.enter(&identity, &slug, invite_key.as_deref()).await?;
-    let resume = resume.and_then(|secret| signaling.open_resume(room.id, &secret));
-    let ticket = signaling.issue_ticket(Ticket { identity, room: room.id, resume })?;
+    let place = signaling.place(room.id, resume, take_over);
+    let ticket = signaling.issue_ticket(Ticket { identity, room: room.id, place })?;
     Ok(axum::Json(TicketResponse { ticket, expires_in: TICKET_TTL.as_secs() }))
 }
 
@@ -73,7 +75,7 @@ pub(crate) struct Ticket {
     /// Where.
     pub room: RoomId,
     /// Whom they take over.
-    pub resume: Option<ParticipantId>,
+    pub place: Place,
 }
 
 /// The tickets that wait to be used.
@@ -175,7 +177,7 @@ mod tests {
             session_id: Uuid::nil(),
             expires_ms: 0,
         };
-        Ticket { identity, room: RoomId(Uuid::from_u128(7)), resume: None }
+        Ticket { identity, room: RoomId(Uuid::from_u128(7)), place: Place::New }
     }
 
     fn chance(n: u64) -> [u8; 32] {

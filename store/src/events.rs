@@ -350,7 +350,7 @@ pub(crate) const MODERATORS: &str = "moderators";
 mod tests {
     use super::*;
     use crate::testing::TestDatabase;
-    use crate::{NewRoom, RoomCreated};
+    use crate::{EventPage, NewRoom, RoomCreated};
     use protocol::MessageId;
     use protocol::rest::MessagePage;
     use protocol::room::{MediaState, Presence, Role};
@@ -500,6 +500,38 @@ mod tests {
             let log = store.room_log(one, 4, 0).await.unwrap();
             assert_eq!(log.messages.len(), 4);
             assert_eq!(log.messages[3].text, "5");
+        }
+    }
+
+    #[tokio::test]
+    async fn old_events_are_forgotten_chat_is_not_and_a_gap_that_is_not_kept_says_so() {
+        for database in TestDatabase::all().await {
+            let store = database.store.clone().keeping_events(32);
+            let one = room(&store, 1).await;
+            store.append_events(one, &[chat(1, "kept for ever", None)]).await.unwrap();
+            for n in 2..=200 {
+                let coming = if n % 2 == 0 { joined(n) } else { left(n - 1) };
+                store.append_events(one, &[coming]).await.unwrap();
+            }
+            let after = async |seq| store.events_after(one, seq, 200, ANNA, false).await.unwrap();
+            for forgotten in [0, 1, 100] {
+                assert_eq!(after(forgotten).await, EventPage::Forgotten, "{}", database.name);
+            }
+            let EventPage::Events { events, upto_seq, has_more } = after(180).await else {
+                panic!("the newest are kept");
+            };
+            assert_eq!((events.len(), upto_seq, has_more), (20, 200, false));
+            let rows = sqlx::query("SELECT COUNT(*) AS kept FROM events WHERE room_id = $1")
+                .bind(one.to_string())
+                .fetch_one(&store.reader)
+                .await
+                .unwrap();
+            let kept = number(&rows, "kept").unwrap();
+            // Those kept, those that wait for the next sixteenth to be full, and the line.
+            assert!((33..=33 + 32 / FORGET_IN_PARTS).contains(&kept), "{kept}");
+            let page = store.messages(one, ANNA, None, 10).await.unwrap().unwrap();
+            assert_eq!(page.messages[0].text, "kept for ever");
+            assert_eq!(store.room_log(one, 50, 0).await.unwrap().next_seq, 201);
         }
     }
 

@@ -43,7 +43,7 @@ impl Api {
 
     /// A ticket for the room's socket.
     pub fn ticket(&self, token: &str, slug: &str, resume: Option<String>) -> Result<String, Error> {
-        let body = TicketRequest { invite_key: None, resume };
+        let body = TicketRequest { resume, ..TicketRequest::default() };
         let answer: TicketResponse =
             self.post(&format!("/api/v1/rooms/{slug}/ticket"), Some(token), &body)?;
         Ok(answer.ticket)

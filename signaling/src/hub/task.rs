@@ -5,7 +5,9 @@ use super::reports::Reports;
 use super::{Hub, Note, Order, RoomHandle, STOP_CODE};
 use crate::clock::now_ms;
 use crate::recorder::Recorder;
-use crate::room::{Door, Effect, Input, Missed, Passed, Refusal, Relayed, Room, SocketId, Verdict};
+use crate::room::{
+    Door, Effect, Input, Missed, Noted, Passed, Refusal, Reply, Room, SocketId, Verdict,
+};
 use crate::socket::outbox::Outbox;
 use axum::extract::ws::Utf8Bytes;
 use protocol::limits::{MAX_CHAT_HISTORY, MAX_SYNC_PAGE};
@@ -119,7 +121,7 @@ struct Stage {
     /// Where answers from elsewhere are sent.
     notes: mpsc::WeakSender<Note>,
     /// What breakout rooms are to be told.
-    relays: Vec<(Vec<RoomId>, Relayed)>,
+    relays: Vec<(Vec<RoomId>, Noted)>,
     /// Who was here when this breakout room last told its main room.
     people_told: Vec<By>,
     /// Who waits to hear how the room's media does.
@@ -203,8 +205,8 @@ impl Stage {
             }
             let is_busy = effects.len() > MANY_EFFECTS;
             self.settle(effects).await;
-            for (rooms, relayed) in std::mem::take(&mut self.relays) {
-                hub.relay(rooms, relayed).await;
+            for (rooms, note) in std::mem::take(&mut self.relays) {
+                hub.relay(rooms, note).await;
             }
             self.count(handle);
             if is_tick {
@@ -275,7 +277,17 @@ impl Stage {
                 Input::Call { call: self.next_call, by, role, message, breakout, fresh }
             }
             Note::Answered { reply, answer } => Input::Answered { reply, answer },
-            Note::Relayed { relayed } => Input::Relayed(relayed),
+            Note::Noted { note, reply } => {
+                let reply = match reply {
+                    Some(reply) => {
+                        self.next_call += 1;
+                        self.calls.insert(self.next_call, reply);
+                        Reply::Call(self.next_call)
+                    }
+                    None => Reply::Nobody,
+                };
+                Input::Noted { note, reply }
+            }
             Note::People { room, people } => Input::People { room, people },
             Note::Fetched { missed, page } => Input::Fetched { missed, page },
             Note::RecordingEnds { recording, reason } => Input::RecordingEnds { recording, reason },
@@ -354,7 +366,7 @@ impl Stage {
             }
             Effect::Fetch(missed) => self.fetch(missed),
             Effect::Pass(passed) => self.pass(*passed),
-            Effect::Relay { rooms, relayed } => self.relays.push((rooms, *relayed)),
+            Effect::Relay { rooms, note } => self.relays.push((rooms, *note)),
             Effect::AnswerCall { call, answer } => {
                 if let Some(reply) = self.calls.remove(&call) {
                     reply.send(answer).ok();
@@ -517,7 +529,7 @@ fn refuse(note: Note) {
         | Note::Stats { .. }
         | Note::Order { .. }
         | Note::Answered { .. }
-        | Note::Relayed { .. }
+        | Note::Noted { .. }
         | Note::People { .. }
         | Note::Fetched { .. }
         | Note::RecordingEnds { .. }

@@ -196,10 +196,12 @@ async fn set_cover(
         tracing::error!(%error, "a cover cannot be written");
         ApiError::new(ErrorCode::Unavailable, "the picture cannot be kept now, try again")
     })?;
-    match inner.store.set_cover(room.id, Some(id)).await? {
-        true => Ok(StatusCode::NO_CONTENT),
-        false => Err(no_room()),
+    if !inner.store.set_cover(room.id, Some(id)).await? {
+        return Err(no_room());
     }
+    let room = store::Room { cover: Some(id), ..room };
+    signaling.note_room_changed(&identity, &room).await;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// A room's cover, for whoever knows its slug.
@@ -238,6 +240,9 @@ async fn remove_cover(
 ) -> Result<StatusCode, ApiError> {
     let (room, _) = signaling.room_with_power(&identity, &slug, Power::Update).await?;
     signaling.inner.store.set_cover(room.id, None).await?;
+    if room.cover.is_some() {
+        signaling.note_room_changed(&identity, &store::Room { cover: None, ..room }).await;
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,7 +1,7 @@
 //! A main room and its breakout rooms. The main room decides everything about people and about breakout rooms,
 //! and stores it; a breakout room passes such orders on to it and follows what it relays, in a log of its own.
 
-use super::input::{Cause, Draft, Effect, Passed, Relayed, Reply};
+use super::input::{Cause, Draft, Effect, Noted, Passed, Reply};
 use super::orders::Asker;
 use super::{Effects, Moment, Refusal, Room};
 use protocol::breakout::Breakouts;
@@ -112,13 +112,13 @@ impl Room {
         }
     }
 
-    /// The main room tells what was decided there: it becomes an event of this room as well.
-    pub(super) fn relayed(&mut self, at: Moment, relayed: Relayed, out: &mut Effects) {
-        let Relayed { by, audience, message } = relayed;
+    /// What happened elsewhere becomes an event of this room.
+    pub(super) fn note(&mut self, at: Moment, note: Noted, reply: Reply, out: &mut Effects) {
+        let Noted { by, power, audience, message } = note;
         let change = Change::Nothing;
-        let ordered = Ordered { message, by, power: None, target: None, change, audience };
+        let ordered = Ordered { message, by, power, target: None, change, audience };
         let event = NewEvent { at_ms: at.wall_ms, fact: Fact::Ordered(Box::new(ordered)) };
-        let cause = Cause::Order { reply: Reply::Nobody };
+        let cause = Cause::Order { reply };
         out.push(Effect::Persist(Box::new(Draft { event, cause })));
     }
 
@@ -135,8 +135,10 @@ impl Room {
             return;
         }
         let rooms = now.rooms.iter().map(|breakout| breakout.id).collect();
-        let relayed = Relayed { by: by.clone(), audience, message: message.clone() };
-        out.push(Effect::Relay { rooms, relayed: Box::new(relayed) });
+        let (by, message) = (by.clone(), message.clone());
+        // It stands in the main room's audit log already.
+        let note = Box::new(Noted { by, power: None, audience, message });
+        out.push(Effect::Relay { rooms, note });
     }
 
     /// In a breakout room, passes what is ordered for everybody here on as an order for each.

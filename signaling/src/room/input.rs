@@ -4,7 +4,8 @@ use crate::recorder::RecorderOrder;
 use protocol::recording::RecordEnd;
 use protocol::room::{By, Role, Room as RoomView};
 use protocol::{
-    ClientMessage, ErrorCode, MessageId, ParticipantId, RecordingId, RoomId, ServerMessage, UserId,
+    ClientMessage, ErrorCode, MessageId, ParticipantId, Power, RecordingId, RoomId, ServerMessage,
+    UserId,
 };
 use serde_json::Value;
 use sfu::Command;
@@ -77,8 +78,14 @@ pub enum Input {
         /// What it said.
         answer: Result<(), Refusal>,
     },
-    /// The main room tells this breakout room.
-    Relayed(Box<Relayed>),
+    /// Something happened elsewhere and becomes an event here: the main room tells this breakout room, or a
+    /// REST call has changed what the room does not hold.
+    Noted {
+        /// What.
+        note: Box<Noted>,
+        /// Who wants to know that it is stored.
+        reply: Reply,
+    },
     /// A breakout room tells who is there.
     People {
         /// Which.
@@ -135,8 +142,19 @@ pub struct JoinRequest {
     pub role: Role,
     /// The room as this person may see it.
     pub room: RoomView,
-    /// Whom to take over, if they are still here and of the same identity.
-    pub resume: Option<ParticipantId>,
+    /// Whose place they want.
+    pub place: Place,
+}
+
+/// As whom somebody wants in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// As a new participant.
+    New,
+    /// As this one, if they are still here and of the same identity.
+    Of(ParticipantId),
+    /// As the newest of their own, if there is one.
+    Own,
 }
 
 /// WHIP or WHEP wants in. Who it is has been checked already.
@@ -221,11 +239,13 @@ pub struct Passed {
     pub reply: Reply,
 }
 
-/// What a main room tells its breakout rooms.
+/// What happened elsewhere.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Relayed {
+pub struct Noted {
     /// Who decided.
     pub by: By,
+    /// By what power, where it is to stand in this room's audit log.
+    pub power: Option<Power>,
     /// Whom it is for.
     pub audience: Audience,
     /// What happened.
@@ -332,12 +352,12 @@ pub enum Effect {
     Fetch(Box<Missed>),
     /// Hand an order to the main room, then say so by [`Input::Answered`].
     Pass(Box<Passed>),
-    /// Tell the breakout rooms that somebody is in, by [`Input::Relayed`].
+    /// Tell the breakout rooms that somebody is in, by [`Input::Noted`].
     Relay {
         /// Which there are.
         rooms: Vec<RoomId>,
         /// What.
-        relayed: Box<Relayed>,
+        note: Box<Noted>,
     },
     /// Answer a REST call.
     AnswerCall {

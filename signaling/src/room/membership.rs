@@ -1,6 +1,8 @@
 //! Coming and going: joins, takeovers, leaves, and the ends of sockets.
 
-use super::input::{Cause, Door, Draft, Effect, Input, JoinRequest, Refusal, SocketId, Verdict};
+use super::input::{
+    Cause, Door, Draft, Effect, Input, JoinRequest, Place, Refusal, SocketId, Verdict,
+};
 use super::lobby::Threshold;
 use super::{Effects, Moment, Room};
 use crate::bucket::{Bucket, Rate};
@@ -79,12 +81,7 @@ impl Room {
             out.refuse(join.socket, None, ErrorCode::RateLimited, reason);
             return out.close(join.socket, close::TRY_LATER);
         }
-        let taken_over = join.resume.filter(|id| {
-            self.people
-                .get(id)
-                .is_some_and(|p| p.view.user_id == join.user_id && p.leaving.is_none())
-        });
-        if let Some(id) = taken_over {
+        if let Some(id) = self.place_of(&join) {
             return self.take_over(at, id, join, out);
         }
         match self.threshold(at, join.user_id, join.role) {
@@ -98,6 +95,20 @@ impl Room {
                 out.close(join.socket, close::TRY_LATER);
             }
         }
+    }
+
+    /// Whom somebody takes over: only themselves, and only by a socket.
+    fn place_of(&self, join: &JoinRequest) -> Option<ParticipantId> {
+        let own = self.people.values().filter(|person| {
+            let is_door = self.doors.values().any(|door| door.participant() == person.view.id);
+            person.view.user_id == join.user_id && person.leaving.is_none() && !is_door
+        });
+        let person = match join.place {
+            Place::New => None,
+            Place::Of(id) => own.into_iter().find(|person| person.view.id == id),
+            Place::Own => own.max_by_key(|person| person.joined_seq),
+        };
+        person.map(|person| person.view.id)
     }
 
     /// Nothing stands between them and the room but its size.

@@ -191,7 +191,7 @@ impl Life {
     fn join(&mut self, user: u128, resume: Option<ParticipantId>) -> Input {
         self.next_socket += 1;
         let mut request = self.stage.join_request(self.next_socket, user);
-        request.resume = resume;
+        request.place = resume.map_or(Place::New, Place::Of);
         self.sockets.push(request.socket);
         self.people.push(request.participant);
         Input::Join(Box::new(request))

@@ -22,7 +22,7 @@ pub enum Seen {
     Record(RecorderOrder),
     Door(String, Door),
     Passed(Passed),
-    Relayed(Vec<RoomId>, Relayed),
+    Relayed(Vec<RoomId>, Noted),
 }
 
 pub struct Stage {
@@ -216,7 +216,7 @@ impl Stage {
             }
             Effect::Fetch(missed) => return self.fetched.push(*missed),
             Effect::Pass(passed) => Seen::Passed(*passed),
-            Effect::Relay { rooms, relayed } => Seen::Relayed(rooms, *relayed),
+            Effect::Relay { rooms, note } => Seen::Relayed(rooms, *note),
             Effect::AnswerCall { call, answer } => return self.answers.push((call, answer)),
             Effect::Admit { socket } => return self.admitted.push(socket),
             Effect::Close { socket, code } => {
@@ -297,7 +297,7 @@ impl Stage {
                 participants: 0,
                 created_ms: 0,
             },
-            resume: None,
+            place: Place::New,
         }
     }
 
@@ -313,7 +313,7 @@ impl Stage {
     /// Comes back by a new socket with the secret of that participant.
     pub fn resume(&mut self, socket: u64, user: u128, participant: ParticipantId) {
         let mut request = self.join_request(socket, user);
-        request.resume = Some(participant);
+        request.place = Place::Of(participant);
         self.apply(Input::Join(Box::new(request)));
     }
 

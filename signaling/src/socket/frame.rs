@@ -2,8 +2,10 @@
 
 use protocol::limits::MAX_REQUEST_ID_CHARS;
 use protocol::{ClientMessage, ErrorCode};
-use serde::Deserialize;
-use serde_json::Value;
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+use std::fmt;
 
 /// A request, and the id that its answer will carry.
 #[derive(Debug, PartialEq)]
@@ -23,8 +25,13 @@ pub(crate) struct Complaint {
 /// Reads a frame.
 pub(crate) fn parse(text: &str) -> Result<Asked, Complaint> {
     let complaint = |code, reason: &str, re| Complaint { code, reason: reason.to_owned(), re };
-    let Ok(mut value) = serde_json::from_str::<Value>(text) else {
-        return Err(complaint(ErrorCode::BadRequest, "the frame is not JSON", None));
+    let mut value = match serde_json::from_str(text) {
+        Ok(Unambiguous(value)) => value,
+        // The only rule that is not syntax.
+        Err(error) if error.is_data() => {
+            return Err(complaint(ErrorCode::BadRequest, "an object has a key twice", None));
+        }
+        Err(_) => return Err(complaint(ErrorCode::BadRequest, "the frame is not JSON", None)),
     };
     let Some(fields) = value.as_object_mut() else {
         return Err(complaint(ErrorCode::BadRequest, "the frame is not a JSON object", None));
@@ -64,10 +71,97 @@ fn is_request_id(id: &Value) -> bool {
     }
 }
 
+/// JSON in which no object has a key twice: programs disagree about which of the two counts, and whoever
+/// checks one of them lets the other pass.
+pub(crate) struct Unambiguous(pub Value);
+
+impl<'de> Deserialize<'de> for Unambiguous {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyValue).map(Unambiguous)
+    }
+}
+
+struct AnyValue;
+
+impl<'de> Visitor<'de> for AnyValue {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Unambiguous(item)) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some((key, Unambiguous(value))) = entries.next_entry::<String, _>()? {
+            if object.insert(key, value).is_some() {
+                return Err(de::Error::custom("a key twice"));
+            }
+        }
+        Ok(Value::Object(object))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_key_that_stands_twice_is_refused_wherever_it_stands() {
+        for text in [
+            r#"{"type":"ping","type":"leave"}"#,
+            r#"{"type":"ping","id":1,"id":2}"#,
+            r#"{"type":"role.set","user_id":"a","role":"admin","role":"guest"}"#,
+            r#"{"type":"signal.message","topic":"t","data":{"a":[{"b":1,"\u0062":2}]}}"#,
+        ] {
+            let complaint = parse(text).unwrap_err();
+            assert_eq!(complaint.code, ErrorCode::BadRequest, "{text}");
+            assert_eq!(complaint.reason, "an object has a key twice", "{text}");
+        }
+        let fine = r#"{"type":"signal.message","topic":"t","data":[{"a":1},{"a":{"a":-1.5e3}}]}"#;
+        let asked = parse(fine).unwrap();
+        let data = json!([{ "a": 1 }, { "a": { "a": -1.5e3 } }]);
+        assert_eq!(
+            asked.message,
+            ClientMessage::SignalMessage { to: None, topic: "t".into(), data }
+        );
+    }
 
     fn complaint(text: &str) -> (ErrorCode, Option<Value>) {
         let complaint = parse(text).unwrap_err();

@@ -268,6 +268,68 @@ async fn a_socket_that_comes_back_takes_over_and_nobody_hears_a_leave_or_a_join(
 }
 
 #[tokio::test]
+async fn a_second_device_is_a_second_participant_or_takes_over_as_it_asks() {
+    let (live, anna, boris) = stage().await;
+    let (mut watcher, _) = live.enter(&boris, SLUG).await;
+    let (mut phone, first) = live.enter(&anna, SLUG).await;
+    let (mut laptop, second) = live.enter(&anna, SLUG).await;
+    assert_ne!(first["participant_id"], second["participant_id"]);
+    for _ in 0..2 {
+        watcher.wait("member.joined").await;
+    }
+    let ticket = live.ticket(&anna, SLUG, json!({ "take_over": true })).await;
+    let mut tablet = live.open(&format!("/ws/rooms/{SLUG}?ticket={ticket}"), &[]).await.unwrap();
+    let third = tablet.welcome().await;
+    assert_eq!(third["participant_id"], second["participant_id"], "the newest one");
+    assert_eq!(third["resumed"], true);
+    assert_eq!(laptop.closed().await, close::REPLACED);
+    phone.settle().await;
+    // Nobody else's: whoever has nobody here is somebody new.
+    let clara = live.guest("Clara").await;
+    let path = format!("/ws/rooms/{SLUG}?token={}&take_over=true", clara.token);
+    let joined = live.open(&path, &[]).await.unwrap().welcome().await;
+    assert_eq!(joined["resumed"], false);
+    let told = watcher.next().await;
+    assert_eq!(told["participant"]["display_name"], "Clara", "nothing was heard of the takeover");
+}
+
+#[tokio::test]
+async fn who_was_away_for_longer_than_events_are_kept_gets_all_of_it_as_it_is() {
+    let mut database = store::testing::TestDatabase::sqlite().await;
+    database.store = database.store.clone().keeping_events(16);
+    let live = Live::on(database, Settings::for_tests()).await;
+    let (anna, boris) = (live.guest("Anna").await, live.guest("Boris").await);
+    live.room(&anna, SLUG).await;
+    let (mut client, _) = live.enter(&anna, SLUG).await;
+    for _ in 0..20 {
+        client.ask(json!({ "type": "hand.raise" })).await;
+        client.ask(json!({ "type": "hand.lower" })).await;
+    }
+    let (mut late, joined) = live.enter(&boris, SLUG).await;
+    late.send(json!({ "type": "sync.sub", "after_seq": 3, "id": 9 })).await;
+    let mut snapshot = late.wait("state.snapshot").await;
+    snapshot["state"]["hands_up"] = json!([]);
+    assert_eq!(snapshot["participants"], joined["snapshot"]["participants"]);
+    assert_eq!(late.next().await, json!({ "type": "sync.info", "next_seq": 43 }));
+    let batch = late.next().await;
+    assert_eq!((&batch["upto_seq"], &batch["re"]), (&json!(42), &json!(9)));
+    assert_eq!((&batch["events"], &batch["has_more"]), (&json!([]), &json!(false)));
+    let page = late.ask(json!({ "type": "sync.sub", "after_seq": 40 })).await;
+    assert_eq!(page["events"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_nothing_is_too_slow_whatever_it_says() {
+    let never = |(), _| std::future::pending::<Result<(), std::convert::Infallible>>();
+    let mut sink = Box::pin(futures_util::sink::unfold((), never));
+    let outbox = Outbox::default();
+    outbox.push("a".into()).unwrap();
+    let began = tokio::time::Instant::now();
+    assert_eq!(write_all(&mut sink, &outbox).await, Err(Unwritten::Stuck));
+    assert_eq!(began.elapsed(), SOCKET_STUCK_AFTER);
+}
+
+#[tokio::test]
 async fn a_line_sent_again_over_a_new_socket_stands_once() {
     let (live, anna, boris) = stage().await;
     let (mut old, joined) = live.enter(&anna, SLUG).await;

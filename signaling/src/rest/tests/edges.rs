@@ -192,5 +192,5 @@ async fn ice_servers_are_for_whoever_is_signed_in() {
     assert_eq!(servers["ice_servers"][0], json!({"urls": ["stun:stun.example.org"]}));
     let username = super::text(&servers["ice_servers"][1]["username"]);
     assert!(username.ends_with(&super::text(&me["id"])), "{username}");
-    assert_eq!(servers["ttl"], 21_600);
+    assert_eq!(servers["ttl"], 3_600);
 }

@@ -215,6 +215,68 @@ async fn a_demotion_counts_on_an_open_socket_before_the_demoting_call_returns() 
 }
 
 #[tokio::test]
+async fn of_many_transfers_of_one_room_at_once_exactly_one_happens() {
+    let live = Live::new().await;
+    let owner = live.guest("Owner").await;
+    live.room(&owner, "weekly").await;
+    let mut heirs = Vec::new();
+    for n in 0..10 {
+        let heir = live.guest(&format!("Heir {n}")).await;
+        live.ticket(&heir, "weekly", json!({})).await;
+        heirs.push(heir);
+    }
+    // A socket of the owner's watches, and so the room's task orders what the store decides.
+    let (mut socket, _) = live.enter(&owner, "weekly").await;
+    let transfers = heirs.iter().map(|heir| {
+        let order = json!({ "type": "role.set", "user_id": heir.id, "role": "owner" });
+        live.post("rooms/weekly/orders", &owner.token, order)
+    });
+    let answers = futures_util::future::join_all(transfers).await;
+    let given: Vec<usize> = (0..10).filter(|n| answers[*n].status == 204).collect();
+    let [heir] = given[..] else { panic!("{given:?}") };
+    for (n, answer) in answers.iter().enumerate() {
+        assert!(n == heir || [403, 409].contains(&answer.status), "{}", answer.text);
+    }
+    assert_eq!(socket.wait("role.changed").await["user_id"], heirs[heir].id);
+    let call = "GET /api/v1/rooms/weekly/members";
+    let members = live.http(call, &owner.token, "", "").await.json();
+    let members = members["members"].as_array().unwrap().clone();
+    let owners = members.iter().filter(|member| member["role"] == "owner").count();
+    assert_eq!((owners, &members[0]["user_id"]), (1, &json!(heirs[heir].id)));
+    let room = live.http("GET /api/v1/rooms/weekly", &owner.token, "", "").await.json();
+    assert_eq!((&room["owner_id"], &room["role"]), (&json!(heirs[heir].id), &json!("admin")));
+}
+
+#[tokio::test]
+async fn invites_and_changes_of_the_room_stand_in_the_audit_log_and_those_inside_hear_of_them() {
+    let live = Live::new().await;
+    let (owner, guest) = (live.guest("Owner").await, live.guest("Guest").await);
+    live.room(&owner, "weekly").await;
+    let (mut mine, _) = live.enter(&owner, "weekly").await;
+    let (mut theirs, _) = live.enter(&guest, "weekly").await;
+    let invite = live.post("rooms/weekly/invites", &owner.token, json!({ "max_uses": 3 })).await;
+    let invite = invite.json();
+    let told = mine.wait("invite.created").await;
+    assert_eq!((&told["invite"]["id"], &told["invite"]["code"]), (&invite["id"], &Value::Null));
+    let path = format!("DELETE /api/v1/rooms/weekly/invites/{}", text(&invite["id"]));
+    assert_eq!(live.http(&path, &owner.token, "", "").await.status, 204);
+    assert_eq!(mine.wait("invite.revoked").await["invite_id"], invite["id"]);
+    let patch = json!({ "name": "Monthly", "invite_key": "tea" }).to_string();
+    let call = "PATCH /api/v1/rooms/weekly";
+    live.http(call, &owner.token, "application/json", patch).await.json();
+    let told = theirs.next().await;
+    assert_eq!(told["type"], "room.changed", "invites are for moderators: {told}");
+    assert_eq!((&told["name"], &told["has_invite_key"]), (&json!("Monthly"), &json!(true)));
+    let call = "GET /api/v1/rooms/weekly/audit";
+    let audit = live.http(call, &owner.token, "", "").await.json();
+    let actions: Vec<String> =
+        audit["entries"].as_array().unwrap().iter().map(|entry| text(&entry["action"])).collect();
+    assert_eq!(actions, ["room.changed", "invite.revoked", "invite.created"]);
+    assert_eq!(audit["entries"][0]["by"]["display_name"], "Owner");
+    assert!(!audit.to_string().contains(&text(&invite["code"])), "a log that lets people in");
+}
+
+#[tokio::test]
 async fn a_kicked_guest_is_out_by_every_door_at_once() {
     let live = Live::new().await;
     let (owner, guest) = (live.guest("Owner").await, live.guest("Guest").await);

@@ -62,8 +62,8 @@ fn breakout() -> Stage {
 
 fn relayed(stage: &mut Stage, message: ServerMessage) {
     let by = By { user_id: user(1), display_name: "user 1".into() };
-    let relayed = Relayed { by, audience: store::Audience::Everybody, message };
-    stage.apply(Input::Relayed(Box::new(relayed)));
+    let note = Noted { by, power: None, audience: store::Audience::Everybody, message };
+    stage.apply(Input::Noted { note: Box::new(note), reply: Reply::Nobody });
 }
 
 fn by() -> By {

@@ -275,7 +275,7 @@ fn a_kick_ends_every_presence_transport_and_session_of_a_person() {
     let (viewer, _) = stage.knock("whep", 3, DoorKind::Watch { follow: None });
     stage.ask(GUEST, publish("p"));
     let mut late = stage.join_request(11, 3);
-    late.resume = Some(guest);
+    late.place = Place::Of(guest);
     stage.look();
     stage.ask(ADMIN, kick(3));
     let seen = stage.look();
