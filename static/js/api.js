@@ -182,40 +182,4 @@ export class Api extends Session {
   iceServers() {
     return this.call('GET', 'webrtc/ice-servers');
   }
-
-  /**
-   * @param {string} id
-   * @returns {Promise<import('./types.js').Recording>}
-   */
-  recording(id) {
-    return this.call('GET', `recordings/${encodeURIComponent(id)}`);
-  }
-
-  /**
-   * The table of contents of a recording.
-   * @param {string} id
-   * @returns {Promise<import('./replay/story.js').Contents>}
-   */
-  contents(id) {
-    return this.call('GET', `recordings/${encodeURIComponent(id)}/meeting.json`);
-  }
-
-  /**
-   * For some minutes this browser may fetch the files of a recording: media elements send no token.
-   * @param {string} id
-   * @returns {Promise<void>}
-   */
-  watch(id) {
-    return this.call('POST', `recordings/${encodeURIComponent(id)}/watch`);
-  }
-
-  /**
-   * A link to one file of a recording, for some minutes.
-   * @param {string} id
-   * @param {string} file
-   * @returns {Promise<{url: string, expires_at: number}>}
-   */
-  recordingLink(id, file) {
-    return this.call('POST', `recordings/${encodeURIComponent(id)}/links`, { body: { file } });
-  }
 }

@@ -61,6 +61,31 @@ export function fill(parent, ...children) {
   append(parent, children);
 }
 
+/** @type {Map<string, Promise<void>>} */
+const sheets = new Map();
+
+/**
+ * Styles of a part of the page that is fetched when it is asked for. Resolves when they are there; without them
+ * the page is plain, but whole.
+ * @param {string} name of the file in `css/`
+ */
+export function sheet(name) {
+  const before = sheets.get(name);
+  if (before) return before;
+  const link = h('link', { rel: 'stylesheet', href: new URL(`../css/${name}.css`, import.meta.url).pathname });
+  const here = new Promise((/** @type {(done: void) => void} */ done) => {
+    link.addEventListener('load', () => done());
+    link.addEventListener('error', () => {
+      sheets.delete(name);
+      link.remove();
+      done();
+    });
+  });
+  sheets.set(name, here);
+  document.head.append(link);
+  return here;
+}
+
 /**
  * Sets the text of an element only when it differs, so that live regions are not read twice.
  * @param {Element} element

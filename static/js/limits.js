@@ -18,6 +18,8 @@ export const LIMITS = {
   breakouts: 50,
   breakoutMinutes: 1440,
   broadcast: 1000,
+  consent: 1000,
+  recordingTitle: 200,
   speakMinutes: 1440,
   /** Messages that the first snapshot brings; fewer means that there are no older ones. */
   history: 50,

@@ -1,7 +1,7 @@
 // Starts the page, decides which view an address means, and keeps what outlives a view.
 
 import { Api } from './api.js';
-import { fill } from './dom.js';
+import { fill, sheet } from './dom.js';
 import { currentLanguage, errorText, speak, t } from './i18n.js';
 import { clearToasts, toast } from './notices.js';
 import { prefer, preferences } from './preferences.js';
@@ -149,7 +149,15 @@ export class App {
       case 'room':
         return roomView(this, route);
       case 'replay':
-        return import('./views/replay.js').then(({ replayView }) => replayView(this, route));
+        return import('./views/replay.js').then(async ({ replayView }) => {
+          await sheet('replay');
+          return replayView(this, route);
+        });
+      case 'library':
+        return import('./views/library.js').then(async ({ libraryView }) => {
+          await sheet('library');
+          return libraryView(this, route.slug);
+        });
       case 'lost':
         return lostView(this, t('lost.title'), t('lost.text'));
     }

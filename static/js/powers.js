@@ -25,6 +25,7 @@ export const LEAST = {
   pin: 'admin',
   break_out: 'admin',
   see_audit: 'admin',
+  record: 'admin',
   set_role: 'admin',
   transfer: 'owner',
   update: 'owner',

@@ -4,6 +4,7 @@
  * @typedef {{name: 'home' | 'signin' | 'rooms' | 'lost'}
  *   | {name: 'register', setupToken: string | null}
  *   | {name: 'room', slug: string, code: string | null}
+ *   | {name: 'library', slug: string}
  *   | {name: 'replay', id: string, at: string | null}} Route
  */
 
@@ -26,6 +27,8 @@ export function routeOf(url) {
   const room = /^\/r\/([^/]+)$/.exec(path);
   const slug = room?.[1]?.toLowerCase();
   if (slug && SLUG.test(slug)) return { name: 'room', slug, code: codeOf(url) };
+  const library = /^\/r\/([^/]+)\/recordings$/.exec(path)?.[1]?.toLowerCase();
+  if (library && SLUG.test(library)) return { name: 'library', slug: library };
   const id = /^\/recordings\/([0-9a-f-]{36})$/.exec(path)?.[1];
   if (id) return { name: 'replay', id, at: new URLSearchParams(url.hash.slice(1)).get('t') };
   return { name: 'lost' };

@@ -55,7 +55,7 @@
 /** @typedef {{topic: string, is_locked: boolean, mute_all: boolean, has_lobby: boolean, capacity: number, recording_active: boolean, recording?: RecordingNow,
  *   auto_record?: boolean, record_consent?: string, hands_up: string[]}} RoomState */
 /** @typedef {{recording_id: string, since_ms: number, by?: By}} RecordingNow */
-/** @typedef {Partial<Pick<RoomState, 'topic' | 'is_locked' | 'mute_all' | 'has_lobby' | 'capacity'>>} StateChange */
+/** @typedef {Partial<Pick<RoomState, 'topic' | 'is_locked' | 'mute_all' | 'has_lobby' | 'capacity' | 'auto_record' | 'record_consent'>>} StateChange */
 
 /**
  * @typedef {object} ChatMessage
@@ -84,7 +84,11 @@
 /** @typedef {{id: string, name: string, mime: string, bytes: number, width?: number, height?: number}} Attachment */
 /** @typedef {{id: string, code?: string, role: Role, max_uses?: number, uses: number, expires_ms?: number, created_by: string, created_ms: number}} Invite */
 
-/** @typedef {{id: string, title: string, state: string, began_ms: number, duration_ms?: number}} Recording */
+/** @typedef {'stopped' | 'empty' | 'no_space' | 'quota' | 'disk_error' | 'server_stopped' | 'crashed'} RecordEnd */
+/** @typedef {{name: string, participant_id?: string, user_id?: string, display_name: string, source: string, codecs: string[], offset_ms: number, duration_ms: number, bytes: number}} RecordingFile */
+/** What the server kept of a meeting, or somebody uploaded; `files` are not in lists.
+ * @typedef {{id: string, room_id: string, slug: string, title: string, origin: 'server' | 'upload', state: 'recording' | 'complete' | 'recovered' | 'out_of_space' | 'failed', end?: RecordEnd, by?: By,
+ *   started_ms: number, ended_ms?: number, duration_ms?: number, bytes: number, expires_ms?: number, files?: RecordingFile[]}} Recording */
 
 /** @typedef {{rid?: string, spatial?: number, temporal?: number, width?: number, height?: number}} Layer */
 /** @typedef {'best' | 'empty' | 'muted' | 'forced' | 'codec' | 'viewport' | 'bandwidth' | 'publisher'} SlotReason */
@@ -102,7 +106,6 @@
  *   | {type: 'lobby.waiting', participant_id: string, room: Room}
  *   | {type: 'lobby.knocked', knock: Knock, seq: number}
  *   | {type: 'record.started', recording_id: string, since_ms: number, by?: By, consent?: string, seq: number}
- *   | {type: 'record.stopped', recording_id: string, reason: string, by?: By, seq: number}
  *   | {type: 'lobby.left', knock: Knock, outcome: 'admitted' | 'refused' | 'gone', by?: By, seq: number}
  *   | {type: 'hand.raised', participant_id: string, seq: number}
  *   | {type: 'hand.lowered', participant_id?: string, by?: By, seq: number}
@@ -112,6 +115,7 @@
  *   | {type: 'speak.allowed', user_id: string, allowed: boolean, until_ms?: number, by: By, seq: number}
  *   | {type: 'member.kicked', user_id: string, display_name?: string, is_banned: boolean, reason?: string, by: By, seq: number}
  *   | {type: 'member.unbanned', user_id: string, by: By, seq: number}
+ *   | {type: 'record.stopped', recording_id: string, reason: RecordEnd, by?: By, seq: number}
  *   | {type: 'breakout.opened', breakouts: Breakouts, by: By, seq: number}
  *   | {type: 'breakout.assigned', assignments: Record<string, number | null>, by: By, seq: number}
  *   | {type: 'breakout.broadcast', text: string, by: By, seq: number}
@@ -160,6 +164,8 @@
  *   | {type: 'member.unban', user_id: string}
  *   | {type: 'lobby.admit', participant_id?: string}
  *   | {type: 'lobby.refuse', participant_id: string}
+ *   | {type: 'record.start'}
+ *   | {type: 'record.stop'}
  *   | {type: 'breakout.open', rooms: {name: string}[], assignments: Record<string, number>, self_choice?: boolean, minutes?: number}
  *   | {type: 'breakout.assign', assignments: Record<string, number | null>}
  *   | {type: 'breakout.broadcast', text: string}

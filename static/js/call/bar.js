@@ -12,6 +12,7 @@ import { self } from '../state.js';
 import { deviceMenu } from '../views/devices.js';
 import { copyLink } from '../copy.js';
 import { showBreakouts, showRoomSettings, showSettings, showShortcuts } from './later.js';
+import { recordItems } from './recording.js';
 import { openReactions } from './reactions.js';
 
 /** @typedef {import('../meeting.js').Meeting} Meeting */
@@ -76,6 +77,8 @@ export function callBar(app, meeting) {
       { label: t(document.fullscreenElement ? 'more.fullscreen.end' : 'more.fullscreen'), icon: 'expand', action: 'fullscreen', pick: () => void toggleFullscreen() },
       ...(may(self(meeting.state)?.role, 'set_state') && !meeting.state.room?.parent ? [{ label: t('room.title'), icon: 'lock', action: 'room-settings', pick: () => showRoomSettings(meeting) }] : []),
       ...(may(self(meeting.state)?.role, 'break_out') ? [{ label: t('breakout.title'), icon: 'rooms', action: 'breakouts', pick: () => showBreakouts(app, meeting) }] : []),
+      ...recordItems(meeting, may(self(meeting.state)?.role, 'record')),
+      { label: t('record.library'), icon: 'film', action: 'recordings', pick: () => openLibrary(meeting) },
       { label: t('details.open'), icon: 'signal', action: 'details', pick: () => openPanel(meeting, 'details') },
       { label: t('more.keys'), icon: 'keyboard', action: 'keys', pick: () => showShortcuts() },
     ]),
@@ -193,6 +196,15 @@ function barButton(action, sign) {
  */
 function chevron(action, label) {
   return h('button', { type: 'button', class: 'chevron', 'aria-label': label, title: label, 'aria-haspopup': 'menu', 'aria-expanded': 'false', data: { action } }, icon('chevron-up', 'small'));
+}
+
+/**
+ * The recordings of the room, beside the call.
+ * @param {Meeting} meeting
+ */
+function openLibrary({ state }) {
+  const slug = state.room?.parent ?? state.room?.slug ?? '';
+  h('a', { href: `/r/${slug}/recordings`, target: '_blank', rel: 'noopener noreferrer' }).click();
 }
 
 async function toggleFullscreen() {

@@ -19,6 +19,14 @@ export function showBreakouts(app, meeting) {
   import('./breakoutrooms.js').then(({ openBreakouts }) => openBreakouts(app, meeting), unreachable);
 }
 
+/**
+ * By ear that a recording begins or ends; who cannot fetch the sound reads it.
+ * @param {boolean} isOn
+ */
+export function chime(isOn) {
+  import('./chime.js').then(({ play }) => play(isOn)).catch(() => {});
+}
+
 /** @param {Meeting} meeting */
 export function showAudit(meeting) {
   import('./audit.js').then(({ openAudit }) => openAudit(meeting), unreachable);

@@ -61,6 +61,10 @@ export function newsOf(message, before, now) {
       if (message.user_id === now.userId || !name) return null;
       return { text: signed(t(message.is_banned ? 'said.banned' : 'said.kicked', { name }), message.by, now), isQuiet: false };
     }
+    case 'record.stopped': {
+      const words = t(message.reason === 'stopped' || message.reason === 'empty' ? 'said.record_off' : message.reason === 'no_space' || message.reason === 'quota' ? 'said.record_full' : 'said.record_failed');
+      return { text: message.by ? signed(words, message.by, now) : words, isQuiet: false };
+    }
     case 'lobby.left':
       if (message.outcome === 'gone' || !message.by || message.by.user_id === now.userId) return null;
       return { text: signed(t(`said.knock.${message.outcome}`, { name: message.knock.display_name }), message.by, now), isQuiet: false };

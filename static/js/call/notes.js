@@ -11,12 +11,17 @@ import { linkTo } from '../route.js';
 import { others, self } from '../state.js';
 import { problemNotes } from '../views/prejoin.js';
 import { showBreakouts } from './later.js';
+import { recordingOf } from './recording.js';
 
 /** @typedef {import('../meeting.js').Meeting} Meeting */
 /** @typedef {{action: string, label: string, act: () => void}} NoteButton */
 
 /** Sound and picture may take this long before it is said that they are coming. */
 const PATIENCE_MS = 2_000;
+
+/** Recordings of which the person has read: told once, and again only for another.
+ * @type {Set<string>} */
+const known = new Set();
 
 export class CallNotes {
   element = h('div', { class: 'call-notes', 'aria-live': 'polite' });
@@ -66,11 +71,11 @@ export class CallNotes {
     const { breakouts } = state;
     const now = JSON.stringify([
       silencedBy(self(state)), placeOfHand(state, state.me) > 0, state.phase, state.restarting, state.flow, this.#isSlow, state.silent, isAlone, local.screen !== null,
-      local.microphone.problem, local.camera.problem, this.#dismissed, self(state)?.role, state.broadcast, state.departure, breakouts?.ends_ms, breakouts?.opened_ms, myBreakout(state)?.id,
+      local.microphone.problem, local.camera.problem, this.#dismissed, self(state)?.role, state.broadcast, state.departure, recordingOf(state), state.state.record_consent, breakouts?.ends_ms, breakouts?.opened_ms, myBreakout(state)?.id,
     ]);
     if (now === this.#drawn) return;
     this.#drawn = now;
-    this.element.replaceChildren(...this.#connection(), ...this.#rooms(), ...this.#devices(), ...(isAlone && !breakouts ? this.#alone() : []));
+    this.element.replaceChildren(...this.#connection(), ...this.#recording(), ...this.#rooms(), ...this.#devices(), ...(isAlone && !breakouts ? this.#alone() : []));
     this.#count();
   }
 
@@ -79,6 +84,23 @@ export class CallNotes {
     if (state.phase === 'reconnecting') return [note('care', null, t(state.restarting ? 'note.restarting' : 'note.reconnecting'))];
     if (state.flow === 'blocked') return [note('care', 'warn', t('note.blocked'))];
     return this.#isSlow ? [note('', null, t('note.media'))] : [];
+  }
+
+  /** Whoever is recorded reads so before going on, and may leave. */
+  #recording() {
+    const meeting = this.#meeting;
+    const { state } = meeting;
+    const recording = recordingOf(state);
+    const { recording: now, record_consent: consent } = state.state;
+    if (recording === null || known.has(recording)) return [];
+    if (now?.by?.user_id === state.userId) return [];
+    const read = () => {
+      known.add(recording);
+      this.#drawn = '';
+      this.draw();
+    };
+    const who = now?.by ? t('record.notice_by', { name: now.by.display_name }) : t('record.notice');
+    return [note('care', 'record', consent ? `${who} ${consent}` : who, { action: 'record-leave', label: t('bar.leave'), act: () => meeting.leave() }, { action: 'record-ok', label: t('breakout.read'), act: read })];
   }
 
   /** Breakout rooms: where one goes, is, or may go; and words for all of them. */

@@ -15,7 +15,7 @@ import { showAudit } from './later.js';
 /** @typedef {import('../meeting.js').Meeting} Meeting */
 /** @typedef {import('../types.js').StateChange} StateChange */
 
-const SWITCHES = /** @type {const} */ (['is_locked', 'has_lobby', 'mute_all']);
+const SWITCHES = /** @type {const} */ (['is_locked', 'has_lobby', 'mute_all', 'auto_record']);
 
 /** @param {Meeting} meeting */
 export function openRoomSettings(meeting) {
@@ -36,9 +36,12 @@ export function openRoomSettings(meeting) {
   });
   const topic = field(t('room.topic'), { name: 'topic', maxlength: LIMITS.topic, autocomplete: 'off', autocapitalize: 'sentences', value: meeting.state.state.topic }, t('room.topic.hint'));
   const capacity = field(t('room.capacity'), { name: 'capacity', type: 'number', min: 1, max: LIMITS.capacity, step: 1, inputmode: 'numeric', value: String(meeting.state.state.capacity) });
+  const consent = h('textarea', { class: 'input', name: 'consent', id: 'room-consent', rows: 2, maxlength: LIMITS.consent, 'aria-describedby': 'room-consent-hint' });
+  consent.value = meeting.state.state.record_consent ?? '';
+  const consentField = h('div', { class: 'field' }, h('label', { for: 'room-consent' }, t('room.consent')), consent, h('p', { class: 'hint', id: 'room-consent-hint' }, t('room.consent.hint')));
   const save = h('button', { type: 'submit', class: 'button primary', data: { action: 'save-room' } }, t('save'));
   const saved = h('span', { class: 'quiet', role: 'status' });
-  const form = h('form', { class: 'form', novalidate: true }, topic.element, capacity.element, wrong.element, h('div', { class: 'row ends' }, saved, save));
+  const form = h('form', { class: 'form', novalidate: true }, topic.element, capacity.element, consentField, wrong.element, h('div', { class: 'row ends' }, saved, save));
   form.addEventListener('submit', (event) => {
     event.preventDefault();
     const n = capacity.input.valueAsNumber;
@@ -48,6 +51,7 @@ export function openRoomSettings(meeting) {
     const { state } = meeting.state;
     if (topic.input.value.trim() !== state.topic) change.topic = topic.input.value.trim();
     if (n !== state.capacity) change.capacity = n;
+    if (consent.value.trim() !== (state.record_consent ?? '')) change.record_consent = consent.value.trim();
     saved.textContent = '';
     void busy(save, wrong, async () => {
       if (Object.keys(change).length > 0) await meeting.ask({ type: 'state.set', ...change });
@@ -58,7 +62,7 @@ export function openRoomSettings(meeting) {
   const bans = h('div', { class: 'bans' });
   const draw = () => {
     if (!may(self(meeting.state)?.role, 'set_state')) return dialog.close();
-    for (const { name, input } of switches) input.checked = meeting.state.state[name];
+    for (const { name, input } of switches) input.checked = meeting.state.state[name] ?? false;
   };
   const cover = may(self(meeting.state)?.role, 'update') && meeting.state.room ? coverField(meeting.api, meeting.state.room.slug) : null;
   const log = h('button', { type: 'button', class: 'button', data: { action: 'audit' } }, icon('clock'), t('room.audit'));

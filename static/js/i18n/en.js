@@ -199,6 +199,17 @@ export const en = {
   'breakout.read': 'OK',
   'said.help': '{name} asks for help in “{room}”',
 
+  'record.on': 'Recording',
+  'record.start': 'Start recording',
+  'record.stop': 'Stop recording',
+  'record.library': 'Recordings',
+  'record.notice': 'This meeting is recorded.',
+  'record.notice_by': '{name} records this meeting.',
+  'record.by': 'By {name}, since {time}',
+  'said.record_off': 'The recording has ended',
+  'said.record_full': 'The recording has ended: there is no more space for it',
+  'said.record_failed': 'The recording has ended: it could not be written',
+
   'said.joined': '{name} has joined',
   'said.left': '{name} has left',
   'said.kicked': '{name} was removed',
@@ -248,6 +259,7 @@ export const en = {
   'error.timeout': 'The server did not answer in time. Try again.',
 
   cancel: 'Cancel',
+  save: 'Save',
 
   'mic.forced_by': '{name} has muted you',
   'camera.forced': 'A moderator has switched your camera off',

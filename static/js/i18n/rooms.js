@@ -22,6 +22,7 @@ export const en = {
   'rooms.key': 'Invite key (if you wish)',
   'rooms.key.hint': 'A word that people must know to come in.',
   'rooms.create': 'Create room',
+  'rooms.recordings': 'Recordings of “{name}”',
   'rooms.cover': 'Picture of the room',
   'rooms.cover.named': 'Picture of “{name}”',
 };
@@ -47,6 +48,7 @@ export const ru = {
   'rooms.key': 'Ключ приглашения (если хотите)',
   'rooms.key.hint': 'Слово, которое нужно знать, чтобы войти.',
   'rooms.create': 'Создать комнату',
+  'rooms.recordings': 'Записи комнаты «{name}»',
   'rooms.cover': 'Картинка комнаты',
   'rooms.cover.named': 'Картинка комнаты «{name}»',
 };

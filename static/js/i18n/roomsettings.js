@@ -3,7 +3,6 @@
 import { catalogue } from '../i18n.js';
 
 export const en = {
-  save: 'Save',
   saved: 'Saved',
   'room.is_locked': 'Lock the room',
   'room.is_locked.hint': 'Nobody new comes in.',
@@ -40,6 +39,10 @@ export const en = {
   'invites.over': 'over',
   'invites.copy': 'Copy the link of this invitation',
   'invites.revoke': 'Revoke',
+  'room.auto_record': 'Record every meeting',
+  'room.auto_record.hint': 'Recording begins when somebody comes.',
+  'room.consent': 'Words for those who are recorded',
+  'room.consent.hint': 'They read this when recording begins, or when they come.',
   'room.audit': 'Who did what',
   'cover.title': 'Picture of the room',
   'cover.none': 'Shown at the door and among your rooms.',
@@ -51,7 +54,6 @@ export const en = {
 
 /** @type {Record<keyof typeof en, import('../i18n.js').Entry>} */
 export const ru = {
-  save: 'Сохранить',
   saved: 'Сохранено',
   'room.is_locked': 'Запереть комнату',
   'room.is_locked.hint': 'Никто новый не войдёт.',
@@ -88,6 +90,10 @@ export const ru = {
   'invites.over': 'закончилось',
   'invites.copy': 'Скопировать ссылку приглашения',
   'invites.revoke': 'Отозвать',
+  'room.auto_record': 'Записывать каждую встречу',
+  'room.auto_record.hint': 'Запись начинается, когда кто-то приходит.',
+  'room.consent': 'Слова для тех, кого записывают',
+  'room.consent.hint': 'Их читают, когда запись начинается или когда приходят.',
   'room.audit': 'Кто что сделал',
   'cover.title': 'Картинка комнаты',
   'cover.none': 'Её видно у входа и в списке комнат.',

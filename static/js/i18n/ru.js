@@ -200,6 +200,17 @@ export const ru = {
   'breakout.read': 'Понятно',
   'said.help': '{name} просит помощи в комнате «{room}»',
 
+  'record.on': 'Идёт запись',
+  'record.start': 'Начать запись',
+  'record.stop': 'Остановить запись',
+  'record.library': 'Записи',
+  'record.notice': 'Эта встреча записывается.',
+  'record.notice_by': '{name} записывает эту встречу.',
+  'record.by': '{name}, с {time}',
+  'said.record_off': 'Запись закончена',
+  'said.record_full': 'Запись закончена: для неё больше нет места',
+  'said.record_failed': 'Запись закончена: её не удалось сохранить',
+
   'said.joined': '{name} теперь здесь',
   'said.left': '{name} больше не здесь',
   'said.kicked': 'Участника {name} удалили',
@@ -249,6 +260,7 @@ export const ru = {
   'error.timeout': 'Сервер не ответил вовремя. Повторите.',
 
   cancel: 'Отмена',
+  save: 'Сохранить',
 
   'mic.forced_by': 'Вам выключили микрофон ({name})',
   'camera.forced': 'Модератор выключил вам камеру',

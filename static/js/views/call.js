@@ -37,6 +37,7 @@ import { newsOf } from '../call/news.js';
 import { endTalk, keyPressed } from '../call/keys.js';
 import { CallNotes } from '../call/notes.js';
 import { PeoplePanel } from '../call/people.js';
+import { RecordingSign } from '../call/recording.js';
 import { ReactionTeller } from '../call/reactions.js';
 import { Stage } from '../call/stage.js';
 import { h, icon, setText } from '../dom.js';
@@ -71,10 +72,11 @@ export function callView(app, meeting) {
     details.show(key);
   };
   const notes = new CallNotes(app, meeting);
+  const sign = new RecordingSign(meeting);
   const bar = callBar(app, meeting);
   const panel = sidePanel(meeting, chat, people, details);
   const title = h('h1', { class: 'hush' });
-  const element = h('div', { class: 'call' }, h('main', { class: 'call-main' }, title, notes.element, stage.element), panel.element, bar.element);
+  const element = h('div', { class: 'call' }, h('main', { class: 'call-main' }, title, sign.element, notes.element, stage.element), panel.element, bar.element);
 
   /** @type {MediaStreamTrack | null} */
   let measured = null;
@@ -96,6 +98,7 @@ export function callView(app, meeting) {
     bar.draw();
     panel.draw();
     notes.draw();
+    sign.draw();
     const heard = local.microphone.on ? local.microphone.track : null;
     if (heard !== measured) {
       stopMeasuring();
@@ -145,6 +148,7 @@ export function callView(app, meeting) {
     dispose() {
       stop();
       notes.stop();
+      sign.stop();
       stopMeasuring();
       stage.stop();
       readings.stop();

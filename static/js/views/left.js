@@ -29,6 +29,7 @@ export function leftView(app, visit, meeting) {
         mayReturn
           ? h('button', { type: 'button', class: 'button primary wide', data: { action: 'rejoin' }, onclick: () => visit.again() }, icon('retry'), t(reason === 'replaced' ? 'ended.here' : 'ended.rejoin'))
           : null,
+        room?.role ? h('a', { class: 'button wide', href: `/r/${room.parent ?? room.slug}/recordings`, data: { page: 'library', action: 'recordings' } }, icon('film'), t('record.library')) : null,
         h('a', { class: 'button wide', href: '/', data: { page: 'home', action: 'home' } }, t('home.link')),
       ),
     ),

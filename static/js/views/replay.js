@@ -9,6 +9,7 @@ import { clock, dayName } from '../i18n.js';
 import { t } from '../i18n/replay.js';
 import { openDialog, toggleMenu } from '../menu.js';
 import { toast } from '../notices.js';
+import { Recordings } from '../recordings.js';
 import { Clock, RATES, momentOf, timecode } from '../replay/pace.js';
 import { Players } from '../replay/players.js';
 import { Said, linesOf } from '../replay/said.js';
@@ -72,8 +73,9 @@ export function replayView(app, { id, at }) {
  * @param {string} id
  */
 async function open(app, id) {
-  const recording = await app.api.recording(id);
-  const [contents] = await Promise.all([app.api.contents(id), app.api.watch(id)]);
+  const recordings = new Recordings(app.api);
+  const recording = await recordings.one(id);
+  const [contents] = await Promise.all([recordings.contents(id), recordings.watch(id)]);
   const story = new Story(contents);
   // A recording is worth watching without its chat.
   const lines = await linesOf(app.api, story).catch(() => null);
@@ -100,7 +102,7 @@ class Replay {
     this.story = story;
     this.main = main;
     const seek = (/** @type {number} */ to) => this.seek(to);
-    this.players = new Players(story, (name) => `/api/v1/recordings/${encodeURIComponent(id)}/files/${encodeURIComponent(name)}`, () => app.api.watch(id));
+    this.players = new Players(story, (name) => `/api/v1/recordings/${encodeURIComponent(id)}/files/${encodeURIComponent(name)}`, () => new Recordings(app.api).watch(id));
     this.stage = new Stage(this.players, () => this.#draw(true));
     this.timeline = new Timeline(story, lines ?? [], seek);
     this.said = new Said(lines, seek);
@@ -121,7 +123,7 @@ class Replay {
       h(
         'header',
         { class: 'replay-head' },
-        h('a', { class: 'icon-button', href: `/r/${story.contents.room.slug}`, data: { page: 'room' }, 'aria-label': story.contents.room.name, title: story.contents.room.name }, icon('chevron-left')),
+        h('a', { class: 'icon-button', href: `/r/${story.contents.room.slug}/recordings`, data: { page: 'library' }, 'aria-label': story.contents.room.name, title: story.contents.room.name }, icon('chevron-left')),
         h('div', null, h('h1', null, title), h('p', { class: 'quiet' }, t('replay.began', { day: dayName(began, Date.now()), time: clock(began) }))),
       ),
       state ? h('p', { class: 'note care' }, icon('info'), h('span', null, state)) : null,
@@ -148,7 +150,7 @@ class Replay {
     addEventListener('keydown', this.#key);
     this.#timers.push(
       window.setInterval(() => this.#tick(), STEP_MS),
-      window.setInterval(() => void app.api.watch(id).catch(() => {}), PERMIT_MS),
+      window.setInterval(() => void new Recordings(app.api).watch(id).catch(() => {}), PERMIT_MS),
     );
     this.#showRate();
     this.#tick();
@@ -287,7 +289,7 @@ class Replay {
   /** @param {string} name */
   async #download(name) {
     try {
-      const { url } = await this.app.api.recordingLink(this.id, name);
+      const { url } = await new Recordings(this.app.api).link(this.id, name);
       h('a', { href: url, download: name }).click();
     } catch (error) {
       toast(wordsFor(error));

@@ -86,6 +86,7 @@ function row(app, room, list) {
       },
       icon('link'),
     ),
+    h('a', { class: 'icon-button', href: `/r/${room.slug}/recordings`, title: t('record.library'), 'aria-label': t('rooms.recordings', { name: room.name }), data: { page: 'library', action: 'recordings' } }, icon('film')),
     room.role === 'owner'
       ? h(
           'button',

@@ -1,0 +1,66 @@
+// The recordings of a room, in words.
+
+import { catalogue } from '../i18n.js';
+
+export const en = {
+  'library.title': 'Recordings',
+  'library.of': 'Recordings of “{name}”',
+  'library.room': 'To the room',
+  'library.loading': 'Loading…',
+  'library.none': 'Nothing has been recorded here yet.',
+  'library.signed_out': 'Sign in to see the recordings of this room.',
+  'library.untitled': 'Recording',
+  'library.by': 'by {name}',
+  'library.uploaded_by': 'uploaded by {name}',
+  'library.until': 'until {day}',
+  'library.running': 'Recording now',
+  'library.finishing': 'Being finished…',
+  'library.recovered': 'The server was stopped meanwhile: the last seconds may be missing.',
+  'library.out_of_space': 'It ended because the disk was full.',
+  'library.quota': 'It ended because there was no more space for recordings.',
+  'library.failed': 'It could not be written: parts may be missing.',
+  'library.files': 'Download files…',
+  'library.files.none': 'There are no files in this recording.',
+  'library.screen': '{name}: screen',
+  'library.download': 'Download {name}',
+  'library.rename': 'Rename…',
+  'library.name': 'Name',
+  'library.name.missing': 'Please give the recording a name.',
+  'library.delete': 'Delete…',
+  'library.delete.title': 'Delete “{name}”?',
+  'library.delete.text': 'Its files go for good, for everybody.',
+  'library.delete.do': 'Delete',
+};
+
+/** @type {Record<keyof typeof en, import('../i18n.js').Entry>} */
+export const ru = {
+  'library.title': 'Записи',
+  'library.of': 'Записи комнаты «{name}»',
+  'library.room': 'В комнату',
+  'library.loading': 'Загружаем…',
+  'library.none': 'Здесь пока ничего не записано.',
+  'library.signed_out': 'Войдите, чтобы увидеть записи этой комнаты.',
+  'library.untitled': 'Запись',
+  'library.by': '{name}',
+  'library.uploaded_by': 'загружено: {name}',
+  'library.until': 'хранится до: {day}',
+  'library.running': 'Идёт запись',
+  'library.finishing': 'Файлы дописываются…',
+  'library.recovered': 'Сервер в это время был остановлен: последних секунд может не хватать.',
+  'library.out_of_space': 'Закончилась, потому что не осталось места на диске.',
+  'library.quota': 'Закончилась, потому что для записей больше нет места.',
+  'library.failed': 'Её не удалось сохранить полностью: чего-то может не хватать.',
+  'library.files': 'Скачать файлы…',
+  'library.files.none': 'В этой записи нет файлов.',
+  'library.screen': '{name}: экран',
+  'library.download': 'Скачать {name}',
+  'library.rename': 'Переименовать…',
+  'library.name': 'Название',
+  'library.name.missing': 'Назовите запись.',
+  'library.delete': 'Удалить…',
+  'library.delete.title': 'Удалить «{name}»?',
+  'library.delete.text': 'Её файлы исчезнут навсегда и для всех.',
+  'library.delete.do': 'Удалить',
+};
+
+export const t = catalogue(en, ru);
