@@ -180,13 +180,14 @@ export class CallNotes {
  * @param {...(NoteButton | null)} buttons
  */
 function note(mood, sign, text, ...buttons) {
+  const pressed = buttons.flatMap((button) => (button ? [h('button', { type: 'button', class: 'button slim', data: { action: button.action }, onclick: button.act }, button.label)] : []));
   return h(
     'div',
     { class: `note ${mood}`.trim() },
     sign ? icon(sign) : h('span', { class: 'spinner', 'aria-hidden': 'true' }),
     h('span', null, text),
     h('span', { class: 'note-time', role: 'timer', 'aria-live': 'off', hidden: true }),
-    ...buttons.map((button) => button && h('button', { type: 'button', class: 'button slim', data: { action: button.action }, onclick: button.act }, button.label)),
+    pressed.length > 1 ? h('span', { class: 'note-buttons' }, ...pressed) : pressed,
   );
 }
 
