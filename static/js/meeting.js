@@ -2,13 +2,13 @@
 
 import { ApiError } from './session.js';
 import { Catchup } from './catchup.js';
+import { Conversation } from './conversation.js';
 import { watchNetwork } from './network.js';
 import { prefer, preferences } from './preferences.js';
-import { Publisher } from './publisher.js';
 import { CLOSE, RequestError, RoomSocket } from './socket.js';
-import { Store, newMeeting, ownerOf, reduce, self, volumeOf } from './state.js';
-import { Subscriber } from './subscriber.js';
-import { LIMITS } from './limits.js';
+import { Sounds } from './sounds.js';
+import { Store, newMeeting, reduce, self, volumeOf } from './state.js';
+import { Transports } from './transports.js';
 
 /** @typedef {import('./types.js').ServerMessage} ServerMessage */
 /** @typedef {import('./types.js').ViewTile} ViewTile */
@@ -19,14 +19,6 @@ import { LIMITS } from './limits.js';
 const JOIN_MS = 20_000;
 /** A view is told this long after it last changed: less floods while a window is dragged, more delays a picture. */
 const VIEW_MS = 150;
-/** Without sound and picture for this long people are told that their network is in the way. */
-const BLOCKED_MS = 15_000;
-/** ICE servers are asked for again after this part of their time, and this soon when they could not be had. */
-const RENEW_AT = 0.75;
-const RENEW_AGAIN_S = 60;
-/** "Is writing" is renewed this often while keys are pressed. */
-const TYPING_MS = 3_000;
-
 /**
  * @typedef {object} Invitation
  * @property {string} slug
@@ -37,14 +29,12 @@ const TYPING_MS = 3_000;
 export class Meeting extends EventTarget {
   /** @type {Store<import('./state.js').Meeting, ServerMessage | LocalEvent>} */
   store;
-  /** Playing sound, one element per audio slot. Stands in the body, because moving it would stop it. */
-  sounds = document.createElement('div');
+  /** What is written here. */
+  conversation;
+  #sounds;
+  #transports;
   /** @type {RoomSocket | null} */
   #socket = null;
-  /** @type {Publisher | null} */
-  #publisher = null;
-  /** @type {Subscriber | null} */
-  #subscriber = null;
   /** @type {string | null} */
   #resume = null;
   /** Whether the room has let this socket in. */
@@ -58,18 +48,10 @@ export class Meeting extends EventTarget {
     (message) => this.#deliver(message),
   );
   /** @type {number | undefined} */
-  #renewal;
-  #flows = { publish: 'connecting', subscribe: 'connecting' };
-  /** @type {number | undefined} */
-  #blocked;
-  /** @type {number | undefined} */
   #viewTimer;
   /** @type {ViewTile[] | null} */
   #tiles = null;
   #saidView = '';
-  #saidTypingMs = 0;
-  /** @type {number | undefined} */
-  #typingEnds;
   #ticker = window.setInterval(() => this.store.dispatch({ type: 'local.tick' }), 1000);
   /** @type {{muted: boolean, camOff: boolean} | null} */
   #saidMedia = null;
@@ -85,9 +67,21 @@ export class Meeting extends EventTarget {
     this.local = local;
     this.invitation = invitation;
     this.store = new Store(newMeeting(preferences().volumes), reduce);
-    this.sounds.className = 'sounds';
-    this.sounds.hidden = true;
-    document.body.append(this.sounds);
+    const line = {
+      request: (/** @type {import('./types.js').ClientMessage} */ message) =>
+        this.#socket ? this.#socket.request(message) : Promise.reject(new RequestError('disconnected', 'no socket')),
+      send: (/** @type {import('./types.js').ClientMessage} */ message) => this.#socket?.send(message),
+    };
+    this.conversation = new Conversation({ ...line, api, store: this.store, refused: (code) => this.#refused(code) });
+    this.#sounds = new Sounds(() => this.store.dispatch({ type: 'local.silent', silent: true }));
+    this.#transports = new Transports({
+      ...line,
+      api,
+      local,
+      canAsk: () => this.#socket?.isOpen ?? false,
+      flows: (flow) => (flow !== 'blocked' || this.state.phase === 'joined') && this.store.dispatch({ type: 'local.flow', flow }),
+      changed: () => this.#slotsChanged(),
+    });
     local.addEventListener('change', this.#localChanged);
     addEventListener('pagehide', this.#pageHidden);
     this.#stopWatchingNetwork = watchNetwork(() => this.#networkChanged());
@@ -99,7 +93,7 @@ export class Meeting extends EventTarget {
 
   /** Slots of what is received now. */
   get slots() {
-    return this.#subscriber ? [...this.#subscriber.slots.values()] : [];
+    return this.#transports.slots;
   }
 
   /**
@@ -107,7 +101,7 @@ export class Meeting extends EventTarget {
    * @param {string} mid
    */
   bindingOf(mid) {
-    return this.#subscriber?.bindingOf(mid) ?? null;
+    return this.#transports.bindingOf(mid);
   }
 
   /**
@@ -115,17 +109,17 @@ export class Meeting extends EventTarget {
    * @param {import('./types.js').Source} source
    */
   sentMid(source) {
-    return this.#publisher?.midOf(source) ?? null;
+    return this.#transports.sentMid(source);
   }
 
   /** Another codec was chosen: it needs a connection of its own. */
   codecChosen() {
-    this.#publisher?.restart();
+    this.#transports.codecChosen();
   }
 
   /** Peer connections as they are now, for statistics and tests. */
   get connections() {
-    return { publish: this.#publisher?.connection ?? null, subscribe: this.#subscriber?.connection ?? null };
+    return this.#transports.connections;
   }
 
   /**
@@ -239,7 +233,7 @@ export class Meeting extends EventTarget {
     try {
       await this.ask(order);
     } catch (error) {
-      this.dispatchEvent(new CustomEvent('refused', { detail: error instanceof RequestError ? error.code : 'internal' }));
+      this.#refused(error instanceof RequestError ? error.code : 'internal');
     }
   }
 
@@ -252,58 +246,9 @@ export class Meeting extends EventTarget {
     await this.#socket.request(order);
   }
 
-  /**
-   * @param {string} text
-   * @param {import('./types.js').Extras} [extras]
-   */
-  sendChat(text, extras = {}) {
-    const message = { client_id: crypto.randomUUID?.() ?? String(Math.random()).slice(2), text, sent_ms: Date.now(), failed: false, extras };
-    this.store.dispatch({ type: 'local.pending', message });
-    this.setTyping(false);
-    void this.#post(message);
-  }
-
-  /** @param {string} clientId */
-  resend(clientId) {
-    const message = this.state.pending.find((p) => p.client_id === clientId);
-    if (!message) return;
-    this.store.dispatch({ type: 'local.resend', client_id: clientId });
-    void this.#post(message);
-  }
-
   /** @param {string} emoji */
   react(emoji) {
     this.#socket?.send({ type: 'reaction', emoji });
-  }
-
-  /** @param {boolean} isTyping */
-  setTyping(isTyping) {
-    const now = Date.now();
-    clearTimeout(this.#typingEnds);
-    if (isTyping) {
-      this.#typingEnds = window.setTimeout(() => this.setTyping(false), TYPING_MS);
-      if (now - this.#saidTypingMs < TYPING_MS) return;
-      this.#saidTypingMs = now;
-      this.#socket?.send({ type: 'chat.typing', is_typing: true });
-    } else if (this.#saidTypingMs !== 0) {
-      this.#saidTypingMs = 0;
-      this.#socket?.send({ type: 'chat.typing', is_typing: false });
-    }
-  }
-
-  /** Fetches the page of chat before the oldest message here. */
-  async loadOlder() {
-    const { messages, hasOlder, loadingOlder, room } = this.state;
-    const oldest = messages[0];
-    if (!hasOlder || loadingOlder || !room) return;
-    this.store.dispatch({ type: 'local.loading', loading: true });
-    try {
-      const page = await this.api.messages(room.slug, oldest?.id ?? null, LIMITS.page);
-      this.store.dispatch({ type: 'local.older', messages: page.messages, has_more: page.has_more });
-    } catch (error) {
-      this.store.dispatch({ type: 'local.loading', loading: false });
-      throw error;
-    }
   }
 
   /**
@@ -313,7 +258,7 @@ export class Meeting extends EventTarget {
   setVolume(userId, volume) {
     this.store.dispatch({ type: 'local.volume', user_id: userId, volume });
     prefer({ volumes: this.state.volumes });
-    this.#applyVolumes();
+    this.#sounds.applyVolumes(this.slots, this.state);
     this.#viewChanged();
   }
 
@@ -328,14 +273,14 @@ export class Meeting extends EventTarget {
 
   /** Starts sound that the browser held back; call it from a click. */
   async hear() {
-    await Promise.allSettled([...this.sounds.querySelectorAll('audio')].map((audio) => audio.play()));
+    await this.#sounds.start();
     this.store.dispatch({ type: 'local.silent', silent: false });
   }
 
   /** @param {string} deviceId */
   async setSpeaker(deviceId) {
     prefer({ speaker: deviceId });
-    await Promise.allSettled([...this.sounds.querySelectorAll('audio')].map((audio) => audio.setSinkId?.(deviceId)));
+    await this.#sounds.setSpeaker(deviceId);
   }
 
   // ---- What the server says ----
@@ -374,21 +319,8 @@ export class Meeting extends EventTarget {
         break;
       case 'state.snapshot':
         this.#obey();
-        for (const pending of this.state.pending) if (!pending.failed) void this.#post(pending);
-        this.#applyVolumes();
-        break;
-      case 'media.offer':
-        this.#subscriber?.offered(message);
-        break;
-      case 'media.closed':
-        this.#subscriber?.closedByServer(message.pc);
-        this.#publisher?.closedByServer(message.pc);
-        break;
-      case 'slots.changed':
-        this.#subscriber?.announced(message);
-        break;
-      case 'media.layers':
-        this.#publisher?.layersWanted(message);
+        this.conversation.resume();
+        this.#sounds.applyVolumes(this.slots, this.state);
         break;
       case 'tracks.changed':
       case 'member.joined':
@@ -396,6 +328,7 @@ export class Meeting extends EventTarget {
         this.#slotsChanged();
         break;
       default:
+        this.#transports.heard(message);
         break;
     }
     this.dispatchEvent(new CustomEvent('message', { detail: message }));
@@ -408,100 +341,25 @@ export class Meeting extends EventTarget {
     this.#saidMedia = null;
     this.#saidView = '';
     this.#sayMedia();
-    if (!this.#publisher || !this.#subscriber) {
-      const { ice_servers, ttl } = await this.api.iceServers().catch(() => ({ ice_servers: [], ttl: RENEW_AGAIN_S }));
-      if (this.state.phase === 'ended' || this.#publisher) return;
-      this.#makePeers(ice_servers);
-      this.#renewIceServers(ttl);
-    }
-    for (const end of [this.#publisher, this.#subscriber]) {
-      if (resumed) end?.resume();
-      else end?.restart();
-    }
+    await this.#transports.enter(resumed);
+    if (this.state.phase === 'ended') return;
     this.#viewChanged();
   }
 
-  /**
-   * Credentials of TURN end in the middle of a long meeting; a restart of ICE needs good ones.
-   * @param {number} ttl seconds
-   */
-  #renewIceServers(ttl) {
-    clearTimeout(this.#renewal);
-    this.#renewal = window.setTimeout(async () => {
-      const next = await this.api.iceServers().catch(() => null);
-      if (this.state.phase === 'ended') return;
-      if (next) for (const end of [this.#publisher, this.#subscriber]) end?.useIceServers(next.ice_servers);
-      this.#renewIceServers(next?.ttl ?? RENEW_AGAIN_S);
-    }, ttl * 1000 * RENEW_AT);
-  }
-
-  /** @param {RTCIceServer[]} iceServers */
-  #makePeers(iceServers) {
-    const world = {
-      request: (/** @type {import('./types.js').ClientMessage} */ message) =>
-        this.#socket ? this.#socket.request(message) : Promise.reject(new RequestError('disconnected', 'no socket')),
-      send: (/** @type {import('./types.js').ClientMessage} */ message) => this.#socket?.send(message),
-      canAsk: () => this.#socket?.isOpen ?? false,
-      iceServers,
-    };
-    const isSmall = matchMedia('(max-width: 640px)').matches;
-    this.#publisher = new Publisher({ ...world, codec: () => preferences().codec, tell: (state) => this.#flow('publish', state) });
-    this.#subscriber = new Subscriber({
-      ...world,
-      // A phone shows four people and a shared screen at once; a window shows nine and a screen.
-      slots: { audio: 4, video: isSmall ? 5 : 10 },
-      tell: (state) => this.#flow('subscribe', state),
-      changed: () => this.#slotsChanged(),
-    });
-    this.#localChanged();
-  }
-
-  /** @param {import('./chat.js').PendingMessage} pending */
-  async #post({ client_id: clientId, text, extras }) {
-    try {
-      await this.#socket?.request({ type: 'chat.message', text, client_id: clientId, ...extras });
-    } catch (error) {
-      // A lost line resends by itself when it is back; a refusal waits for the person.
-      if (error instanceof RequestError && error.code === 'disconnected') return;
-      if (this.state.pending.some((p) => p.client_id === clientId)) this.store.dispatch({ type: 'local.failed', client_id: clientId });
-      const code = error instanceof RequestError ? error.code : 'internal';
-      this.dispatchEvent(new CustomEvent('refused', { detail: code }));
-    }
+  /** @param {string} code why something was not done */
+  #refused(code) {
+    this.dispatchEvent(new CustomEvent('refused', { detail: code }));
   }
 
   // ---- Media ----
 
   #networkChanged() {
     this.#socket?.test();
-    this.#publisher?.networkChanged();
-    this.#subscriber?.networkChanged();
-  }
-
-  /**
-   * @param {'publish' | 'subscribe'} which
-   * @param {'connecting' | 'connected' | 'failing'} state
-   */
-  #flow(which, state) {
-    this.#flows[which] = state;
-    const isUp = this.#flows.publish === 'connected' && this.#flows.subscribe === 'connected';
-    if (isUp) {
-      clearTimeout(this.#blocked);
-      this.#blocked = undefined;
-      this.store.dispatch({ type: 'local.flow', flow: 'connected' });
-      return;
-    }
-    if (this.state.flow !== 'blocked') this.store.dispatch({ type: 'local.flow', flow: 'connecting' });
-    this.#blocked ??= window.setTimeout(() => {
-      if (this.state.phase === 'joined') this.store.dispatch({ type: 'local.flow', flow: 'blocked' });
-    }, BLOCKED_MS);
+    this.#transports.networkChanged();
   }
 
   #localChanged = () => {
-    const { microphone, camera, screen } = this.local;
-    void this.#publisher?.set('microphone', microphone.track);
-    void this.#publisher?.set('camera', camera.on ? camera.track : null);
-    void this.#publisher?.set('screen', screen?.video ?? null);
-    void this.#publisher?.set('screen_audio', screen?.audio ?? null);
+    this.#transports.sendLocal();
     this.#sayMedia();
     this.dispatchEvent(new Event('local'));
   };
@@ -535,39 +393,8 @@ export class Meeting extends EventTarget {
   }
 
   #slotsChanged() {
-    const audio = this.slots.filter((slot) => slot.kind === 'audio');
-    for (const element of [...this.sounds.children]) {
-      if (!audio.some((slot) => slot.stream === /** @type {HTMLAudioElement} */ (element).srcObject)) element.remove();
-    }
-    for (const slot of audio) {
-      if ([...this.sounds.children].some((e) => /** @type {HTMLAudioElement} */ (e).srcObject === slot.stream)) continue;
-      const element = document.createElement('audio');
-      element.autoplay = true;
-      element.dataset.mid = slot.mid;
-      element.srcObject = slot.stream;
-      this.sounds.append(element);
-      const speaker = preferences().speaker;
-      if (speaker) void element.setSinkId?.(speaker).catch(() => {});
-      element.play().catch((error) => {
-        // Browsers keep a page silent until it was clicked; somebody must be told to click.
-        if (error instanceof DOMException && error.name === 'NotAllowedError') this.store.dispatch({ type: 'local.silent', silent: true });
-      });
-    }
-    this.#applyVolumes();
+    this.#sounds.play(this.slots, this.state);
     this.dispatchEvent(new Event('slots'));
-  }
-
-  /** Volume follows the packets: whoever is heard in a slot now. */
-  #applyVolumes() {
-    for (const slot of this.slots) {
-      if (slot.kind !== 'audio') continue;
-      const element = [...this.sounds.children].find((e) => /** @type {HTMLAudioElement} */ (e).srcObject === slot.stream);
-      if (!(element instanceof HTMLAudioElement)) continue;
-      const owner = slot.current ? ownerOf(this.state, slot.current) : null;
-      element.volume = owner ? volumeOf(this.state, owner.participant.user_id) : 1;
-      element.dataset.participant = owner?.participant.id ?? '';
-      element.dataset.source = owner?.source ?? '';
-    }
   }
 
   #viewChanged() {
@@ -597,15 +424,12 @@ export class Meeting extends EventTarget {
     this.local.removeEventListener('change', this.#localChanged);
     removeEventListener('pagehide', this.#pageHidden);
     this.#stopWatchingNetwork();
-    clearTimeout(this.#renewal);
     clearInterval(this.#ticker);
     clearTimeout(this.#viewTimer);
-    clearTimeout(this.#blocked);
-    clearTimeout(this.#typingEnds);
-    this.#publisher?.close();
-    this.#subscriber?.close();
+    this.conversation.stop();
+    this.#transports.close();
     this.#socket?.close();
-    this.sounds.remove();
+    this.#sounds.remove();
   }
 
   /** A closed tab has left at once, not after 25 s of silence. */

@@ -51,7 +51,7 @@ export class ChatPanel {
       this.#sticks = this.#isNearEnd();
       this.#newest.hidden = this.#isNearEnd();
       // Whoever scrolls up gets more without asking; if that fails, the button is there and says why.
-      if (this.#scroll.scrollTop < 40) meeting.loadOlder().catch(() => {});
+      if (this.#scroll.scrollTop < 40) meeting.conversation.loadOlder().catch(() => {});
     });
     this.element = h('div', { class: 'panel-body chat' }, this.#pins.element, h('div', { class: 'log-box' }, this.#scroll, this.#newest), this.#typing, this.#composer.element);
     this.#takeDrops();
@@ -128,7 +128,7 @@ export class ChatPanel {
   async #jump(id) {
     try {
       for (let page = 0; page < SEARCH_PAGES && !this.#lineOf(id) && this.#meeting.state.hasOlder; page++) {
-        await this.#meeting.loadOlder();
+        await this.#meeting.conversation.loadOlder();
         this.draw();
       }
     } catch (error) {
@@ -150,7 +150,7 @@ export class ChatPanel {
 
   async #loadOlder() {
     try {
-      await this.#meeting.loadOlder();
+      await this.#meeting.conversation.loadOlder();
     } catch (error) {
       toast(wordsFor(error));
     }

@@ -7,7 +7,8 @@ import { toggleMenu } from '../menu.js';
 import { others } from '../state.js';
 import { LIMITS } from '../limits.js';
 import { showPollForm } from './later.js';
-import { find, nameOf, summary } from './line.js';
+import { find, nameOf } from './line.js';
+import { summary } from './summary.js';
 import { Uploads } from './uploads.js';
 
 /** @typedef {import('../meeting.js').Meeting} Meeting */
@@ -54,7 +55,7 @@ export class Composer {
     this.#input.addEventListener('input', () => {
       this.#grow();
       this.#offerNames();
-      if (this.#editing === null && meeting.state.draft.to === null) meeting.setTyping(this.#input.value.trim() !== '');
+      if (this.#editing === null && meeting.state.draft.to === null) meeting.conversation.setTyping(this.#input.value.trim() !== '');
     });
     this.#input.addEventListener('blur', () => this.#close());
     this.#about.querySelector('button')?.addEventListener('click', () => this.#dispatch({ replyTo: null, editing: null }));
@@ -134,7 +135,7 @@ export class Composer {
     const attachments = this.#uploads.take();
     this.#input.value = '';
     this.#grow();
-    this.#meeting.sendChat(text, { ...this.#extras(), ...(attachments.length > 0 ? { attachments } : {}) });
+    this.#meeting.conversation.say(text, { ...this.#extras(), ...(attachments.length > 0 ? { attachments } : {}) });
   }
 
   /** @returns {import('../types.js').Extras} */
@@ -147,7 +148,7 @@ export class Composer {
     const people = others(this.#meeting.state);
     toggleMenu(this.#plus, t('chat.plus'), () => [
       { label: t('files.add'), icon: 'clip', action: 'add-files', pick: () => this.#file.click() },
-      { label: t('poll.new'), icon: 'poll', action: 'new-poll', pick: () => showPollForm((poll) => this.#meeting.sendChat('', { ...this.#extras(), poll })) },
+      { label: t('poll.new'), icon: 'poll', action: 'new-poll', pick: () => showPollForm((poll) => this.#meeting.conversation.say('', { ...this.#extras(), poll })) },
       ...(people.length > 0 ? [{ heading: t('chat.whisper') }] : []),
       ...people.slice(0, 20).map((p) => ({ label: p.display_name, icon: 'lock', action: 'whisper', pick: () => this.#dispatch({ to: p.user_id, editing: null }) })),
     ]);

@@ -59,52 +59,66 @@ export function showFiles(meeting, place, files) {
   if (files.length > 0 || place.firstChild) import('./files.js').then(({ drawFiles }) => drawFiles(meeting, place, files), unreachable);
 }
 
-/** The panel of connection details, fetched when it is first opened. */
-export class LaterDetails {
+/**
+ * A panel beside the stage that is fetched when it is first opened, or before, when there is time.
+ * @template {{element: HTMLElement, draw: () => void}} Panel
+ */
+export class LaterPanel {
   element = h('div', { class: 'later' });
-  /** @type {import('./details.js').DetailsPanel | null} */
+  /** @type {Panel | null} */
   #panel = null;
-  #isAsked = false;
-  /** @type {string | null} */
-  #key = null;
+  /** @type {Promise<void> | null} */
+  #fetched = null;
   #make;
 
-  /**
-   * @param {Meeting} meeting
-   * @param {import('../readings.js').Readings} readings
-   * @param {() => import('../state.js').TileSpec[]} shown the tiles on the stage now
-   */
-  constructor(meeting, readings, shown) {
-    this.#make = () => import('./details.js').then(({ DetailsPanel }) => new DetailsPanel(meeting, readings, shown));
+  /** @param {() => Promise<Panel>} make */
+  constructor(make) {
+    this.#make = make;
   }
 
   draw() {
-    if (this.#panel) return this.#panel.draw();
-    if (this.#isAsked) return;
-    this.#isAsked = true;
-    this.#make().then(
-      (panel) => {
-        this.#panel = panel;
-        this.element.append(panel.element);
-        if (this.#key) panel.show(this.#key);
-        else panel.draw();
-      },
-      () => {
-        this.#isAsked = false;
-        unreachable();
-      },
-    );
+    if (this.#panel) this.#panel.draw();
+    // Closed again before it came: it is drawn when it is seen.
+    else this.use((panel) => this.element.hidden || panel.draw());
   }
 
   /**
-   * Brings somebody's part into view.
-   * @param {string} key of the tile
+   * Does something with the panel, once it is here.
+   * @param {(panel: Panel) => void} act
    */
-  show(key) {
-    this.#key = key;
-    if (this.#panel) this.#panel.show(key);
-    else this.draw();
+  use(act) {
+    if (this.#panel) return act(this.#panel);
+    this.fetch().then(() => this.#panel && act(this.#panel), unreachable);
   }
+
+  /** Fetches the panel; a failure is not said, and tried again when the panel is opened. */
+  fetch() {
+    this.#fetched ??= this.#make().then(
+      (panel) => {
+        this.#panel = panel;
+        this.element.append(panel.element);
+      },
+      (error) => {
+        this.#fetched = null;
+        throw error;
+      },
+    );
+    return this.#fetched;
+  }
+}
+
+/** @param {Meeting} meeting */
+export function chatPanel(meeting) {
+  return new LaterPanel(() => import('./chat.js').then(({ ChatPanel }) => new ChatPanel(meeting)));
+}
+
+/**
+ * @param {Meeting} meeting
+ * @param {import('../readings.js').Readings} readings
+ * @param {() => import('../state.js').TileSpec[]} shown the tiles on the stage now
+ */
+export function detailsPanel(meeting, readings, shown) {
+  return new LaterPanel(() => import('./details.js').then(({ DetailsPanel }) => new DetailsPanel(meeting, readings, shown)));
 }
 
 /**

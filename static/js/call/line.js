@@ -13,13 +13,11 @@ import { confirm } from './deeds.js';
 import { showFiles } from './later.js';
 import { pollBox } from './poll.js';
 import { OFFERED } from './reactions.js';
+import { summary } from './summary.js';
 
 /** @typedef {import('../meeting.js').Meeting} Meeting */
 /** @typedef {import('../types.js').ChatMessage} ChatMessage */
 /** @typedef {Extract<import('../chat.js').ChatItem, {kind: 'line'}>} LineItem */
-
-/** A quote is a reminder, not the message. */
-const QUOTE_CHARS = 120;
 
 /**
  * @param {Meeting} meeting
@@ -92,7 +90,7 @@ export function updateLine(meeting, element, item) {
   const again = element.querySelector('.resend');
   if (line.state === 'failed' && !again && line.client_id !== null) {
     const id = line.client_id;
-    element.append(h('div', { class: 'resend wrong', role: 'alert' }, t('chat.failed'), ' ', h('button', { type: 'button', data: { action: 'resend' }, onclick: () => meeting.resend(id) }, t('retry'))));
+    element.append(h('div', { class: 'resend wrong', role: 'alert' }, t('chat.failed'), ' ', h('button', { type: 'button', data: { action: 'resend' }, onclick: () => meeting.conversation.sayAgain(id) }, t('retry'))));
   } else if (line.state !== 'failed') {
     again?.remove();
   }
@@ -247,17 +245,6 @@ function messageOf(meeting, element) {
  */
 export function find(meeting, id) {
   return meeting.state.messages.find((m) => m.id === id) ?? meeting.state.pins.find((m) => m.id === id) ?? null;
-}
-
-/**
- * The first words of a message, or what it is when it has none.
- * @param {ChatMessage} message
- */
-export function summary(message) {
-  if (message.deleted_ms !== undefined) return t('chat.deleted');
-  if (message.algo) return t('chat.sealed');
-  const text = message.text || message.poll?.question || message.attachments?.map((file) => file.name).join(', ') || '';
-  return text.length > QUOTE_CHARS ? `${text.slice(0, QUOTE_CHARS)}…` : text;
 }
 
 /**

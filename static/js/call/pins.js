@@ -4,7 +4,7 @@ import { h, icon, keyed, setText } from '../dom.js';
 import { t } from '../i18n.js';
 import { may } from '../powers.js';
 import { self } from '../state.js';
-import { summary } from './line.js';
+import { summary } from './summary.js';
 
 export class PinBar {
   #meeting;

@@ -30,9 +30,7 @@
 //   window.veche            {meeting}: the running Meeting, for `connections` (getStats) and `state`
 
 import { callBar } from '../call/bar.js';
-import { ChatPanel } from '../call/chat.js';
-import { LaterDetails } from '../call/later.js';
-import { summary } from '../call/line.js';
+import { chatPanel, detailsPanel } from '../call/later.js';
 import { newsOf } from '../call/news.js';
 import { endTalk, keyPressed } from '../call/keys.js';
 import { CallNotes } from '../call/notes.js';
@@ -40,6 +38,7 @@ import { PeoplePanel } from '../call/people.js';
 import { RecordingSign } from '../call/recording.js';
 import { ReactionTeller } from '../call/reactions.js';
 import { Stage } from '../call/stage.js';
+import { summary } from '../call/summary.js';
 import { h, icon, setText } from '../dom.js';
 import { errorText, t } from '../i18n.js';
 import { measure } from '../meter.js';
@@ -54,6 +53,8 @@ import { callsMe } from '../talk.js';
 
 /** Comings and goings are said by a toast up to this many people; in larger rooms they would never stop. */
 const TOAST_UP_TO = 12;
+/** The chat is fetched this long after entering: sound and picture come first. */
+const CHAT_MS = 3_000;
 
 /**
  * @param {import('../main.js').App} app
@@ -64,12 +65,12 @@ export function callView(app, meeting) {
   const { local } = meeting;
   const readings = new Readings(meeting);
   const stage = new Stage(meeting, readings);
-  const chat = new ChatPanel(meeting);
+  const chat = chatPanel(meeting);
   const people = new PeoplePanel(meeting);
-  const details = new LaterDetails(meeting, readings, () => stage.shown);
+  const details = detailsPanel(meeting, readings, () => stage.shown);
   stage.openDetails = (key) => {
     meeting.store.dispatch({ type: 'local.panel', panel: 'details' });
-    details.show(key);
+    details.use((panel) => panel.show(key));
   };
   const notes = new CallNotes(app, meeting);
   const sign = new RecordingSign(meeting);
@@ -138,6 +139,8 @@ export function callView(app, meeting) {
   const letSleep = keepAwake();
   Object.assign(window, { veche: { meeting } });
   draw();
+  // Whoever opens the chat later may have no network by then.
+  const early = setTimeout(() => chat.fetch().catch(() => {}), CHAT_MS);
   queueMicrotask(() => stage.draw());
 
   return {
@@ -147,6 +150,7 @@ export function callView(app, meeting) {
     isEntrance: false,
     dispose() {
       stop();
+      clearTimeout(early);
       notes.stop();
       sign.stop();
       stopMeasuring();
@@ -172,9 +176,9 @@ export function callView(app, meeting) {
 
 /**
  * @param {Meeting} meeting
- * @param {ChatPanel} chat
+ * @param {ReturnType<typeof chatPanel>} chat
  * @param {PeoplePanel} people
- * @param {LaterDetails} details
+ * @param {ReturnType<typeof detailsPanel>} details
  */
 function sidePanel(meeting, chat, people, details) {
   const heading = h('h2', { id: 'panel-title' });
@@ -206,7 +210,7 @@ function sidePanel(meeting, chat, people, details) {
       if (was === undefined) return;
       if (panel === 'chat') {
         clearToasts('answered');
-        chat.focus();
+        chat.use((part) => part.focus());
       }
       else if (panel) close.focus();
       else if (was && document.activeElement === document.body) {
