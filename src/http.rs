@@ -51,9 +51,12 @@ pub fn router(site: Site, doors: Router, mut description: utoipa::openapi::OpenA
         .layer(from_fn(errors::in_time))
         .layer(from_fn(errors::as_json))
         .layer(
-            CompressionLayer::new()
-                .gzip(true)
-                .compress_when(SizeAbove::new(MIN_COMPRESSED_BYTES).and(NotForContentType::IMAGES)),
+            CompressionLayer::new().gzip(true).compress_when(
+                SizeAbove::new(MIN_COMPRESSED_BYTES)
+                    .and(NotForContentType::IMAGES)
+                    .and(NotForContentType::const_new("video/"))
+                    .and(NotForContentType::const_new("audio/")),
+            ),
         )
         .layer(tower::util::option_layer(cors(&site.cors_origins)))
         .layer(from_fn_with_state(site.https, headers::protect))

@@ -165,6 +165,7 @@ fn settings(
             room_quota_bytes: quota(config.recordings_room_quota_mb),
             quota_bytes: quota(config.recordings_quota_mb),
             max_upload_bytes: config.recording_upload_mb.saturating_mul(MIB),
+            is_https: config.is_https(),
         },
     }
 }

@@ -63,7 +63,7 @@ words! {
 }
 
 words! {
-    /// Who may see and download a room's recordings. Whoever may record always may.
+    /// Who may see and download a room's recordings.
     RecordingsFor {
         /// The owner.
         Owner = "owner",
@@ -160,6 +160,51 @@ pub struct RecordingFile {
     pub duration_ms: u64,
     /// Bytes.
     pub bytes: u64,
+}
+
+/// `GET rooms/{slug}/recordings`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct RecordingList {
+    /// Newest first, without their files.
+    pub recordings: Vec<Recording>,
+    /// Whether there are older ones.
+    pub has_more: bool,
+}
+
+/// `PATCH recordings/{id}`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct RenameRecordingRequest {
+    /// New title, 1–200 characters.
+    pub title: String,
+}
+
+/// `POST recordings/{id}/links`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct RecordingLinkRequest {
+    /// Name of the file.
+    pub file: String,
+}
+
+/// A link to one file, for whoever asked for it.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct RecordingLink {
+    /// The file's address; it works without a token.
+    pub url: String,
+    /// Until when, milliseconds since 1970.
+    pub expires_at: i64,
+}
+
+/// `GET` and `PUT rooms/{slug}/recording-policy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RecordingPolicy {
+    /// Who may see and download.
+    pub recordings_for: RecordingsFor,
+    /// Days after which recordings are deleted, 1–36,500; they stay when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_days: Option<u32>,
+    /// Megabytes that all of them may have together; as many as the deployment allows when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_mb: Option<u64>,
 }
 
 #[cfg(test)]

@@ -149,6 +149,9 @@ impl Signaling {
         }
         // After the store: whoever comes in between finds no room, and nothing new is stored.
         self.inner.hub.close_room(room.id).await;
+        if let Err(error) = self.inner.settings.recording.records.delete_room(&room.slug).await {
+            tracing::error!(%error, room = %room.id, "recordings of a deleted room are left");
+        }
         for breakout in breakouts.into_iter().flat_map(|breakouts| breakouts.rooms) {
             self.inner.hub.close_room(breakout.id).await;
         }
@@ -565,7 +568,7 @@ fn no_invite() -> ApiError {
     ApiError::new(ErrorCode::NotFound, "this invite leads nowhere, ask for a new one")
 }
 
-fn banned() -> ApiError {
+pub(crate) fn banned() -> ApiError {
     ApiError::new(ErrorCode::Banned, "you may not enter this room any more")
 }
 

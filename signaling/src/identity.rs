@@ -50,6 +50,21 @@ impl Signaling {
     }
 }
 
+impl Signaling {
+    /// Who is signed in by a session, for doors where a pass names it in place of a token.
+    pub(crate) async fn identify_session(
+        &self,
+        user_id: UserId,
+        session_id: Uuid,
+        expires_ms: i64,
+    ) -> Result<Identity, ApiError> {
+        let user = self.inner.store.session_user(session_id, now_ms()).await?;
+        let user = user.filter(|user| user.id == user_id).ok_or_else(unauthorized)?;
+        let (display_name, role) = (user.display_name, user.role);
+        Ok(Identity { user_id, display_name, role, session_id, expires_ms })
+    }
+}
+
 impl Identity {
     /// As those see them to whom they do something.
     pub(crate) fn by(&self) -> By {
@@ -71,12 +86,12 @@ impl FromRequestParts<Signaling> for Identity {
 }
 
 /// The token of a `Bearer` header; the scheme's case does not matter (RFC 9110 §11.1).
-fn bearer_token(header: &str) -> Option<&str> {
+pub(crate) fn bearer_token(header: &str) -> Option<&str> {
     let (scheme, token) = header.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-fn unauthorized() -> ApiError {
+pub(crate) fn unauthorized() -> ApiError {
     ApiError::new(ErrorCode::Unauthorized, "sign in: the token is missing, over or not ours")
 }
 
@@ -197,6 +212,9 @@ pub(crate) fn forget_the_gone(inner: &Arc<Inner>) {
             let kept_ms = i64::try_from(UPLOAD_KEPT.as_millis()).unwrap_or(i64::MAX);
             if let Err(error) = inner.store.forget_unshown_attachments(now_ms - kept_ms).await {
                 tracing::warn!(%error, "forgetting uploads that nothing shows failed");
+            }
+            if let Err(error) = crate::recordings::sweep(&inner, now_ms).await {
+                tracing::warn!(%error, "deleting recordings whose time is over failed");
             }
             if let Err(error) = inner.files.sweep(&inner.store).await {
                 tracing::warn!(%error, "deleting files that nothing names failed");

@@ -5,7 +5,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, RandomizedNonceKey};
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use protocol::RoomId;
+use protocol::{RoomId, UserId};
 use uuid::Uuid;
 
 /// The derived keys. Another server secret makes every digest unfindable and every seal unreadable.
@@ -13,6 +13,7 @@ pub(crate) struct Keys {
     invite_code: hmac::Key,
     invite_key: hmac::Key,
     refresh: hmac::Key,
+    pass: hmac::Key,
     seal: RandomizedNonceKey,
 }
 
@@ -25,6 +26,7 @@ impl Keys {
             invite_code: mac(b"veche invite code"),
             invite_key: mac(b"veche invite key"),
             refresh: mac(b"veche refresh token"),
+            pass: mac(b"veche recording pass"),
             seal: RandomizedNonceKey::new(&AES_256_GCM, derived(b"veche sealed text").as_ref())
                 .expect("an HMAC-SHA256 tag is as long as an AES-256 key"),
         }
@@ -89,6 +91,32 @@ impl Keys {
         Uuid::from_slice(&claim[..16]).ok()
     }
 
+    /// Something that lets its holder read: what, who by which session, and until when. Whether they still may is
+    /// asked when it is used.
+    pub(crate) fn pass(&self, what: &str, user: UserId, session: Uuid, until_ms: i64) -> String {
+        let mut bytes = user.0.as_bytes().to_vec();
+        bytes.extend_from_slice(session.as_bytes());
+        bytes.extend_from_slice(&until_ms.to_be_bytes());
+        let tag = hmac::sign(&self.pass, &pass_message(what, &bytes));
+        bytes.extend_from_slice(tag.as_ref());
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// Who holds a pass for that, if it was made here and is not over: person and session.
+    pub(crate) fn holder(&self, what: &str, pass: &str, now_ms: i64) -> Option<(UserId, Uuid)> {
+        if pass.len() > MAX_PASS_CHARS {
+            return None;
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(pass).ok()?;
+        let (claim, tag) = bytes.split_at_checked(PASS_CLAIM_BYTES)?;
+        hmac::verify(&self.pass, &pass_message(what, claim), tag).ok()?;
+        let (user, rest) = claim.split_at(16);
+        let (session, until) = rest.split_at(16);
+        let until_ms = i64::from_be_bytes(until.try_into().ok()?);
+        let person = UserId(Uuid::from_slice(user).ok()?);
+        (now_ms < until_ms).then_some((person, Uuid::from_slice(session).ok()?))
+    }
+
     /// What is stored of a refresh token.
     pub(crate) fn refresh_hash(&self, token: &str) -> String {
         encoded(hmac::sign(&self.refresh, token.as_bytes()))
@@ -99,6 +127,15 @@ impl Keys {
 const NONCE_BYTES: usize = 12;
 /// 64 bytes in base64 are 86; longer text is not decoded at all.
 const MAX_REFRESH_CHARS: usize = 128;
+
+/// Person, session, end.
+const PASS_CLAIM_BYTES: usize = 16 + 16 + 8;
+/// 72 bytes in base64 are 96; longer text is not decoded at all.
+const MAX_PASS_CHARS: usize = 128;
+
+fn pass_message(what: &str, claim: &[u8]) -> Vec<u8> {
+    [claim, what.as_bytes()].concat()
+}
 
 fn invite_key_message(room: RoomId, key: &str) -> Vec<u8> {
     let mut message = room.0.as_bytes().to_vec();
@@ -144,6 +181,20 @@ mod tests {
         assert!(!keys.is_invite_key(room(1), "coffee", &stored));
         assert!(!keys.is_invite_key(room(2), "tea", &stored));
         assert!(!keys.is_invite_key(room(1), "tea", "not base64!"));
+    }
+
+    #[test]
+    fn a_pass_opens_one_thing_for_one_person_until_it_is_over() {
+        let keys = keys("here");
+        let (user, session) = (UserId(Uuid::from_u128(1)), Uuid::from_u128(2));
+        let pass = keys.pass("a/b.webm", user, session, 1_000);
+        assert_eq!(keys.holder("a/b.webm", &pass, 999), Some((user, session)));
+        assert_eq!(keys.holder("a/b.webm", &pass, 1_000), None);
+        assert_eq!(keys.holder("a/c.webm", &pass, 999), None);
+        assert_eq!(super::tests::keys("elsewhere").holder("a/b.webm", &pass, 999), None);
+        for broken in ["", "AAAA", "not base64!", &"A".repeat(10_000), &pass[1..]] {
+            assert_eq!(keys.holder("a/b.webm", broken, 999), None);
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::app::ApiError;
 use protocol::ErrorCode;
 use protocol::limits::{
     MAX_CONSENT_CHARS, MAX_DISPLAY_NAME_CHARS, MAX_FILE_NAME_CHARS, MAX_INVITE_KEY_CHARS,
-    MAX_ROOM_NAME_CHARS, MAX_SLUG_CHARS, MAX_TOPIC_CHARS,
+    MAX_RECORDING_TITLE_CHARS, MAX_ROOM_NAME_CHARS, MAX_SLUG_CHARS, MAX_TOPIC_CHARS,
 };
 
 /// A name to show, trimmed.
@@ -25,6 +25,11 @@ pub(crate) fn topic(text: &str) -> Result<String, ApiError> {
 /// What people read who are recorded, trimmed; may be empty.
 pub(crate) fn consent(text: &str) -> Result<String, ApiError> {
     shown("record_consent", text, 0, MAX_CONSENT_CHARS)
+}
+
+/// What a recording is called.
+pub(crate) fn recording_title(text: &str) -> Result<String, ApiError> {
+    shown("title", text, 1, MAX_RECORDING_TITLE_CHARS)
 }
 
 /// What a file is called; what would be a path is none.

@@ -73,6 +73,14 @@ impl Records {
         Ok(())
     }
 
+    /// Deletes every recording of a room that is gone.
+    pub async fn delete_room(&self, slug: &str) -> Result<()> {
+        match tokio::fs::remove_dir_all(self.folder.join(slug)).await {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Every folder of a recording, with slug and id.
     pub async fn all(&self) -> Result<Vec<(String, RecordingId)>> {
         let mut found = Vec::new();

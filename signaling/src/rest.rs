@@ -7,6 +7,7 @@ mod config;
 pub(crate) mod health;
 mod invites;
 mod moderation;
+mod recordings;
 mod rooms;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,8 @@ use utoipa::Modify;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
+
+pub(crate) use attachments::encoded;
 
 /// What every path of these calls begins with.
 pub(crate) const PREFIX: &str = "/api/v1";
@@ -31,6 +34,7 @@ pub(crate) fn routes() -> OpenApiRouter<Signaling> {
         .merge(chat::routes())
         .merge(moderation::routes())
         .merge(attachments::routes())
+        .merge(recordings::routes())
         .merge(webrtc::routes())
         .merge(config::routes())
 }

@@ -86,6 +86,8 @@ pub struct RecordingSettings {
     pub quota_bytes: u64,
     /// Bytes of one upload.
     pub max_upload_bytes: u64,
+    /// Whether people reach us by HTTPS alone, so that browsers may be told to keep cookies to it.
+    pub is_https: bool,
 }
 
 impl fmt::Debug for RecordingSettings {
@@ -141,6 +143,7 @@ impl Settings {
                 room_quota_bytes: u64::MAX,
                 quota_bytes: u64::MAX,
                 max_upload_bytes: 16 * 1024 * 1024,
+                is_https: false,
             },
         }
     }

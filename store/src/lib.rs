@@ -36,7 +36,7 @@ pub use log::EventPage;
 pub use members::Added;
 pub use orders::{Audience, Change, Ordered, Refused};
 pub use pool::Store;
-pub use recordings::{FinishedRecording, NewUpload, RecordingPolicy, StoredRecording};
+pub use recordings::{FinishedRecording, NewUpload, StoredRecording};
 pub use rooms::{NewRoom, Parent, Room, RoomChange, RoomCreated};
 pub use sessions::{NewSession, Rotated};
 pub use users::{AccountCreated, NewAccount};

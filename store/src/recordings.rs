@@ -6,8 +6,8 @@ use crate::pool::Store;
 use crate::row::{is_set, number, optional_number, optional_text, parsed, text};
 use crate::writer::Work;
 use protocol::recording::{
-    RecordEnd, Recording, RecordingFile, RecordingNow, RecordingOrigin, RecordingState,
-    RecordingsFor,
+    RecordEnd, Recording, RecordingFile, RecordingNow, RecordingOrigin, RecordingPolicy,
+    RecordingState, RecordingsFor,
 };
 use protocol::room::By;
 use protocol::{RecordingId, RoomId, UserId};
@@ -23,17 +23,6 @@ pub struct StoredRecording {
     pub is_for: RecordingsFor,
     /// Whether the one who asks was there.
     pub was_there: bool,
-}
-
-/// What a room decides about its recordings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecordingPolicy {
-    /// Who may see them.
-    pub is_for: RecordingsFor,
-    /// For how long they are kept; for ever when absent.
-    pub kept_days: Option<u32>,
-    /// How many bytes they may have together; as many as the deployment allows when absent.
-    pub quota_mb: Option<u64>,
 }
 
 /// A recording whose files are finished.
@@ -224,7 +213,7 @@ impl Store {
                         "UPDATE rooms SET recordings_for = $1, recordings_kept_days = $2, \
                          recordings_quota_mb = $3 WHERE id = $4",
                     )
-                    .bind(policy.is_for.as_str())
+                    .bind(policy.recordings_for.as_str())
                     .bind(policy.kept_days.map(i64::from))
                     .bind(policy.quota_mb.map(|mb| i64::try_from(mb).unwrap_or(i64::MAX)))
                     .bind(room.to_string())
@@ -496,7 +485,7 @@ fn policy_of(row: &AnyRow) -> Result<RecordingPolicy, Error> {
         Ok(optional_number(row, column)?.map(|number| u64::try_from(number).unwrap_or(0)))
     };
     Ok(RecordingPolicy {
-        is_for: is_for_in(row)?,
+        recordings_for: is_for_in(row)?,
         kept_days: positive("recordings_kept_days")?
             .map(|days| u32::try_from(days).unwrap_or(u32::MAX)),
         quota_mb: positive("recordings_quota_mb")?,

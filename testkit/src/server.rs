@@ -39,6 +39,25 @@ impl Server {
         let folder =
             std::env::temp_dir().join(format!("veche-test-{:016x}", rand::random::<u64>()));
         fs::create_dir(&folder)?;
+        Self::start_in(folder, binary, settings)
+    }
+
+    /// Kills it without a word, as a crash does, and starts it again on what it left.
+    pub fn crash_and_restart(
+        mut self,
+        binary: &Path,
+        settings: &[(&str, &str)],
+    ) -> Result<Self, Error> {
+        self.child.kill()?;
+        self.child.wait()?;
+        // The folder goes with the new one.
+        let folder = std::mem::take(&mut self.folder);
+        drop(self);
+        fs::remove_file(folder.join("ready.json"))?;
+        Self::start_in(folder, binary, settings)
+    }
+
+    fn start_in(folder: PathBuf, binary: &Path, settings: &[(&str, &str)]) -> Result<Self, Error> {
         let ready = folder.join("ready.json");
         let mut child = Command::new(binary)
             .args(["serve", "--ready-file"])
@@ -151,7 +170,9 @@ impl Drop for Server {
     fn drop(&mut self) {
         // A test that failed has more to say than that its server would not stop.
         let _ = self.end();
-        let _ = fs::remove_dir_all(&self.folder);
+        if !self.folder.as_os_str().is_empty() {
+            let _ = fs::remove_dir_all(&self.folder);
+        }
     }
 }
 

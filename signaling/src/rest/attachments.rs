@@ -321,7 +321,7 @@ fn served(bytes: Vec<u8>, mime: &'static str, disposition: String) -> Response {
 }
 
 /// A name for `filename*` (RFC 8187).
-fn encoded(name: &str) -> String {
+pub(crate) fn encoded(name: &str) -> String {
     name.bytes().fold(String::new(), |mut text, byte| {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => {

@@ -10,6 +10,7 @@ mod invites;
 mod lines;
 mod participants;
 mod powers;
+mod recordings;
 mod rooms;
 
 use crate::settings::{MediaBusy, MediaPlane, Settings};
@@ -26,6 +27,7 @@ use tower::ServiceExt;
 
 /// A deployment of one test.
 struct Server {
+    signaling: Signaling,
     router: Router,
     database: TestDatabase,
 }
@@ -57,7 +59,7 @@ impl Server {
 
     fn on(database: TestDatabase, settings: Settings) -> Self {
         let signaling = Signaling::new(settings, database.store.clone(), Arc::new(NoMedia));
-        Self { router: signaling.router(), database }
+        Self { router: signaling.router(), signaling, database }
     }
 
     async fn send(&self, request: Request<Body>) -> Answer {

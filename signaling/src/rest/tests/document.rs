@@ -2,6 +2,7 @@
 
 use crate::Signaling;
 use protocol::chat::Attachment;
+use protocol::recording::{Recording, RecordingLink, RecordingList, RecordingPolicy};
 use protocol::rest::{
     AuditPage, AuthResponse, BanList, CreateInviteRequest, CreateRoomRequest, EventList,
     GuestRequest, IceServers, Invite, InviteList, InvitedRoom, LoginRequest, LogoutRequest,
@@ -87,6 +88,12 @@ fn every_call_has_its_section_and_every_section_is_a_call() {
 
 #[test]
 fn the_examples_are_what_the_types_are() {
+    is::<Recording>("POST /api/v1/rooms/{slug}/recordings", "answer");
+    is::<RecordingList>("GET /api/v1/rooms/{slug}/recordings", "answer");
+    is::<Recording>("GET /api/v1/recordings/{id}", "answer");
+    is::<RecordingLink>("POST /api/v1/recordings/{id}/links", "answer");
+    is::<RecordingPolicy>("GET /api/v1/rooms/{slug}/recording-policy", "answer");
+    is::<RecordingPolicy>("PUT /api/v1/rooms/{slug}/recording-policy", "request");
     let error = TEXT.split_once("```json error\n").and_then(|(_, block)| block.split_once("```"));
     let error: ErrorBody = serde_json::from_str(error.expect("an example").0).expect("an error");
     assert_eq!(error.error.code, ErrorCode::Invalid);

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// Everybody there is, in the order of the tables' columns.
-const PEOPLE: [&str; 9] =
+pub(super) const PEOPLE: [&str; 9] =
     ["nobody", "outsider", "kicked", "banned", "guest", "member", "admin", "owner", "other owner"];
 
 /// A room behind a key with everybody in it who belongs there, and a room of somebody else.
-async fn town() -> (Server, Vec<String>) {
+pub(super) async fn town() -> (Server, Vec<String>) {
     let server = Server::new().await;
     let mut tokens = vec![String::new()];
     for name in &PEOPLE[1..] {
@@ -70,6 +70,11 @@ fn calls() -> Vec<(&'static str, Value, [u16; 9])> {
         ("GET rooms/{room}/attachments/{id}/thumbnail", Value::Null, none(member, 404)),
         ("DELETE rooms/{room}/attachments/{id}", Value::Null, none(member, 404)),
         ("POST rooms/{room}/attachments?name=a", json!("#!/bin/sh"), none(member, 201)),
+        ("GET rooms/{room}/recordings", Value::Null, moderator),
+        // Nobody is in the room.
+        ("POST rooms/{room}/recordings", Value::Null, none(moderator, 409)),
+        ("GET rooms/{room}/recording-policy", Value::Null, moderator),
+        ("PUT rooms/{room}/recording-policy", json!({ "recordings_for": "admins" }), owner(200)),
         ("PUT rooms/{room}/cover", json!("no picture"), owner(415)),
         ("GET rooms/{room}/cover", Value::Null, [401, 404, 404, 403, 404, 404, 404, 404, 404]),
         ("DELETE rooms/{room}/cover", Value::Null, owner(204)),
