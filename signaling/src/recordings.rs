@@ -245,7 +245,7 @@ impl Signaling {
         slug: &str,
     ) -> Result<RecordingPolicy, ApiError> {
         let (room, _) = self.room_with_power(identity, slug, Power::Record).await?;
-        Ok(self.inner.store.recording_policy(room.id).await?.ok_or_else(no_room)?)
+        self.inner.store.recording_policy(room.id).await?.ok_or_else(no_room)
     }
 
     /// Decides about a room's recordings; its owner may.

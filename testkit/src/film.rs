@@ -64,9 +64,10 @@ impl Film {
 fn encode(codec: VideoCodec, seconds: u32, folder: &Path) -> Result<Film, Error> {
     let pictures = format!("testsrc2=size=320x180:rate=25:duration={seconds}");
     let (encoder, file): (&[&str], _) = match codec {
-        VideoCodec::Vp8 => {
-            (&["libvpx", "-deadline", "realtime", "-error-resilient", "1"], "pictures.ivf")
-        }
+        VideoCodec::Vp8 => (
+            &["libvpx", "-deadline", "realtime", "-cpu-used", "8", "-error-resilient", "1"],
+            "pictures.ivf",
+        ),
         VideoCodec::Vp9 => (
             &["libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-lag-in-frames", "0"],
             "pictures.ivf",

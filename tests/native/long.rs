@@ -77,3 +77,9 @@ fn wait_for(server: &Server, name: &'static str, value: f64) {
         std::thread::sleep(Duration::from_millis(200));
     }
 }
+
+#[test]
+#[ignore = "long: twenty crashes while a meeting is recorded"]
+fn twenty_crashes_at_random_moments_leave_recordings_that_play() {
+    crate::recording::crash(20);
+}

@@ -25,7 +25,7 @@ fn go_on(publisher: &mut Publisher, subscriber: &mut Subscriber, frames: u32) ->
     received
 }
 
-fn user_of(person: &Person) -> UserId {
+pub fn user_of(person: &Person) -> UserId {
     let own = person.present.iter().find(|participant| participant.id == person.id);
     own.expect("one's own entry is in the snapshot").user_id
 }

@@ -56,13 +56,22 @@ impl<'a> Actor<'a> {
     }
 }
 
-/// Lets everybody act for that long.
-pub fn play(actors: &mut [&mut Actor<'_>], time: Duration) {
+/// Lets everybody act for that long, and answer the server's pings.
+pub fn play(actors: &mut [&mut Actor<'_>], people: &mut [&mut Person], time: Duration) {
     let end = Instant::now() + time;
     while Instant::now() < end {
         actors.iter_mut().for_each(|actor| actor.act());
+        for person in people.iter_mut() {
+            person.socket.take(|_| false).unwrap();
+        }
         std::thread::sleep(5 * MS);
     }
+}
+
+/// A server, once there is something to show: a socket that waits for an encoder is silent for too long.
+fn stage() -> Server {
+    LazyLock::force(&VP8);
+    server()
 }
 
 /// Starts a recording and waits until everybody is told.
@@ -142,12 +151,12 @@ fn moments<'a>(contents: &'a Value, kind: &str) -> Vec<&'a Value> {
 
 #[test]
 fn what_people_send_lands_in_files_that_play_and_seek() {
-    let server = server();
+    let server = stage();
     let (mut anna, room) = Person::host(server.api, "Anna").unwrap();
     let mut boris = Person::guest(server.api, "Борис Ким", &room).unwrap();
     let mut from_anna = Actor::new(anna.publish(Publication::default()).unwrap(), &VP8);
     let mut from_boris = Actor::new(boris.publish(Publication::default()).unwrap(), &VP8);
-    play(&mut [&mut from_anna, &mut from_boris], 500 * MS);
+    play(&mut [&mut from_anna, &mut from_boris], &mut [&mut anna, &mut boris], 500 * MS);
     let id = start(&mut anna);
     assert_eq!(start_of(&mut boris), id, "everybody is told");
     // Two starts make one recording, and who comes later knows of it.
@@ -155,7 +164,7 @@ fn what_people_send_lands_in_files_that_play_and_seek() {
     let clara = Person::guest(server.api, "Clara", &room).unwrap();
     assert_eq!(clara.state.recording.as_ref().map(|now| now.recording_id), Some(id));
     assert!(clara.state.recording_active);
-    play(&mut [&mut from_anna, &mut from_boris], 5 * SECOND);
+    play(&mut [&mut from_anna, &mut from_boris], &mut [&mut anna, &mut boris], 5 * SECOND);
     assert_eq!(stop(&mut anna), RecordEnd::Stopped);
 
     let folder = folder(&server, &room.slug, id);
@@ -190,5 +199,296 @@ fn start_of(person: &mut Person) -> RecordingId {
     match person.socket.wait_for(started).unwrap() {
         ServerMessage::RecordStarted { recording, .. } => recording.recording_id,
         _ => unreachable!("it was waited for"),
+    }
+}
+
+/// A call over REST with a JSON answer.
+fn rest(person: &Person, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+    let body = body.map(|body| serde_json::to_vec(body).unwrap());
+    let answer = person
+        .api
+        .call(&testkit::http::Request {
+            method,
+            path: &format!("/api/v1/{path}"),
+            token: Some(&person.token),
+            body: body.as_deref().map(|body| ("application/json", body)),
+        })
+        .unwrap();
+    (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default())
+}
+
+/// The recording over REST, once its files are finished.
+fn finished(person: &Person, id: RecordingId) -> Value {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let (status, recording) = rest(person, "GET", &format!("recordings/{id}"), None);
+        assert_eq!(status, 200, "{recording}");
+        if recording["state"] != "recording" {
+            return recording;
+        }
+        assert!(Instant::now() < end, "{recording}");
+        std::thread::sleep(20 * MS);
+    }
+}
+
+fn files(contents: &Value) -> Vec<(String, u64, u64)> {
+    let file = |file: &Value| {
+        let number = |name: &str| file[name].as_u64().unwrap_or_else(|| panic!("{name}: {file}"));
+        (file["name"].as_str().unwrap().to_owned(), number("offset_ms"), number("duration_ms"))
+    };
+    contents["files"].as_array().unwrap().iter().map(file).collect()
+}
+
+#[test]
+fn mutes_stay_in_one_file_and_another_codec_or_coming_back_begins_a_new_one() {
+    let vp9 = Film::encode(VideoCodec::Vp9, 2).unwrap();
+    let h264 = Film::encode(VideoCodec::H264, 2).unwrap();
+    let server = stage();
+    let (mut anna, room) = Person::host(server.api, "Anna").unwrap();
+    let mut boris = Person::guest(server.api, "Boris", &room).unwrap();
+    let user_id = crate::orders::user_of(&boris);
+    let id = start(&mut anna);
+    let mut actor = Actor::new(boris.publish(Publication::default()).unwrap(), &VP8);
+    play(&mut [&mut actor], &mut [&mut anna, &mut boris], 2 * SECOND);
+    let source = protocol::room::Forcible::Microphone;
+    let force = |forced| ClientMessage::MediaForce { user_id: Some(user_id), source, forced };
+    anna.socket.request(force(true)).unwrap();
+    play(&mut [&mut actor], &mut [&mut anna, &mut boris], 1_500 * MS);
+    anna.socket.request(force(false)).unwrap();
+    play(&mut [&mut actor], &mut [&mut anna, &mut boris], 1_500 * MS);
+    let publication = Publication { codec: VideoCodec::Vp9, ..Publication::default() };
+    let mut sharper = Actor::new(boris.publish(publication).unwrap(), &vp9);
+    drop(actor);
+    play(&mut [&mut sharper], &mut [&mut anna, &mut boris], 2 * SECOND);
+    boris.socket.send(ClientMessage::Leave).unwrap();
+    let left = |m: &ServerMessage| matches!(m, ServerMessage::MemberLeft { .. });
+    anna.socket.wait_for(left).unwrap();
+    let again = Person::guest(server.api, "Boris", &room).unwrap();
+    let encoder = Publication { codec: VideoCodec::H264, ..Publication::default() };
+    let (publisher, _) = again.whip(encoder).unwrap();
+    let mut encoder = Actor::new(publisher, &h264);
+    play(&mut [&mut encoder], &mut [&mut anna], 2 * SECOND);
+    assert_eq!(stop(&mut anna), RecordEnd::Stopped);
+    let folder = folder(&server, &room.slug, id);
+    let contents = contents(&folder);
+    let files = files(&contents);
+    assert_eq!(files.len(), 3, "{contents}");
+    let codec = |n: usize| {
+        let tracks = contents["files"][n]["tracks"].as_array().unwrap();
+        assert_eq!(tracks.len(), 2, "{contents}");
+        let picture = tracks.iter().find(|track| track["codec"] != "opus").unwrap();
+        picture["codec"].as_str().unwrap().to_owned()
+    };
+    assert_eq!([codec(0), codec(1), codec(2)], ["vp8", "vp9", "h264"]);
+    assert!(files[2].0.ends_with(".mkv"), "WebM has no place for H264");
+    for (name, ..) in &files {
+        let (pictures, sounds, seconds) = check(&folder.join(name));
+        assert!(
+            pictures >= 20 && sounds >= 40 && seconds > 1.0,
+            "{name}: {pictures} {sounds} {seconds}"
+        );
+    }
+    // What was muted is not there, and the rest of the file is in its place.
+    let (_, sounds, seconds) = check(&folder.join(&files[0].0));
+    let expected = (seconds - 1.5) * 50.0;
+    assert!((sounds as f64 - expected).abs() < 40.0, "{sounds} of {expected}");
+    let (muted, unmuted) = (moments(&contents, "muted"), moments(&contents, "unmuted"));
+    assert_eq!(muted[0]["by"], "Anna");
+    assert_eq!(muted[0]["source"], "microphone");
+    assert!(unmuted[0]["at_ms"].as_u64() > muted[0]["at_ms"].as_u64());
+    let recording = finished(&anna, id);
+    assert_eq!(recording["files"].as_array().unwrap().len(), 3);
+    assert_eq!(recording["end"], "stopped");
+}
+
+#[test]
+fn files_of_two_people_lie_on_one_clock() {
+    let server = stage();
+    let (mut anna, room) = Person::host(server.api, "Anna").unwrap();
+    let mut boris = Person::guest(server.api, "Boris", &room).unwrap();
+    let id = start(&mut anna);
+    let mut from_anna = Actor::new(anna.publish(Publication::default()).unwrap(), &VP8);
+    play(&mut [&mut from_anna], &mut [&mut anna, &mut boris], 1_300 * MS);
+    let mut from_boris = Actor::new(boris.publish(Publication::default()).unwrap(), &VP8);
+    // Their own clocks are an hour apart; only the recording's counts.
+    from_boris.ntp = from_boris.ntp.wrapping_add(3_600 << 32);
+    let apart = from_boris.began.duration_since(from_anna.began).as_secs_f64();
+    play(&mut [&mut from_anna, &mut from_boris], &mut [&mut anna, &mut boris], 6 * SECOND);
+    stop(&mut anna);
+    let folder = folder(&server, &room.slug, id);
+    let contents = contents(&folder);
+    let files = files(&contents);
+    assert_eq!(files.len(), 2, "{contents}");
+    // Both say the same words: when the same packet of sound was said tells how far apart they are. Late in the
+    // file, when reports have told.
+    let said = |(name, offset_ms, _): &(String, u64, u64)| {
+        let path = folder.join(name);
+        let entries = ["-v", "error", "-select_streams", "a:0", "-show_entries"];
+        let rest = ["packet=pts_time,data_hash", "-show_data_hash", "md5", "-of", "csv=p=0"];
+        let out = run("ffprobe", &[&entries[..], &rest, &[path.to_str().unwrap()]].concat());
+        let packets: Vec<(f64, String)> = out
+            .lines()
+            .filter_map(|line| {
+                let (time, hash) = line.split_once(',')?;
+                Some((time.parse::<f64>().ok()? + *offset_ms as f64 / 1e3, hash.to_owned()))
+            })
+            .collect();
+        packets
+    };
+    let (first, second) = (said(&files[0]), said(&files[1]));
+    // The film lasts four seconds and begins anew: what is compared lies after its first second of Boris.
+    let mut errors = Vec::new();
+    for (at, hash) in second.iter().rev().take(75) {
+        let found = first.iter().filter(|(_, other)| other == hash);
+        let error = found.map(|(other, _)| (at - other - apart).abs()).fold(f64::MAX, f64::min);
+        if error < 1.0 {
+            errors.push(error);
+        }
+    }
+    errors.sort_by(f64::total_cmp);
+    assert!(errors.len() > 30, "too few packets are found in both: {}", errors.len());
+    let median = errors[errors.len() / 2];
+    assert!(median <= 0.040, "{:.1} ms apart", median * 1e3);
+}
+
+fn binary() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_veche"))
+}
+
+/// Kills a server that records at some moments, each in a recording of its own.
+pub fn crash(times: u64) {
+    LazyLock::force(&VP8);
+    let settings: &[(&str, &str)] = &[];
+    let mut server = Server::start(binary(), settings).unwrap();
+    for round in 0..times {
+        let (mut anna, room) = Person::host(server.api, "Anna").unwrap();
+        let mut actor = Actor::new(anna.publish(Publication::default()).unwrap(), &VP8);
+        let id = start(&mut anna);
+        // At any moment between two clusters, and in the middle of one.
+        let time = Duration::from_millis(4_000 + rand::random_range(0..2_000) + round % 7);
+        play(&mut [&mut actor], &mut [&mut anna], time);
+        let token = anna.token.clone();
+        server = server.crash_and_restart(binary(), settings).unwrap();
+        let restarted = Instant::now();
+        let anna = Person::enter(server.api, token, &room.slug, None).unwrap();
+        assert!(!anna.state.recording_active, "a crash ends what was recorded");
+        let recording = finished(&anna, id);
+        assert!(restarted.elapsed() < 10 * SECOND, "{:?}", restarted.elapsed());
+        assert_eq!(
+            (&recording["state"], &recording["end"]),
+            (&"recovered".into(), &"crashed".into())
+        );
+        let folder = folder(&server, &room.slug, id);
+        let contents = contents(&folder);
+        assert_eq!(contents["state"], "recovered");
+        let files = files(&contents);
+        assert_eq!(files.len(), 1, "round {round}: {contents}");
+        let (_, _, seconds) = check(&folder.join(&files[0].0));
+        let lost = time.as_secs_f64() - files[0].1 as f64 / 1e3 - seconds;
+        assert!(lost <= 3.0, "round {round}: {lost} of {time:?} seconds are lost");
+        assert!((seconds - files[0].2 as f64 / 1e3).abs() < 0.1);
+    }
+}
+
+#[test]
+fn what_a_crash_leaves_is_mended_and_loses_little() {
+    crash(3);
+}
+
+#[test]
+fn a_recording_ends_before_the_disk_is_full_and_the_call_goes_on() {
+    LazyLock::force(&VP8);
+    let disk = Disk::mount(64);
+    let settings = [("RECORDS_DIR", disk.0.to_str().unwrap()), ("RECORDING_MIN_FREE_MB", "8")];
+    let server = Server::start(binary(), &settings).unwrap();
+    let (mut anna, room) = Person::host(server.api, "Anna").unwrap();
+    let mut boris = Person::guest(server.api, "Boris", &room).unwrap();
+    let mut subscriber = boris.subscribe(1, 1).unwrap();
+    let mut actor = Actor::new(anna.publish(Publication::default()).unwrap(), &VP8);
+    let id = start(&mut anna);
+    play(&mut [&mut actor], &mut [&mut anna, &mut boris], 3 * SECOND);
+    // Somebody else fills the disk, all but half of what shall stay free.
+    std::fs::write(disk.0.join("filling"), vec![1; 58 << 20]).unwrap();
+    let filled = Instant::now();
+    let is_stopped = |m: &ServerMessage| matches!(m, ServerMessage::RecordStopped { .. });
+    let stopped = loop {
+        play(&mut [&mut actor], &mut [&mut anna, &mut boris], 100 * MS);
+        if let Some(message) = anna.socket.take(is_stopped).unwrap() {
+            break message;
+        }
+        assert!(filled.elapsed() < 20 * SECOND, "nobody is told");
+    };
+    assert!(filled.elapsed() < 5 * SECOND, "{:?}", filled.elapsed());
+    let ServerMessage::RecordStopped { reason, by, .. } = stopped else { unreachable!() };
+    assert_eq!((reason, by), (RecordEnd::NoSpace, None));
+    let recording = finished(&anna, id);
+    assert_eq!(recording["state"], "out_of_space");
+    let folder = disk.0.join(&room.slug).join(id.to_string());
+    let contents = contents(&folder);
+    assert_eq!(contents["state"], "out_of_space");
+    let (pictures, ..) = check(&folder.join(&files(&contents)[0].0));
+    assert!(pictures > 40, "{pictures}");
+    subscriber.drain();
+    play(&mut [&mut actor], &mut [&mut anna, &mut boris], SECOND);
+    subscriber.drive().unwrap();
+    assert!(subscriber.drain().len() > 40, "the call goes on");
+    // With so little space none begins, and everybody hears why.
+    start(&mut anna);
+    assert_eq!(self::stopped(&mut anna), RecordEnd::NoSpace);
+    drop(server);
+}
+
+#[test]
+fn a_disk_that_takes_nothing_more_ends_the_recording_with_files_that_play() {
+    LazyLock::force(&VP8);
+    let disk = Disk::mount(64);
+    let settings = [("RECORDS_DIR", disk.0.to_str().unwrap()), ("RECORDING_MIN_FREE_MB", "0")];
+    let server = Server::start(binary(), &settings).unwrap();
+    let (mut anna, room) = Person::host(server.api, "Anna").unwrap();
+    let mut actor = Actor::new(anna.publish(Publication::default()).unwrap(), &VP8);
+    let id = start(&mut anna);
+    play(&mut [&mut actor], &mut [&mut anna], 3 * SECOND);
+    // All of it: the next cluster does not fit.
+    let mut filling = std::fs::File::create(disk.0.join("filling")).unwrap();
+    while std::io::Write::write(&mut filling, &[1; 4_096]).is_ok() {}
+    let filled = Instant::now();
+    let is_stopped = |m: &ServerMessage| matches!(m, ServerMessage::RecordStopped { .. });
+    while anna.socket.take(is_stopped).unwrap().is_none() {
+        play(&mut [&mut actor], &mut [&mut anna], 100 * MS);
+        assert!(filled.elapsed() < 20 * SECOND, "nobody is told");
+    }
+    assert!(filled.elapsed() < 7 * SECOND, "{:?}", filled.elapsed());
+    assert_eq!(finished(&anna, id)["state"], "out_of_space");
+    let folder = disk.0.join(&room.slug).join(id.to_string());
+    let contents = contents(&folder);
+    assert_eq!(contents["state"], "out_of_space");
+    let (pictures, sounds, _) = check(&folder.join(&files(&contents)[0].0));
+    assert!(pictures > 40 && sounds > 80, "{pictures} {sounds}");
+    drop(server);
+}
+
+/// A small file system in memory.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn mount(megabytes: u32) -> Self {
+        let path = std::env::temp_dir().join(format!("veche-disk-{:016x}", rand::random::<u64>()));
+        std::fs::create_dir(&path).unwrap();
+        let size = format!("size={megabytes}m");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+            .arg(&path)
+            .output()
+            .expect("mount is installed");
+        let disk = Self(path);
+        assert!(mounted.status.success(), "{}", String::from_utf8_lossy(&mounted.stderr));
+        disk
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).output();
+        let _ = std::fs::remove_dir(&self.0);
     }
 }

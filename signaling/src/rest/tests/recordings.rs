@@ -185,7 +185,7 @@ async fn a_file_comes_whole_or_in_parts_and_as_nothing_that_runs() {
     let bearer = format!("Bearer {}", tokens[7]);
     let token = (header::AUTHORIZATION, bearer.as_str());
     let path = file_path(id);
-    let (status, headers, bytes) = fetch(&server, &path, &[token.clone()]).await;
+    let (status, headers, bytes) = fetch(&server, &path, std::slice::from_ref(&token)).await;
     assert_eq!((status, bytes.len()), (200, 1_000));
     assert_eq!(headers[header::CONTENT_TYPE], "video/webm");
     assert_eq!(headers["x-content-type-options"], "nosniff");
@@ -204,7 +204,7 @@ async fn a_file_comes_whole_or_in_parts_and_as_nothing_that_runs() {
     assert_eq!(fetch(&server, &path, &known).await.0, 304);
     for other in ["meeting.json", ".reserve", "..%2F..%2Fsecret", "x.webm"] {
         let path = format!("/api/v1/recordings/{id}/files/{other}");
-        assert_eq!(fetch(&server, &path, &[token.clone()]).await.0, 404, "{other}");
+        assert_eq!(fetch(&server, &path, std::slice::from_ref(&token)).await.0, 404, "{other}");
     }
 }
 
