@@ -2,6 +2,8 @@
 
 /** @typedef {import('./session.js').Session} Session */
 /** @typedef {import('./types.js').Recording} Recording */
+/** Who may see them, for how many days they stay, and how many megabytes all of them may have.
+ * @typedef {{recordings_for: 'owner' | 'admins' | 'present' | 'link', kept_days?: number, quota_mb?: number}} RecordingPolicy */
 
 /** Recordings as whoever is signed in may see them. */
 export class Recordings {
@@ -13,12 +15,31 @@ export class Recordings {
   }
 
   /**
-   * Those of a room, newest first.
+   * A page of those of a room, newest first: the newest, or what comes after one.
    * @param {string} slug
-   * @returns {Promise<{recordings: Recording[]}>}
+   * @param {string | null} beforeId
+   * @returns {Promise<{recordings: Recording[], has_more: boolean}>}
    */
-  of(slug) {
-    return this.#session.call('GET', `rooms/${encodeURIComponent(slug)}/recordings`);
+  of(slug, beforeId) {
+    return this.#session.call('GET', `rooms/${encodeURIComponent(slug)}/recordings${beforeId === null ? '' : `?before_id=${encodeURIComponent(beforeId)}`}`);
+  }
+
+  /**
+   * What a room decides about its recordings.
+   * @param {string} slug
+   * @returns {Promise<RecordingPolicy>}
+   */
+  policy(slug) {
+    return this.#session.call('GET', `rooms/${encodeURIComponent(slug)}/recording-policy`);
+  }
+
+  /**
+   * @param {string} slug
+   * @param {RecordingPolicy} policy what is absent has no bound
+   * @returns {Promise<RecordingPolicy>}
+   */
+  setPolicy(slug, policy) {
+    return this.#session.call('PUT', `rooms/${encodeURIComponent(slug)}/recording-policy`, { body: policy });
   }
 
   /**

@@ -111,6 +111,20 @@ export function wordsOf({ action, target, detail }, earlier) {
       return t(detail.pinned ? 'audit.pinned' : 'audit.unpinned', { name });
     case 'poll.closed':
       return t('audit.poll_closed', { name });
+    case 'breakout.opened':
+      return t('audit.breakout', { n: detail.breakouts?.rooms.length ?? 0 });
+    case 'breakout.assigned':
+      return t('audit.assigned', { n: Object.keys(detail.assignments ?? {}).length });
+    case 'breakout.broadcast':
+      return t('audit.broadcast', { text: detail.text });
+    case 'breakout.closing':
+      return t('audit.closing', { time: clock(detail.ends_ms) });
+    case 'breakout.closed':
+      return t('audit.breakout_closed');
+    case 'record.started':
+      return t('audit.record');
+    case 'record.stopped':
+      return t('said.record_off');
     case 'state.changed':
       return stateWords(detail.state, earlier);
     default:

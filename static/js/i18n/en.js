@@ -260,6 +260,7 @@ export const en = {
 
   cancel: 'Cancel',
   save: 'Save',
+  saved: 'Saved',
 
   'mic.forced_by': '{name} has muted you',
   'camera.forced': 'A moderator has switched your camera off',

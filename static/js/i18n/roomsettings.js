@@ -3,7 +3,6 @@
 import { catalogue } from '../i18n.js';
 
 export const en = {
-  saved: 'Saved',
   'room.is_locked': 'Lock the room',
   'room.is_locked.hint': 'Nobody new comes in.',
   'room.has_lobby': 'Lobby',
@@ -54,7 +53,6 @@ export const en = {
 
 /** @type {Record<keyof typeof en, import('../i18n.js').Entry>} */
 export const ru = {
-  saved: 'Сохранено',
   'room.is_locked': 'Запереть комнату',
   'room.is_locked.hint': 'Никто новый не войдёт.',
   'room.has_lobby': 'Комната ожидания',

@@ -261,6 +261,7 @@ export const ru = {
 
   cancel: 'Отмена',
   save: 'Сохранить',
+  saved: 'Сохранено',
 
   'mic.forced_by': 'Вам выключили микрофон ({name})',
   'camera.forced': 'Модератор выключил вам камеру',

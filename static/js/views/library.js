@@ -12,9 +12,11 @@ import { LIMITS } from '../limits.js';
 import { openDialog, toggleMenu } from '../menu.js';
 import { may } from '../powers.js';
 import { Recordings } from '../recordings.js';
+import { ApiError } from '../session.js';
 import { timecode } from '../replay/pace.js';
 import { busy, field, trouble, wordsFor } from './form.js';
 import { entrance } from './entrance.js';
+import { policyForm } from './policy.js';
 
 /** @typedef {import('../types.js').Recording} Recording */
 /** @typedef {import('../types.js').Room} Room */
@@ -38,6 +40,10 @@ class Library {
   #recordings;
   #title = h('h1', null, t('library.title'));
   #list = h('div', { class: 'recordings' });
+  #policy = h('div');
+  /** Those of the pages that are here, newest first.
+   * @type {Recording[]} */
+  #held = [];
   /** @type {Room | null} */
   #room = null;
   /** @type {number | undefined} */
@@ -54,7 +60,7 @@ class Library {
     this.#slug = slug;
     this.#recordings = new Recordings(app.api);
     const back = h('a', { class: 'button slim', href: `/r/${slug}`, data: { page: 'room' } }, icon('chevron-left', 'small'), t('library.room'));
-    this.element = entrance(app, 'rooms library', h('div', { class: 'row ends library-head' }, this.#title, back), this.#list);
+    this.element = entrance(app, 'rooms library', h('div', { class: 'row ends library-head' }, this.#title, back), this.#list, this.#policy);
     if (app.api.user) void this.#load(true);
     else fill(this.#list, h('p', { class: 'note' }, icon('info'), h('span', null, t('library.signed_out'), ' ', h('a', { href: '/signin', data: { page: 'signin' } }, t('signin.link')))));
   }
@@ -68,17 +74,35 @@ class Library {
   async #load(isFirst = false) {
     if (isFirst) fill(this.#list, h('p', { class: 'row quiet' }, h('span', { class: 'spinner', 'aria-hidden': 'true' }), t('library.loading')));
     try {
-      const [room, { recordings }] = await Promise.all([this.#room ?? this.#app.api.room(this.#slug), this.#recordings.of(this.#slug)]);
+      const [room, page] = await Promise.all([this.#room ?? this.#app.api.room(this.#slug), this.#recordings.of(this.#slug, null)]);
       if (this.#isGone) return;
+      if (!this.#room && may(room.role, 'update')) fill(this.#policy, policyForm(this.#recordings, this.#slug));
       this.#room = room;
       this.#title.textContent = t('library.of', { name: room.name });
       this.#app.present({ screen: 'library', title: t('library.of', { name: room.name }), isEntrance: true });
-      fill(this.#list, recordings.length === 0 ? h('p', { class: 'quiet' }, t('library.none')) : h('ul', null, ...recordings.map((recording) => this.#row(recording))));
-      if (recordings.some(isRunning)) this.#again = window.setTimeout(() => void this.#load(), AGAIN_MS);
+      this.#held = page.recordings;
+      this.#draw(page.has_more);
+      if (page.recordings.some(isRunning)) this.#again = window.setTimeout(() => void this.#load(), AGAIN_MS);
     } catch (error) {
       if (this.#isGone) return;
+      if (error instanceof ApiError && error.code === 'forbidden') return fill(this.#list, h('p', { class: 'note' }, icon('lock'), h('span', null, t('library.forbidden'))));
       fill(this.#list, h('div', { class: 'note bad', role: 'alert' }, icon('warn'), h('span', null, wordsFor(error)), h('button', { type: 'button', class: 'button slim', onclick: () => void this.#load(true) }, t('retry'))));
     }
+  }
+
+  /** @param {boolean} hasMore whether there are older ones */
+  #draw(hasMore) {
+    if (this.#held.length === 0) return fill(this.#list, h('p', { class: 'quiet' }, t('library.none')));
+    const wrong = trouble();
+    const older = h('button', { type: 'button', class: 'button slim older', data: { action: 'older' } }, t('library.older'));
+    older.addEventListener('click', () =>
+      busy(older, wrong, async () => {
+        const page = await this.#recordings.of(this.#slug, this.#held.at(-1)?.id ?? null);
+        this.#held = [...this.#held, ...page.recordings];
+        this.#draw(page.has_more);
+      }),
+    );
+    fill(this.#list, h('ul', null, ...this.#held.map((recording) => this.#row(recording))), wrong.element, hasMore ? older : null);
   }
 
   /** @param {Recording} recording */

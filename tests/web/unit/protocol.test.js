@@ -22,6 +22,8 @@ test('limits that forms show are those that the server keeps', () => {
   assert.equal(LIMITS.reason, limit('MAX_REASON_CHARS'));
   assert.equal(LIMITS.capacity, limit('MAX_PARTICIPANTS'));
   assert.equal(LIMITS.breakouts, limit('MAX_BREAKOUTS'));
+  assert.equal(LIMITS.consent, limit('MAX_CONSENT_CHARS'));
+  assert.equal(LIMITS.recordingTitle, limit('MAX_RECORDING_TITLE_CHARS'));
   assert.equal(LIMITS.broadcast, limit('MAX_BROADCAST_CHARS'));
   assert.match(text, new RegExp(`MAX_BREAKOUT_MINUTES: u16 = ${LIMITS.breakoutMinutes / 60} \\* 60;`));
   assert.equal(LIMITS.question, limit('MAX_QUESTION_CHARS'));
