@@ -1,25 +1,19 @@
 // Sends what this person says and shows: one RTCPeerConnection on which the client offers.
 
-import { waitBefore } from './backoff.js';
 import { Encodings, addLine } from './encodings.js';
-import { Link, newPeerName } from './link.js';
+import { Peer } from './peer.js';
 import { RequestError } from './socket.js';
 
 /** @typedef {import('./types.js').Source} Source */
 
 /**
- * @typedef {object} PublisherWorld
- * @property {(message: import('./types.js').ClientMessage) => Promise<any>} request
- * @property {() => boolean} canAsk whether the socket is up
- * @property {RTCIceServer[]} iceServers
- * @property {() => import('./encodings.js').VideoCodec} codec what a camera is sent as, asked for each new connection
- * @property {(state: 'connecting' | 'connected' | 'failing') => void} tell
+ * @typedef {import('./peer.js').PeerWorld & {
+ *   request: (message: import('./types.js').ClientMessage) => Promise<any>,
+ *   codec: () => import('./encodings.js').VideoCodec,
+ * }} PublisherWorld `codec`: what a camera is sent as, asked for each new connection
  */
 
 export class Publisher {
-  /** @type {RTCPeerConnection | null} */
-  #pc = null;
-  #name = '';
   /** @type {Map<Source, RTCRtpTransceiver>} */
   #lines = new Map();
   /** @type {Map<Source, Encodings>} */
@@ -29,21 +23,33 @@ export class Publisher {
   #world;
   #isNegotiating = false;
   #mustNegotiate = false;
-  #attempt = 0;
-  /** @type {number | undefined} */
-  #retry;
-  /** @type {Link | null} */
-  #link = null;
-  #isClosed = false;
+  #peer;
 
   /** @param {PublisherWorld} world */
   constructor(world) {
     this.#world = world;
+    this.#peer = new Peer('publish', world, {
+      begin: (pc) => {
+        this.#addLine(pc, 'microphone');
+        this.#addLine(pc, 'camera');
+        if (this.#tracks.has('screen')) this.#addLine(pc, 'screen');
+        if (this.#tracks.has('screen_audio')) this.#addLine(pc, 'screen_audio');
+        this.#negotiate();
+      },
+      repair: (pc) => {
+        pc.restartIce();
+        this.#negotiate();
+      },
+      dropped: () => {
+        this.#lines.clear();
+        this.#encodings.clear();
+      },
+    });
   }
 
   /** The connection as it is now, for statistics. */
   get connection() {
-    return this.#pc;
+    return this.#peer.connection;
   }
 
   /**
@@ -64,7 +70,7 @@ export class Publisher {
     if ((this.#tracks.get(source) ?? null) === track) return;
     if (track) this.#tracks.set(source, track);
     else this.#tracks.delete(source);
-    const pc = this.#pc;
+    const pc = this.#peer.connection;
     if (!pc) return;
     const isLasting = source === 'microphone' || source === 'camera';
     const line = this.#lines.get(source);
@@ -80,62 +86,26 @@ export class Publisher {
 
   /** Starts over with a new connection; what is sent stays the same. */
   restart() {
-    if (this.#isClosed) return;
-    clearTimeout(this.#retry);
-    this.#drop();
-    if (!this.#world.canAsk()) return; // The socket's return restarts us.
-    this.#world.tell('connecting');
-    const pc = new RTCPeerConnection({ iceServers: this.#world.iceServers, bundlePolicy: 'max-bundle' });
-    this.#pc = pc;
-    this.#name = newPeerName('publish');
-    this.#link = new Link(pc, {
-      up: () => {
-        this.#attempt = 0;
-        this.#world.tell('connected');
-      },
-      shaky: () => this.#world.tell('connecting'),
-      repair: () => {
-        if (!this.#world.canAsk()) return false;
-        pc.restartIce();
-        this.#negotiate();
-        return true;
-      },
-      dead: () => this.#again(),
-    });
-    this.#addLine(pc, 'microphone');
-    this.#addLine(pc, 'camera');
-    if (this.#tracks.has('screen')) this.#addLine(pc, 'screen');
-    if (this.#tracks.has('screen_audio')) this.#addLine(pc, 'screen_audio');
-    this.#negotiate();
+    this.#peer.restart();
   }
 
-  /**
-   * TURN credentials end; the next restart of ICE uses these.
-   * @param {RTCIceServer[]} iceServers
-   */
+  /** @param {RTCIceServer[]} iceServers */
   useIceServers(iceServers) {
-    this.#world.iceServers = iceServers;
-    this.#pc?.setConfiguration({ ...this.#pc.getConfiguration(), iceServers });
+    this.#peer.useIceServers(iceServers);
   }
 
   /** The socket is back and the server still knows us: what was left undone is done now. */
   resume() {
-    if (!this.#pc || !this.#link?.wasUp) this.restart();
-    else if (!this.#link.isUp) this.#link.repair();
-    else if (this.#mustNegotiate) this.#negotiate();
+    if (this.#peer.resume() && this.#mustNegotiate) this.#negotiate();
   }
 
-  /** The network is another: the old way may be gone before the browser notices. */
   networkChanged() {
-    this.#link?.repair();
+    this.#peer.networkChanged();
   }
 
-  /**
-   * The server ended a connection.
-   * @param {string} name
-   */
+  /** @param {string} name of a connection that the server ended */
   closedByServer(name) {
-    if (name === this.#name && this.#pc) this.#again();
+    this.#peer.closedByServer(name);
   }
 
   /**
@@ -143,16 +113,14 @@ export class Publisher {
    * @param {{pc: string, mid: string, rids: string[]}} message
    */
   layersWanted({ pc, mid, rids }) {
-    if (pc !== this.#name) return;
+    if (pc !== this.#peer.name) return;
     for (const [source, line] of this.#lines) {
       if (line.mid === mid) void this.#encodings.get(source)?.want(rids);
     }
   }
 
   close() {
-    this.#isClosed = true;
-    clearTimeout(this.#retry);
-    this.#drop();
+    this.#peer.close();
   }
 
   /**
@@ -176,49 +144,32 @@ export class Publisher {
   /** One negotiation at a time; what changes meanwhile is in the next. */
   async #negotiateAll() {
     this.#isNegotiating = true;
-    while (this.#mustNegotiate && this.#pc) {
+    while (this.#mustNegotiate && this.#peer.connection) {
       this.#mustNegotiate = false;
-      const pc = this.#pc;
+      const pc = this.#peer.connection;
       try {
         await pc.setLocalDescription();
-        if (pc !== this.#pc) continue;
+        if (pc !== this.#peer.connection) continue;
         const tracks = [...this.#lines]
           .filter(([, line]) => line.mid !== null && line.direction === 'sendonly')
           .map(([source, line]) => ({ mid: /** @type {string} */ (line.mid), source }));
         const sdp = pc.localDescription?.sdp ?? '';
         // The server is ICE-lite: its candidates are in the answer, ours are not needed, so nothing is gathered first.
-        const answer = await this.#world.request({ type: 'media.publish', pc: this.#name, sdp, tracks });
-        if (pc !== this.#pc) continue;
+        const answer = await this.#world.request({ type: 'media.publish', pc: this.#peer.name, sdp, tracks });
+        if (pc !== this.#peer.connection) continue;
         await pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
         for (const encodings of this.#encodings.values()) void encodings.settled();
       } catch (error) {
-        if (pc !== this.#pc) continue;
-        if (error instanceof RequestError && error.code === 'disconnected' && this.#link?.wasUp) {
-          // What is sent goes on; the change is made when the socket is back.
+        if (pc !== this.#peer.connection) continue;
+        if (error instanceof RequestError && error.code === 'disconnected' && this.#peer.questionLost()) {
+          // The change is made when the socket is back.
           this.#mustNegotiate = true;
-          this.#link.repairLost();
           break;
         }
         console.warn('publishing failed', error);
-        this.#again();
+        this.#peer.again();
       }
     }
     this.#isNegotiating = false;
-  }
-
-  #again() {
-    this.#drop();
-    this.#world.tell('failing');
-    clearTimeout(this.#retry);
-    this.#retry = window.setTimeout(() => this.restart(), waitBefore(this.#attempt++, Math.random()));
-  }
-
-  #drop() {
-    this.#link?.stop();
-    this.#link = null;
-    this.#pc?.close();
-    this.#pc = null;
-    this.#lines.clear();
-    this.#encodings.clear();
   }
 }

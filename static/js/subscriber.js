@@ -1,8 +1,7 @@
 // Receives what others say and show: one RTCPeerConnection on which the server offers a fixed set of slots.
 // Who is in a slot is read from the packets (CSRC); the message `slots.changed` only comes beside them.
 
-import { waitBefore } from './backoff.js';
-import { Link, newPeerName } from './link.js';
+import { Peer } from './peer.js';
 import { RequestError } from './socket.js';
 
 /** @typedef {import('./types.js').SlotBinding} SlotBinding */
@@ -67,43 +66,44 @@ export class Slot {
 }
 
 /**
- * @typedef {object} SubscriberWorld
- * @property {(message: import('./types.js').ClientMessage) => Promise<any>} request
- * @property {(message: import('./types.js').ClientMessage) => void} send
- * @property {() => boolean} canAsk whether the socket is up
- * @property {RTCIceServer[]} iceServers
- * @property {{audio: number, video: number}} slots
- * @property {(state: 'connecting' | 'connected' | 'failing') => void} tell
- * @property {() => void} changed slots came, went, or carry somebody else
+ * @typedef {import('./peer.js').PeerWorld & {
+ *   request: (message: import('./types.js').ClientMessage) => Promise<any>,
+ *   send: (message: import('./types.js').ClientMessage) => void,
+ *   slots: {audio: number, video: number},
+ *   changed: () => void,
+ * }} SubscriberWorld `changed`: slots came, went, or carry somebody else
  */
 
 export class Subscriber {
   /** @type {Map<string, Slot>} */
   slots = new Map();
-  /** @type {RTCPeerConnection | null} */
-  #pc = null;
-  #name = '';
   /** @type {SlotBinding[]} */
   #announced = [];
   #world;
-  #attempt = 0;
-  /** @type {number | undefined} */
-  #retry;
-  /** @type {Link | null} */
-  #link = null;
+  #peer;
   #reader = window.setInterval(() => this.#readAll(), READ_MS);
-  #isClosed = false;
   /** Offers are answered one after the other. */
   #turn = Promise.resolve();
 
   /** @param {SubscriberWorld} world */
   constructor(world) {
     this.#world = world;
+    const ask = (/** @type {RTCPeerConnection} */ pc) => this.#ask(pc);
+    this.#peer = new Peer('subscribe', world, {
+      begin: ask,
+      repair: ask,
+      dropped: () => {
+        this.#announced = [];
+        if (this.slots.size === 0) return;
+        this.slots.clear();
+        world.changed();
+      },
+    });
   }
 
   /** The connection as it is now, for statistics. */
   get connection() {
-    return this.#pc;
+    return this.#peer.connection;
   }
 
   /**
@@ -116,48 +116,21 @@ export class Subscriber {
 
   /** Starts over with a new connection and new slots. */
   restart() {
-    if (this.#isClosed) return;
-    clearTimeout(this.#retry);
-    this.#drop();
-    if (!this.#world.canAsk()) return; // The socket's return restarts us.
-    this.#world.tell('connecting');
-    const pc = new RTCPeerConnection({ iceServers: this.#world.iceServers, bundlePolicy: 'max-bundle' });
-    this.#pc = pc;
-    this.#name = newPeerName('subscribe');
-    this.#link = new Link(pc, {
-      up: () => {
-        this.#attempt = 0;
-        this.#world.tell('connected');
-      },
-      shaky: () => this.#world.tell('connecting'),
-      repair: () => {
-        if (!this.#world.canAsk()) return false;
-        this.#ask(pc);
-        return true;
-      },
-      dead: () => this.#again(),
-    });
-    this.#ask(pc);
+    this.#peer.restart();
   }
 
-  /**
-   * TURN credentials end; the next restart of ICE uses these.
-   * @param {RTCIceServer[]} iceServers
-   */
+  /** @param {RTCIceServer[]} iceServers */
   useIceServers(iceServers) {
-    this.#world.iceServers = iceServers;
-    this.#pc?.setConfiguration({ ...this.#pc.getConfiguration(), iceServers });
+    this.#peer.useIceServers(iceServers);
   }
 
   /** The socket is back and the server still knows us. */
   resume() {
-    if (!this.#pc || !this.#link?.wasUp) this.restart();
-    else if (!this.#link.isUp) this.#link.repair();
+    this.#peer.resume();
   }
 
-  /** The network is another: the old way may be gone before the browser notices. */
   networkChanged() {
-    this.#link?.repair();
+    this.#peer.networkChanged();
   }
 
   /**
@@ -166,14 +139,11 @@ export class Subscriber {
    */
   #ask(pc) {
     const { audio, video } = this.#world.slots;
-    this.#world.request({ type: 'media.subscribe', pc: this.#name, audio_slots: audio, video_slots: video }).catch((error) => {
-      if (pc !== this.#pc) return;
-      if (error instanceof RequestError && error.code === 'disconnected' && this.#link?.wasUp) {
-        this.#link.repairLost();
-        return;
-      }
+    this.#world.request({ type: 'media.subscribe', pc: this.#peer.name, audio_slots: audio, video_slots: video }).catch((error) => {
+      if (pc !== this.#peer.connection) return;
+      if (error instanceof RequestError && error.code === 'disconnected' && this.#peer.questionLost()) return;
       console.warn('subscribing failed', error);
-      this.#again();
+      this.#peer.again();
     });
   }
 
@@ -190,36 +160,31 @@ export class Subscriber {
    * @param {{pc: string, slots: SlotBinding[]}} message
    */
   announced(message) {
-    if (message.pc !== this.#name) return;
+    if (message.pc !== this.#peer.name) return;
     this.#announced = message.slots;
     this.#applyAnnounced();
     this.#readAll();
     this.#world.changed();
   }
 
-  /**
-   * The server ended a connection.
-   * @param {string} name
-   */
+  /** @param {string} name of a connection that the server ended */
   closedByServer(name) {
-    if (name === this.#name && this.#pc) this.#again();
+    this.#peer.closedByServer(name);
   }
 
   close() {
-    this.#isClosed = true;
     clearInterval(this.#reader);
-    clearTimeout(this.#retry);
-    this.#drop();
+    this.#peer.close();
   }
 
   /** @param {{pc: string, sdp: string}} offer */
   async #answer(offer) {
-    const pc = this.#pc;
-    if (!pc || offer.pc !== this.#name) return;
+    const pc = this.#peer.connection;
+    if (!pc || offer.pc !== this.#peer.name) return;
     try {
       await pc.setRemoteDescription({ type: 'offer', sdp: offer.sdp });
       await pc.setLocalDescription();
-      if (pc !== this.#pc) return;
+      if (pc !== this.#peer.connection) return;
       this.#world.send({ type: 'media.answer', pc: offer.pc, sdp: pc.localDescription?.sdp ?? '' });
       for (const line of pc.getTransceivers()) {
         if (line.mid !== null && !this.slots.has(line.mid)) this.slots.set(line.mid, new Slot(line.mid, line.receiver));
@@ -227,9 +192,9 @@ export class Subscriber {
       this.#applyAnnounced();
       this.#world.changed();
     } catch (error) {
-      if (pc !== this.#pc) return;
+      if (pc !== this.#peer.connection) return;
       console.warn('the offer could not be answered', error);
-      this.#again();
+      this.#peer.again();
     }
   }
 
@@ -243,23 +208,5 @@ export class Subscriber {
     let changed = false;
     for (const slot of this.slots.values()) changed = slot.read() || changed;
     if (changed) this.#world.changed();
-  }
-
-  #again() {
-    this.#drop();
-    this.#world.tell('failing');
-    clearTimeout(this.#retry);
-    this.#retry = window.setTimeout(() => this.restart(), waitBefore(this.#attempt++, Math.random()));
-  }
-
-  #drop() {
-    this.#link?.stop();
-    this.#link = null;
-    this.#pc?.close();
-    this.#pc = null;
-    this.#announced = [];
-    if (this.slots.size === 0) return;
-    this.slots.clear();
-    this.#world.changed();
   }
 }
