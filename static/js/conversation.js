@@ -11,7 +11,7 @@ const TYPING_MS = 3_000;
 
 /**
  * @typedef {object} ConversationWorld
- * @property {import('./state.js').Store<import('./state.js').Meeting, any>} store
+ * @property {import('./store.js').Store<import('./state.js').Meeting, any>} store
  * @property {(message: ClientMessage) => Promise<any>} request
  * @property {(message: ClientMessage) => void} send
  * @property {(code: string) => void} refused a line was not taken

@@ -7,7 +7,8 @@ import { watchNetwork } from './network.js';
 import { prefer, preferences } from './preferences.js';
 import { CLOSE, RequestError, RoomSocket } from './socket.js';
 import { Sounds } from './sounds.js';
-import { Store, newMeeting, reduce, self, volumeOf } from './state.js';
+import { newMeeting, reduce, self, volumeOf } from './state.js';
+import { Store } from './store.js';
 import { Transports } from './transports.js';
 
 /** @typedef {import('./types.js').ServerMessage} ServerMessage */

@@ -5,7 +5,7 @@ import { currentLanguage } from '../i18n.js';
 import { t } from '../i18n/details.js';
 import { bitrateText, whyOf } from '../stats.js';
 
-/** @typedef {import('../state.js').TileSpec} TileSpec */
+/** @typedef {import('../tiles.js').TileSpec} TileSpec */
 /** @typedef {import('../stats.js').Reading} Reading */
 /** @typedef {[key: string, label: string, value: string]} Row */
 

@@ -115,7 +115,7 @@ export function chatPanel(meeting) {
 /**
  * @param {Meeting} meeting
  * @param {import('../readings.js').Readings} readings
- * @param {() => import('../state.js').TileSpec[]} shown the tiles on the stage now
+ * @param {() => import('../tiles.js').TileSpec[]} shown the tiles on the stage now
  */
 export function detailsPanel(meeting, readings, shown) {
   return new LaterPanel(() => import('./details.js').then(({ DetailsPanel }) => new DetailsPanel(meeting, readings, shown)));

@@ -13,7 +13,7 @@ import { linkTo } from '../route.js';
 import { personItems } from './deeds.js';
 import { absentList, showRoomSettings } from './later.js';
 import { LobbyList } from './lobby.js';
-import { volumeSlider } from './stage.js';
+import { volumeSlider } from './volume.js';
 
 /** @typedef {import('../types.js').Participant} Participant */
 

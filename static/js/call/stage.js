@@ -1,17 +1,21 @@
 // The stage: which tiles stand where, which slot shows in which of them, and what the server is told about it.
 
-import { h, icon, setText } from '../dom.js';
+import { h } from '../dom.js';
 import { gridBoxes, pageOf, stageBoxes, withSpeakersVisible } from '../grid.js';
 import { t } from '../i18n.js';
 import { toggleMenu } from '../menu.js';
 import { placeOfHand } from '../orders.js';
-import { ownerOf, tilesOf, volumeOf } from '../state.js';
+import { ownerOf, volumeOf } from '../state.js';
 import { Quality } from '../stats.js';
+import { tilesOf } from '../tiles.js';
 import { personItems } from './deeds.js';
+import { FloatingSelf } from './floating.js';
+import { pager } from './pager.js';
 import { float } from './reactions.js';
 import { Tile } from './tile.js';
+import { volumeSlider } from './volume.js';
 
-/** @typedef {import('../state.js').TileSpec} TileSpec */
+/** @typedef {import('../tiles.js').TileSpec} TileSpec */
 /** @typedef {import('../grid.js').Box} Box */
 
 /** Tiles on one page: more are too small to read a face. */
@@ -23,17 +27,13 @@ const GAP = 8;
 /** Rings move this often; levels come with audio packets, ten times a second is smooth enough. */
 const LEVEL_MS = 100;
 
-/** Corners where the own picture may float, in the order in which it is moved. */
-const CORNERS = /** @type {const} */ (['bottom-right', 'bottom-left', 'top-left', 'top-right']);
-
 export class Stage {
   element = h('div', { class: 'stage', 'aria-label': t('stage.label'), role: 'region' });
   /** @type {Map<string, Tile>} */
   #tiles = new Map();
   /** @type {string[]} */
   #order = [];
-  /** @type {(typeof CORNERS)[number]} */
-  #corner = 'bottom-right';
+  #floating;
   #meeting;
   #resize;
   #levels;
@@ -55,6 +55,7 @@ export class Stage {
   constructor(meeting, readings) {
     this.#meeting = meeting;
     this.#readings = readings;
+    this.#floating = new FloatingSelf(this.element, () => this.draw());
     const judge = () => this.#judge();
     readings.addEventListener('read', judge);
     this.element.append(this.#pager.element);
@@ -120,7 +121,7 @@ export class Stage {
       strip.forEach((box, index) => placed.push({ spec: /** @type {TileSpec} */ (rest[index]), box }));
     } else if (me && people.length === 1) {
       placed.push({ spec: /** @type {TileSpec} */ (people[0]), box: gridBoxes(1, width, height, GAP)[0] ?? whole(width, height) });
-      placed.push({ spec: me, box: this.#floatingBox(width, height), floating: true });
+      placed.push({ spec: me, box: this.#floating.box(width, height), floating: true });
     } else {
       // The own tile keeps its place on the first page; the others fill what is left.
       const arranged = [...(me ? [me] : []), ...this.#arrange(people, perPage - (me ? 1 : 0))];
@@ -146,7 +147,7 @@ export class Stage {
         this.#qualities.set(tile, new Quality());
         this.#tiles.set(spec.key, tile);
         this.element.append(tile);
-        if (spec.mine) this.#makeMovable(tile);
+        if (spec.mine) this.#floating.makeMovable(tile);
       }
       tile.place(box);
       tile.draw(spec, {
@@ -258,7 +259,7 @@ export class Stage {
       const items = [{ heading: participant.display_name }];
       const details = { label: t('details.open'), icon: 'signal', action: 'details', pick: () => this.openDetails?.(spec.key) };
       if (spec.mine) {
-        if (tile.classList.contains('floating')) items.push({ label: t('tile.move'), icon: 'expand', action: 'move-self', pick: () => this.#moveOn() });
+        if (tile.classList.contains('floating')) items.push({ label: t('tile.move'), icon: 'expand', action: 'move-self', pick: () => this.#floating.moveOn() });
         else items.push({ heading: t('tile.only_you') });
         items.push(details);
         return items;
@@ -278,115 +279,6 @@ export class Stage {
       return items;
     });
   }
-
-  // ---- The own picture, floating ----
-
-  /**
-   * @param {number} width
-   * @param {number} height
-   * @returns {Box}
-   */
-  #floatingBox(width, height) {
-    const isUpright = width < 480 && height > width;
-    const tileWidth = Math.round(isUpright ? Math.max(84, width * 0.26) : Math.min(260, Math.max(132, width * 0.2)));
-    const tileHeight = Math.round(isUpright ? tileWidth * (4 / 3) : tileWidth * (9 / 16));
-    const margin = 12;
-    const [vertical, horizontal] = /** @type {[string, string]} */ (this.#corner.split('-'));
-    return {
-      x: Math.round(horizontal === 'left' ? margin : width - tileWidth - margin),
-      y: Math.round(vertical === 'top' ? margin : height - tileHeight - margin),
-      width: tileWidth,
-      height: tileHeight,
-    };
-  }
-
-  #moveOn() {
-    this.#corner = CORNERS[(CORNERS.indexOf(this.#corner) + 1) % CORNERS.length] ?? 'bottom-right';
-    this.draw();
-  }
-
-  /**
-   * Dragged, the own picture goes to the nearest corner.
-   * @param {Tile} tile
-   */
-  #makeMovable(tile) {
-    /** @type {{x: number, y: number} | null} */
-    let from = null;
-    tile.addEventListener('pointerdown', (event) => {
-      if (!tile.classList.contains('floating') || event.button !== 0 || /** @type {Element} */ (event.target).closest('button')) return;
-      from = { x: event.clientX, y: event.clientY };
-      tile.setPointerCapture(event.pointerId);
-      tile.classList.add('dragged');
-    });
-    tile.addEventListener('pointermove', (event) => {
-      if (!from) return;
-      tile.style.setProperty('transform', `translate(${event.clientX - from.x}px, ${event.clientY - from.y}px)`);
-    });
-    const drop = () => {
-      if (!from) return;
-      from = null;
-      const box = tile.getBoundingClientRect();
-      const stage = this.element.getBoundingClientRect();
-      const vertical = box.top + box.height / 2 < stage.top + stage.height / 2 ? 'top' : 'bottom';
-      const horizontal = box.left + box.width / 2 < stage.left + stage.width / 2 ? 'left' : 'right';
-      this.#corner = /** @type {(typeof CORNERS)[number]} */ (`${vertical}-${horizontal}`);
-      tile.style.removeProperty('transform');
-      tile.classList.remove('dragged');
-      this.draw();
-    };
-    tile.addEventListener('pointerup', drop);
-    tile.addEventListener('pointercancel', drop);
-  }
-}
-
-/**
- * The volume of one person, here only.
- * @param {import('../meeting.js').Meeting} meeting
- * @param {string} userId
- * @param {string} name
- */
-export function volumeSlider(meeting, userId, name) {
-  const current = volumeOf(meeting.state, userId);
-  const sign = icon(current === 0 ? 'volume-off' : 'volume');
-  const input = h('input', {
-    type: 'range',
-    name: 'volume',
-    min: 0,
-    max: 100,
-    step: 5,
-    value: String(Math.round(current * 100)),
-    'aria-label': t('tile.volume', { name }),
-    data: { user: userId },
-  });
-  input.addEventListener('input', () => {
-    const volume = Number(input.value) / 100;
-    meeting.setVolume(userId, volume);
-    sign.firstElementChild?.setAttribute('href', `/static/icons.svg#${volume === 0 ? 'volume-off' : 'volume'}`);
-  });
-  return h('div', { class: 'volume' }, sign, input);
-}
-
-/** @param {(step: number) => void} turn */
-function pager(turn) {
-  const back = h('button', { type: 'button', class: 'icon-button', data: { action: 'page-back' }, onclick: () => turn(-1) }, icon('chevron-left'));
-  const on = h('button', { type: 'button', class: 'icon-button', data: { action: 'page-on' }, onclick: () => turn(1) }, icon('chevron-right'));
-  const where = h('span', { 'aria-live': 'polite' });
-  const element = h('div', { class: 'pager', hidden: true }, back, where, on);
-  return {
-    element,
-    /**
-     * @param {number} page
-     * @param {number} pages
-     */
-    draw(page, pages) {
-      element.hidden = pages < 2;
-      back.setAttribute('aria-label', t('pager.back'));
-      on.setAttribute('aria-label', t('pager.on'));
-      back.disabled = page === 0;
-      on.disabled = page === pages - 1;
-      setText(where, t('pager.where', { page: page + 1, pages }));
-    },
-  };
 }
 
 /**

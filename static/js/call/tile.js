@@ -5,7 +5,7 @@ import { h, icon, setIcon, setText } from '../dom.js';
 import { t } from '../i18n.js';
 import { Picture } from '../picture.js';
 
-/** @typedef {import('../state.js').TileSpec} TileSpec */
+/** @typedef {import('../tiles.js').TileSpec} TileSpec */
 /** @typedef {import('../grid.js').Box} Box */
 
 /**

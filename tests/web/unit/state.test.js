@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { Store, newMeeting, others, ownerOf, reduce, tilesOf, typingNames, volumeOf } from '../../../static/js/state.js';
+import { newMeeting, others, ownerOf, reduce, typingNames, volumeOf } from '../../../static/js/state.js';
+import { Store } from '../../../static/js/store.js';
+import { tilesOf } from '../../../static/js/tiles.js';
 
 /** @typedef {import('../../../static/js/state.js').Meeting} Meeting */
 /** @typedef {import('../../../static/js/types.js').ServerMessage} ServerMessage */
