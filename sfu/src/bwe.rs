@@ -19,7 +19,8 @@
 //!   probing begins anew when the receiver is back.
 //!
 //! The estimate is the least that delay and loss allow, never more than a REMB. Receivers without
-//! transport-cc are served by their REMB or, without that too, by the losses in their reports.
+//! transport-cc are served by their REMB, which padding makes them raise (`coaxing`), or, without that
+//! too, by the losses in their reports.
 //!
 //! The algorithm follows draft-ietf-rmcat-gcc-02 and what became of it in browsers (a line in place
 //! of the Kalman filter, probing). Not from there: a queue has to be there before a trend counts
@@ -50,6 +51,7 @@
 
 mod arrival;
 mod bitrate;
+mod coaxing;
 mod groups;
 mod history;
 mod lines;
@@ -67,6 +69,7 @@ pub use trend::DelayState;
 
 use crate::twcc::Feedback;
 use arrival::ArrivalClock;
+use coaxing::Coaxing;
 use groups::Groups;
 use history::History;
 use loss::Loss;
@@ -96,6 +99,7 @@ pub struct Estimator {
     rate: Rate,
     loss: Loss,
     probing: Probing,
+    coaxing: Coaxing,
     sent: Throughput,
     acked: Throughput,
     rtt_us: Option<i64>,
@@ -199,6 +203,7 @@ impl Estimator {
             rate: Rate::new(START.as_f64()),
             loss: Loss::default(),
             probing: Probing::new(),
+            coaxing: Coaxing::default(),
             sent: Throughput::default(),
             acked: Throughput::default(),
             rtt_us: None,
@@ -216,14 +221,32 @@ impl Estimator {
     pub fn sent(&mut self, now: Instant, bytes: usize) -> u16 {
         let now_us = self.now_us(now);
         let number = self.history.push(now_us, bytes, self.source == Source::Feedback);
+        self.probing.sent(number, bytes);
+        self.left(now_us, bytes);
+        number as u16
+    }
+
+    /// Notes a packet that leaves without a number. Of receivers that tell of numbers it is not taken notice.
+    pub fn sent_unnumbered(&mut self, now: Instant, bytes: usize) {
+        let now_us = self.now_us(now);
+        self.left(now_us, bytes);
+    }
+
+    fn left(&mut self, now_us: i64, bytes: usize) {
         if self.source != Source::Feedback {
             self.sent.add(now_us, bytes);
+            self.coaxing.sent(bytes);
         }
-        self.probing.sent(number, bytes);
         if self.silence.at_us.is_none() && self.is_unanswered() {
             self.silence.at_us = Some(now_us + self.patience_us());
         }
-        number as u16
+    }
+
+    /// The time as packets tell it to receivers that estimate their link themselves: 24 bits, of which 18 are
+    /// behind the point, in seconds.
+    pub fn send_time(&mut self, now: Instant) -> u32 {
+        let now_us = self.now_us(now).unsigned_abs();
+        ((now_us << 18) / 1_000_000) as u32 & 0x00ff_ffff
     }
 
     /// Takes in when packets arrived.
@@ -282,6 +305,8 @@ impl Estimator {
         if self.source != Source::Feedback {
             self.heard(now_us, Source::Reports);
             self.rate.set(bitrate.as_f64());
+            self.loss.release_above(1.2 * self.rate.bps());
+            self.coaxing.told(now_us, bitrate.as_f64());
         }
         self.settle(now_us, Reason::Remb);
     }
@@ -320,6 +345,7 @@ impl Estimator {
     pub fn set_wanted(&mut self, now: Instant, wanted: Bitrate) {
         let now_us = self.now_us(now);
         self.probing.set_wanted(wanted.min(CEILING).as_f64());
+        self.coaxing.set_wanted(wanted.min(CEILING).as_f64());
         self.start_probe(now_us);
     }
 
@@ -327,6 +353,9 @@ impl Estimator {
     /// best). Media that leaves while a probe runs counts too, so there is less to pad then.
     pub fn poll_padding(&mut self, now: Instant) -> Option<usize> {
         let now_us = self.now_us(now);
+        if self.may_coax(now_us) {
+            return self.coaxing.padding(now_us, self.estimate.as_f64());
+        }
         self.start_probe(now_us);
         self.probing.padding(now_us)
     }
@@ -336,6 +365,7 @@ impl Estimator {
     pub fn cannot_pad(&mut self, now: Instant) {
         let now_us = self.now_us(now);
         self.probing.cannot_pad(now_us);
+        self.coaxing.cannot_pad(now_us);
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) and [`poll_padding`](Self::poll_padding) have
@@ -347,7 +377,10 @@ impl Estimator {
         } else {
             None
         };
-        let next_us = [self.silence.at_us, probe_us].into_iter().flatten().min()?;
+        let coaxing_us = (self.source == Source::Reports && self.remb.is_some())
+            .then(|| self.coaxing.next_us(self.estimate.as_f64()))
+            .flatten();
+        let next_us = [self.silence.at_us, probe_us, coaxing_us].into_iter().flatten().min()?;
         Some(epoch + Duration::from_micros(u64::try_from(next_us).unwrap_or(0)))
     }
 
@@ -356,6 +389,9 @@ impl Estimator {
         let now_us = self.now_us(now);
         if self.silence.at_us.is_some_and(|at_us| at_us <= now_us) {
             self.halve(now_us);
+        }
+        if self.remb_bps(now_us).is_none() {
+            self.remb = None;
         }
         self.judge_probe(now_us);
     }
@@ -579,9 +615,19 @@ impl Estimator {
         is_answered && self.delay == DelayState::Normal && self.queue.is_empty()
     }
 
+    /// Whether the receiver says what it can take, and nothing better.
+    fn may_coax(&self, now_us: i64) -> bool {
+        self.source == Source::Reports && self.remb_bps(now_us).is_some()
+    }
+
+    /// What the receiver has said of late that it can take.
+    fn remb_bps(&self, now_us: i64) -> Option<f64> {
+        self.remb.filter(|remb| now_us - remb.at_us < REMB_US).map(|remb| remb.bps)
+    }
+
     /// Makes the estimate out of all opinions.
     fn settle(&mut self, now_us: i64, reason: Reason) {
-        let remb_bps = self.remb.filter(|remb| now_us - remb.at_us < REMB_US).map(|remb| remb.bps);
+        let remb_bps = self.remb_bps(now_us);
         let caps = [self.loss.cap_bps(), self.queue.cap_bps(), remb_bps];
         let bps = caps.into_iter().flatten().fold(self.rate.bps(), f64::min);
         let estimate = Bitrate::from_f64(bps).clamp(FLOOR, CEILING);

@@ -5,7 +5,7 @@ use crate::key::TrackKey;
 use crate::peer::{Peer, Side};
 use crate::room::Room;
 use crate::router::Stats;
-use crate::slot::{Forwarded, Written};
+use crate::slot::{Forwarded, Stamp, Written};
 use crate::subscriber::{self, Held, Subscriber};
 use crate::transmits::Transmits;
 use crate::transport::Transport;
@@ -111,14 +111,14 @@ fn send(
     let Some(written) = slot.write(now, packet, transmits.slab()) else { return };
     stats.packets_out += 1;
     stats.bytes_out += (transmits.mark() - start) as u64;
-    number(now, subscriber, &written, start, transmits.slab());
+    stamp(now, subscriber, &written, start, transmits.slab());
     transport.seal_rtp(transmits.slab(), start, written.header_len, written.index);
     transmits.commit(to, start);
 }
 
 /// Notes for the estimate and the pacer that a packet leaves, which begins at `start` and is the last in the
-/// slab, and gives it its transport-wide sequence number.
-pub fn number(
+/// slab, and gives it its transport-wide sequence number or the time.
+pub fn stamp(
     now: Instant,
     subscriber: &mut Subscriber,
     written: &Written,
@@ -127,7 +127,17 @@ pub fn number(
 ) {
     let bytes = slab.len() - start + SEAL_BYTES;
     subscriber.pacing.sent(now, bytes);
-    let Some(at) = written.transport_sequence else { return };
-    let sequence = subscriber.estimator.sent(now, bytes);
-    slab[start + at..start + at + 2].copy_from_slice(&sequence.to_be_bytes());
+    let packet = &mut slab[start..];
+    match written.stamp {
+        Stamp::Number(at) => {
+            let sequence = subscriber.estimator.sent(now, bytes);
+            packet[at..at + 2].copy_from_slice(&sequence.to_be_bytes());
+        }
+        Stamp::Time(at) => {
+            subscriber.estimator.sent_unnumbered(now, bytes);
+            let [_, time @ ..] = subscriber.estimator.send_time(now).to_be_bytes();
+            packet[at..at + 3].copy_from_slice(&time);
+        }
+        Stamp::Nothing => subscriber.estimator.sent_unnumbered(now, bytes),
+    }
 }

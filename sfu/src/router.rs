@@ -291,7 +291,7 @@ impl Sfu {
             let slab = self.transmits.slab();
             if let Some(written) = subscriber.slots[slot].write_lost(&lost, &forwarded, slab) {
                 subscriber.resends.sent(slab.len() - start);
-                fan_out::number(now, subscriber, &written, start, slab);
+                fan_out::stamp(now, subscriber, &written, start, slab);
                 peer.transport.seal_rtp(slab, start, written.header_len, written.index);
                 self.transmits.commit(to, start);
                 self.stats.packets_resent += 1;

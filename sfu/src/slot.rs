@@ -124,8 +124,26 @@ pub struct Written {
     pub header_len: usize,
     /// Roll-over counter and sequence.
     pub index: u64,
-    /// Where in the header the transport-wide sequence number stands (two bytes), if it has one.
-    pub transport_sequence: Option<usize>,
+    /// What is to be filled in when it leaves.
+    pub stamp: Stamp,
+}
+
+/// What a header says of the moment at which its packet leaves, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stamp {
+    /// Nothing.
+    Nothing,
+    /// The transport-wide sequence number, in two bytes.
+    Number(usize),
+    /// The time, in three bytes, for receivers that estimate their link themselves.
+    Time(usize),
+}
+
+/// The header extension that a stamp goes into, with room for it.
+struct StampExtension {
+    id: u8,
+    room: &'static [u8],
+    kind: fn(usize) -> Stamp,
 }
 
 /// One m-line of a subscribe transport.
@@ -390,7 +408,7 @@ impl Slot {
                 shown,
             };
             let begin = out.len();
-            let (header_len, at) = self.write_header(packet, &flow, &labels, out);
+            let (header_len, stamp) = self.write_header(packet, &flow, &labels, out);
             if payload.codec == Codec::Red {
                 self.append_redundant(packet, &flow, out);
             } else {
@@ -398,7 +416,7 @@ impl Slot {
             }
             let timestamp = packet.header.timestamp.wrapping_add(flow.timestamp_delta);
             self.note_sent(now, packet, &flow, (sequence, timestamp), &out[begin + header_len..]);
-            Written { header_len, index: sequence, transport_sequence: at }
+            Written { header_len, index: sequence, stamp }
         });
         if let Some(binding) = &mut self.binding {
             binding.flow = Some(flow);
@@ -505,23 +523,23 @@ impl Slot {
         }
     }
 
-    /// Appends the header; its length, and where in it the transport-wide sequence number stands.
+    /// Appends the header; its length, and what is to be filled in.
     fn write_header(
         &self,
         packet: &Forwarded<'_>,
         flow: &Flow,
         labels: &Labels,
         out: &mut Vec<u8>,
-    ) -> (usize, Option<usize>) {
+    ) -> (usize, Stamp) {
         let carried = [
             (packet.extensions.audio_level, self.extensions.audio_level),
             (packet.extensions.video_orientation, self.extensions.video_orientation),
         ];
         let mut extensions: [(u8, &[u8]); 5] = [(0, &[]); 5];
         let mut count = 0;
-        let number = self.transport_number(&flow.payload);
-        if let Some(ours) = number {
-            extensions[0] = (ours, &[0, 0]);
+        let stamp = self.stamp(&flow.payload);
+        if let Some(stamp) = &stamp {
+            extensions[0] = (stamp.id, stamp.room);
             count = 1;
         }
         for (theirs, ours) in carried {
@@ -557,14 +575,18 @@ impl Slot {
                 extensions: &extensions[..count],
             },
         );
-        (header_len, number.map(|_| rtp::first_element_offset(&extensions[..count])))
+        let at = || rtp::first_element_offset(&extensions[..count]);
+        (header_len, stamp.map_or(Stamp::Nothing, |stamp| (stamp.kind)(at())))
     }
 
-    /// Id of the extension that numbers packets across the transport. Video without RTX goes without: it
-    /// is sent again to the letter, and a new number would be another packet under a used nonce.
-    fn transport_number(&self, payload: &Payload) -> Option<u8> {
+    /// The extension that says which packet of the transport it is, or failing that when it left. Video without RTX
+    /// goes without: it is sent again to the letter, and a new number would be another packet under a used nonce.
+    fn stamp(&self, payload: &Payload) -> Option<StampExtension> {
         let is_sent_once = self.kind == Kind::Audio || payload.rtx.is_some();
-        self.extensions.transport_cc.filter(|_| is_sent_once)
+        let number = |id| StampExtension { id, room: &[0; 2], kind: Stamp::Number };
+        let time = |id| StampExtension { id, room: &[0; 3], kind: Stamp::Time };
+        let Extensions { transport_cc, abs_send_time, .. } = self.extensions;
+        transport_cc.map(number).or_else(|| abs_send_time.map(time)).filter(|_| is_sent_once)
     }
 
     /// The layers that a packet says are sent.

@@ -135,7 +135,7 @@ impl Sfu {
                 subscriber.estimator.cannot_pad(now);
                 return;
             };
-            fan_out::number(now, subscriber, &written, start, slab);
+            fan_out::stamp(now, subscriber, &written, start, slab);
             lacking = lacking.saturating_sub(slab.len() - start + SEAL_BYTES);
             peer.transport.seal_rtp(slab, start, written.header_len, written.index);
             self.transmits.commit(to, start);

@@ -67,7 +67,7 @@ pub fn offer_subscribe(slots: &[SlotSpec], local: &Local<'_>) -> String {
         let feedback = match slot.kind {
             Kind::Audio => Feedback { transport_cc: true, ..Feedback::default() },
             Kind::Video => {
-                Feedback { nack: true, pli: true, fir: true, transport_cc: true, remb: false }
+                Feedback { nack: true, pli: true, fir: true, transport_cc: true, remb: true }
             }
         };
         for (payload, parameters) in offered {

@@ -97,7 +97,7 @@ impl Slot {
             // Whatever could differ from the first time is not sent: a nonce is used for one packet.
             let may_differ = packet.frame.ends_layer && !packet.header.marker
                 || flow.payload.codec == Codec::Red;
-            if may_differ || self.transport_number(&flow.payload).is_some() {
+            if may_differ || self.stamp(&flow.payload).is_some() {
                 return None;
             }
             let labels = Labels {
@@ -108,9 +108,9 @@ impl Slot {
                 playout_delay: None,
                 shown: None,
             };
-            let (header_len, transport_sequence) = self.write_header(packet, flow, &labels, out);
+            let (header_len, stamp) = self.write_header(packet, flow, &labels, out);
             append_payload(packet, picture_delta, flow.tl0_delta, out);
-            return Some(Written { header_len, index: lost.sequence_out, transport_sequence });
+            return Some(Written { header_len, index: lost.sequence_out, stamp });
         };
         let labels = Labels {
             marker: ends_picture,
@@ -120,11 +120,11 @@ impl Slot {
             playout_delay: (!packet.wait.is_zero()).then(|| playout_delay(packet.wait)),
             shown: self.shown(&flow.payload),
         };
-        let (header_len, transport_sequence) = self.write_header(packet, flow, &labels, out);
+        let (header_len, stamp) = self.write_header(packet, flow, &labels, out);
         out.extend_from_slice(&(lost.sequence_out as u16).to_be_bytes());
         append_payload(packet, picture_delta, flow.tl0_delta, out);
         self.rtx_sequence = rtx_sequence;
-        Some(Written { header_len, index: rtx_sequence, transport_sequence })
+        Some(Written { header_len, index: rtx_sequence, stamp })
     }
 
     /// Appends a packet on the stream of repairs that is nothing but padding, for probes of the link.
@@ -133,11 +133,12 @@ impl Slot {
         // Whether something flows does not matter: a slot that is paused for want of bandwidth is the one
         // that a probe must bring back, and one that waits for its first keyframe loses no time.
         let binding = self.binding.as_ref()?;
-        let payload_type = binding.payload?.rtx?;
-        let id = self.extensions.transport_cc?;
+        let payload = binding.payload?;
+        let payload_type = payload.rtx?;
+        let stamp = self.stamp(&payload)?;
         let sequence = self.rtx_sequence + 1;
         let begin = out.len();
-        let extensions: [(u8, &[u8]); 1] = [(id, &[0, 0])];
+        let extensions = [(stamp.id, stamp.room)];
         let header_len = rtp::write_header(
             out,
             &Outgoing {
@@ -152,7 +153,7 @@ impl Slot {
         );
         rtp::pad(out, begin, length);
         self.rtx_sequence = sequence;
-        let transport_sequence = Some(rtp::first_element_offset(&extensions));
-        Some(Written { header_len, index: sequence, transport_sequence })
+        let stamp = (stamp.kind)(rtp::first_element_offset(&extensions));
+        Some(Written { header_len, index: sequence, stamp })
     }
 }

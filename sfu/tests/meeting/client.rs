@@ -1,10 +1,13 @@
 //! A client of the media plane in a world without sockets: its own transport, SDP by hand.
 
+#[path = "remb_receiver.rs"]
+pub mod remb_receiver;
 #[path = "viewer.rs"]
 pub mod viewer;
 
 use protocol::media::TrackOffer;
 use protocol::{Kind, Source};
+use remb_receiver::RembReceiver;
 use sfu::Identity;
 use sfu::credentials::{DtlsRole, IceCredentials, RemoteParameters};
 use sfu::rtp::{self, Header, Outgoing};
@@ -34,6 +37,8 @@ pub struct Client {
     sent: HashMap<u32, u64>,
     /// Tells the server when packets arrive, once it is there.
     pub feedback: Option<TransportCc>,
+    /// Says what it can take instead, from before its SDP on.
+    pub remb: Option<RembReceiver>,
     /// When each RTP packet came.
     pub arrivals: Vec<Instant>,
     /// Whether its SDP has redundant sound.
@@ -64,6 +69,7 @@ impl Client {
             checks_sent: 0,
             sent: HashMap::new(),
             feedback: None,
+            remb: None,
             arrivals: Vec::new(),
             has_red: false,
             has_av1: false,
@@ -137,6 +143,17 @@ impl Client {
                             a=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n"
             }
         };
+        // Who estimates their link themselves is told when packets leave.
+        let (media, stamp) = match self.remb {
+            Some(_) => (
+                media.replace("transport-cc", "goog-remb"),
+                "a=extmap:2 http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
+            ),
+            None => (
+                media.to_owned(),
+                "a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
+            ),
+        };
         let own = match (kind, direction) {
             (Kind::Audio, _) => "",
             (Kind::Video, "recvonly") => {
@@ -145,7 +162,7 @@ impl Client {
             (Kind::Video, _) => "a=extmap:5 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n",
         };
         format!(
-            "{media}{own}a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n\
+            "{media}{own}{stamp}\r\n\
              c=IN IP4 0.0.0.0\r\na=mid:{mid}\r\na={direction}\r\na=rtcp-mux\r\n\
              a=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=fingerprint:{}\r\na=setup:actpass\r\n",
             self.local.ufrag,
@@ -183,6 +200,9 @@ impl Client {
                 if let (Some(log), Some(&[high, low])) = (&mut self.feedback, number) {
                     log.arrived(now, u16::from_be_bytes([high, low]));
                 }
+                if let Some(remb) = &mut self.remb {
+                    remb.received(now, packet);
+                }
                 // Padding is for the estimate alone.
                 if Header::parse(packet).is_none_or(|h| !h.payload(packet).is_empty()) {
                     if let Some(viewer) = &mut self.viewer {
@@ -217,6 +237,10 @@ impl Client {
         while self.feedback.as_mut().is_some_and(|log| log.poll(now, 1, 2, &mut compound)) {
             self.transport.seal_rtcp(&mut compound, 0);
             out.push(std::mem::take(&mut compound));
+        }
+        if let Some(mut compound) = self.remb.as_mut().and_then(|remb| remb.poll(now)) {
+            self.transport.seal_rtcp(&mut compound, 0);
+            out.push(compound);
         }
         let mut asked = self.viewer.as_mut().map(|viewer| viewer.poll(now)).unwrap_or_default();
         if !asked.is_empty() {

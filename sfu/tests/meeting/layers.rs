@@ -1,6 +1,7 @@
 //! Layers over links of all kinds: what is shown, how soon, and that nothing freezes.
 
 use crate::camera::{Camera, FRAME};
+use crate::client::remb_receiver::RembReceiver;
 use crate::client::viewer::Viewer;
 use crate::world::{ROOM, World, person};
 use protocol::media::{View, ViewTile};
@@ -286,4 +287,56 @@ fn a_receiver_that_moves_is_found_by_what_it_tells_of_arrivals() {
     camera.film(&mut world, SECOND / 2);
     let arrivals = &world.client(2).arrivals;
     assert!(arrivals.iter().any(|at| *at > moved + SECOND / 4), "it sees again");
+}
+
+/// Anna films; Boris's receiver knows no transport-cc and says itself what it can take.
+fn boris_says_what_he_can_take(seed: u64, growth: f64) -> (World, Camera) {
+    let mut world = World::new(seed);
+    world.delay = Duration::from_millis(5 + seed % 5 * 15);
+    let mut camera = Camera::publish(&mut world, 1, 1);
+    camera.film(&mut world, SECOND + Duration::from_millis(seed % 7 * 5));
+    world.remb = Some(RembReceiver::new(growth));
+    world.subscribe(2, 2, 1, 1);
+    world.limits.insert(PeerId(2), 4_000_000);
+    (world, camera)
+}
+
+fn receiver(world: &mut World) -> &RembReceiver {
+    world.client(2).remb.as_ref().expect("Boris estimates")
+}
+
+#[test]
+fn a_receiver_that_says_what_it_can_take_has_the_best_layer_in_time() {
+    for seed in 60..64 {
+        let (mut world, mut camera) = boris_says_what_he_can_take(seed, 1.5);
+        until_height(&mut world, &mut camera, 720, 4 * SECOND);
+        camera.film(&mut world, 10 * SECOND);
+        assert_eq!(height(&mut world, 2), Some(720));
+        world.limits.insert(PeerId(2), 400_000);
+        let cut = world.now;
+        until_height(&mut world, &mut camera, 180, 5 * SECOND);
+        camera.film(&mut world, 15 * SECOND);
+        assert_eq!(height(&mut world, 2), Some(180));
+        let all = seen(&mut world, 2);
+        let settled = all.iter().filter(|seen| seen.at >= cut + 5 * SECOND);
+        let numbers: Vec<u16> = settled.map(|seen| seen.sequence).collect();
+        let lost = numbers.windows(2).filter(|pair| pair[1] != pair[0].wrapping_add(1)).count();
+        assert!(lost * 50 < numbers.len(), "padding is in nobody's way: {lost} gaps");
+        world.limits.insert(PeerId(2), 4_000_000);
+        until_height(&mut world, &mut camera, 720, 10 * SECOND);
+    }
+}
+
+#[test]
+fn a_receiver_that_dares_little_is_brought_there_slowly() {
+    // 8 % a second, as browsers do.
+    let (mut world, mut camera) = boris_says_what_he_can_take(64, 1.08);
+    until_height(&mut world, &mut camera, 720, 4 * SECOND);
+    camera.film(&mut world, 5 * SECOND);
+    world.limits.insert(PeerId(2), 400_000);
+    camera.film(&mut world, 15 * SECOND);
+    world.limits.insert(PeerId(2), 4_000_000);
+    let took = until_height(&mut world, &mut camera, 720, 40 * SECOND);
+    let (_, said) = *receiver(&mut world).told.last().expect("it speaks");
+    assert!(said > 1_500_000, "{said} after {took:?}");
 }

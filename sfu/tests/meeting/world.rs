@@ -1,6 +1,7 @@
 //! A server and its clients joined by a network of delays and losses that a seed decides.
 
 use super::client::Client;
+use super::client::remb_receiver::RembReceiver;
 use dimpl::certificate::generate_self_signed_certificate;
 use protocol::room::MediaState;
 use protocol::{ParticipantId, RoomId, SlotBinding, Source};
@@ -45,6 +46,8 @@ pub struct World {
     pub has_red: bool,
     /// Whether clients speak AV1.
     pub has_av1: bool,
+    /// How subscribers estimate their links, where they do it themselves.
+    pub remb: Option<RembReceiver>,
     pub address: SocketAddr,
     /// What the link to each client carries, in bits per second, where it is limited.
     pub limits: BTreeMap<PeerId, u64>,
@@ -78,6 +81,7 @@ impl World {
             losses: BTreeMap::new(),
             has_red: false,
             has_av1: false,
+            remb: None,
             address,
             limits: BTreeMap::new(),
             queues: BTreeMap::new(),
@@ -136,6 +140,7 @@ impl World {
         let mut client = Client::new(peer, 5000, self.address, identity, now);
         client.has_red = self.has_red;
         client.has_av1 = self.has_av1;
+        client.remb = self.remb.clone();
         self.clients.insert(PeerId(peer), client);
         self.command(Command::Subscribe {
             peer: PeerId(peer),
