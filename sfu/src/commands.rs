@@ -112,6 +112,7 @@ impl Sfu {
     }
 
     fn refuse(&mut self, peer: PeerId, refusal: &Refusal) {
+        self.stats.sdps_refused += 1;
         self.events.push_back(Event::Refused { peer, reason: refusal.to_string() });
     }
 
@@ -486,6 +487,7 @@ impl Sfu {
             ufrags: Vec::new(),
             addresses: Vec::new(),
             known_ssrcs: Vec::new(),
+            media_address: None,
             side,
         });
         self.peer_keys.insert(id, key);

@@ -22,6 +22,28 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::ClosedByPeer,
+        Self::Silent,
+        Self::WrongFingerprint,
+        Self::HandshakeFailed,
+        Self::Commanded,
+        Self::Fault,
+    ];
+
+    /// One word, for metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            CloseReason::ClosedByPeer => "client",
+            CloseReason::Silent => "silent",
+            CloseReason::WrongFingerprint => "wrong_fingerprint",
+            CloseReason::HandshakeFailed => "handshake_failed",
+            CloseReason::Commanded => "server",
+            CloseReason::Fault => "fault",
+        }
+    }
+
     /// In plain words, for logs and for the client.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -34,6 +34,8 @@ pub struct Peer {
     pub addresses: Vec<SocketAddr>,
     /// SSRCs by which this peer is found when it comes from a new address.
     pub known_ssrcs: Vec<u32>,
+    /// Where its media went last.
+    pub media_address: Option<SocketAddr>,
     /// Its direction.
     pub side: Side,
 }
@@ -59,6 +61,15 @@ impl Peer {
             }
             _ => out.abandon(start),
         }
+    }
+
+    /// Whether its media goes elsewhere since this was asked last.
+    pub fn has_moved(&mut self) -> bool {
+        let now = self.transport.remote_addr().filter(|_| self.transport.is_connected());
+        if now.is_none() || now == self.media_address {
+            return false;
+        }
+        std::mem::replace(&mut self.media_address, now).is_some()
     }
 
     /// Queues STUN answers and DTLS flights.

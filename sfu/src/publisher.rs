@@ -11,6 +11,7 @@ use crate::room::{Pending, Room};
 use crate::rtcp::{self, Incoming, ReportBlock};
 use crate::rtp::{self, Header};
 use crate::sdp::PublishSection;
+use crate::stats::DropReason;
 use crate::tap::{self, Tapped};
 use crate::twcc::TransportCc;
 use changes::Changes;
@@ -55,8 +56,8 @@ pub enum Fate {
     Pending,
     /// Dropped: muted by a moderator.
     Blocked,
-    /// Dropped: doubled, padding, too old or of an unknown stream or payload type.
-    Dropped,
+    /// Went nowhere.
+    Dropped(DropReason),
 }
 
 /// The media state of a publish transport.
@@ -113,9 +114,12 @@ impl Publisher {
         room: &mut Room,
         new_ssrc: &mut Option<u32>,
     ) -> Fate {
-        let Some(header) = Header::parse(packet) else { return Fate::Dropped };
-        let Some(index) = self.find_stream(now, &header, packet, new_ssrc) else {
-            return Fate::Dropped;
+        let Some(header) = Header::parse(packet) else {
+            return Fate::Dropped(DropReason::Malformed);
+        };
+        let index = match self.find_stream(now, &header, packet, new_ssrc) {
+            Ok(index) => index,
+            Err(reason) => return Fate::Dropped(reason),
         };
         let stream = self.streams[index];
         let section = &self.sections[stream.section];
@@ -124,7 +128,9 @@ impl Publisher {
         {
             self.transport_cc.arrived(now, u16::from_be_bytes([high, low]));
         }
-        let Some(key) = section.track else { return Fate::Dropped };
+        let Some(key) = section.track else {
+            return Fate::Dropped(DropReason::UnknownStream);
+        };
         match stream.role {
             Role::Media { encoding } => {
                 let payloads = &section.settled.payloads;
@@ -133,35 +139,39 @@ impl Publisher {
                     return receive_media(now, section, key, encoding, header, packet, false, room);
                 }
                 let Some(opus) = Payload::carrying(Codec::Opus, payloads) else {
-                    return Fate::Dropped;
+                    return Fate::Dropped(DropReason::UnknownStream);
                 };
                 let Some(read) = Redundant::parse(header.payload(packet))
                     .filter(|read| read.primary_pt == opus.pt)
                 else {
-                    return Fate::Dropped;
+                    return Fate::Dropped(DropReason::Malformed);
                 };
                 let lost = &mut self.repeated;
                 recover(now, section, key, encoding, &header, &read, lost, room);
                 let Some(packet) = redundancy::take_primary(packet, &header, opus.pt) else {
-                    return Fate::Dropped;
+                    return Fate::Dropped(DropReason::Malformed);
                 };
-                let Some(header) = Header::parse(packet) else { return Fate::Dropped };
+                let Some(header) = Header::parse(packet) else {
+                    return Fate::Dropped(DropReason::Malformed);
+                };
                 receive_media(now, section, key, encoding, header, packet, false, room)
             }
             Role::Repair { encoding } => {
                 let Some(payload) = payload_of_rtx(&section.settled.payloads, header.payload_type)
                 else {
-                    return Fate::Dropped;
+                    return Fate::Dropped(DropReason::UnknownStream);
                 };
                 let Some(ssrc) = room.track(key).and_then(|t| t.encodings.get(encoding)?.ssrc)
                 else {
-                    return Fate::Dropped;
+                    return Fate::Dropped(DropReason::UnknownStream);
                 };
                 let Some(packet) = rtp::restore_retransmitted(packet, &header, payload.pt, ssrc)
                 else {
-                    return Fate::Dropped;
+                    return Fate::Dropped(DropReason::Padding);
                 };
-                let Some(header) = Header::parse(packet) else { return Fate::Dropped };
+                let Some(header) = Header::parse(packet) else {
+                    return Fate::Dropped(DropReason::Malformed);
+                };
                 receive_media(now, section, key, encoding, header, packet, true, room)
             }
         }
@@ -173,23 +183,23 @@ impl Publisher {
         header: &Header,
         packet: &[u8],
         new_ssrc: &mut Option<u32>,
-    ) -> Option<usize> {
+    ) -> Result<usize, DropReason> {
         let last = self.streams.get(self.last_stream);
         if last.is_some_and(|s| s.ssrc == header.ssrc && s.is_heard) {
-            return Some(self.last_stream);
+            return Ok(self.last_stream);
         }
         let known = self.streams.iter().position(|s| s.ssrc == header.ssrc);
         let index = match known {
             Some(index) => index,
             None => {
-                let stream = self.identify(header, packet)?;
+                let stream = self.identify(header, packet).ok_or(DropReason::UnknownStream)?;
                 if !self.changes.take(now) {
-                    return None;
+                    return Err(DropReason::TooManyStreams);
                 }
                 // A section's stream that changes its SSRC replaces the old one.
                 self.streams.retain(|s| s.section != stream.section || s.role != stream.role);
                 if self.streams.len() >= MAX_STREAMS {
-                    return None;
+                    return Err(DropReason::TooManyStreams);
                 }
                 self.streams.push(stream);
                 self.streams.len() - 1
@@ -201,7 +211,7 @@ impl Publisher {
             *new_ssrc = Some(header.ssrc);
         }
         self.last_stream = index;
-        Some(index)
+        Ok(index)
     }
 
     /// Which section an unannounced SSRC belongs to: by mid where the packet says it, else by a payload
@@ -240,7 +250,7 @@ impl Publisher {
         Some(Stream { ssrc: header.ssrc, section, role, is_heard: false })
     }
 
-    /// Takes decrypted RTCP: the publisher's clock.
+    /// Takes decrypted RTCP: the publisher's clock. How many packets of it could not be read.
     pub fn receive_rtcp(
         &mut self,
         now: Instant,
@@ -249,7 +259,7 @@ impl Publisher {
         server_ntp: u64,
         room: &mut Room,
         tapped: &mut VecDeque<Tapped>,
-    ) {
+    ) -> u64 {
         let (streams, sections) = (&self.streams, &self.sections);
         rtcp::parse(compound, |incoming| {
             let Incoming::SenderReport { ssrc, ntp, rtp, .. } = incoming else { return };
@@ -267,7 +277,7 @@ impl Publisher {
             if let Some(track) = sections[stream.section].track.and_then(|key| room.track(key)) {
                 tap::report(now, room, track, encoding, (ntp, rtp), tapped);
             }
-        });
+        })
     }
 
     /// Appends the RTCP that is due to `out`, as one compound: transport-cc feedback, NACKs, keyframe
@@ -362,13 +372,15 @@ fn receive_media(
 ) -> Fate {
     let settled = &section.settled;
     let Some(payload) = settled.payloads.iter().find(|p| p.pt == header.payload_type) else {
-        return Fate::Dropped;
+        return Fate::Dropped(DropReason::UnknownStream);
     };
     let codec = payload.codec;
     let Some(track) = room.tracks.get_mut(usize::from(key)).and_then(Option::as_mut) else {
-        return Fate::Dropped;
+        return Fate::Dropped(DropReason::UnknownStream);
     };
-    let Some(encoding) = track.encodings.get_mut(index) else { return Fate::Dropped };
+    let Some(encoding) = track.encodings.get_mut(index) else {
+        return Fate::Dropped(DropReason::UnknownStream);
+    };
     if encoding.ssrc != Some(header.ssrc) {
         if encoding.restart(header.ssrc, codec) {
             room.last_generation += 1;
@@ -389,7 +401,7 @@ fn receive_media(
         return Fate::Blocked;
     }
     if !encoding.cache.insert(sequence, packet, now) {
-        return Fate::Dropped;
+        return Fate::Dropped(DropReason::Repeated);
     }
     if track.codec != Some(codec) {
         track.codec = Some(codec);

@@ -19,11 +19,12 @@ use crate::publisher::Fate;
 use crate::relay::{PlaneId, Relayed};
 use crate::room::{Room, is_self_muted};
 use crate::slot::Forwarded;
+use crate::stats::Stats;
 use crate::subscriber::{self, Requests};
 use crate::tap::{self, Tapped};
 use crate::timers::{LAYERS_TICK, LIVENESS_TICK};
 use crate::transmits::Transmits;
-use crate::transport::{Arrival, Identity, TransportEvent, TransportStats, stun};
+use crate::transport::{Arrival, Identity, TransportEvent, stun};
 use protocol::{ParticipantId, RoomId};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -49,52 +50,6 @@ pub struct Config {
     pub wall: WallClock,
     /// Seed of everything that is left to chance here (SSRCs, ids, ICE credentials).
     pub seed: [u8; 32],
-}
-
-/// Counters since start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Datagrams that came in.
-    pub datagrams_in: u64,
-    /// Datagrams from addresses that no transport has accepted, dropped without an answer.
-    pub strangers: u64,
-    /// RTP packets taken from publishers.
-    pub packets_in: u64,
-    /// Packets of sound that were lost and came again in a later one.
-    pub packets_recovered: u64,
-    /// RTP packets dropped: doubled, padding, unknown stream.
-    pub packets_dropped: u64,
-    /// RTP packets dropped because a moderator has muted them.
-    pub packets_blocked: u64,
-    /// RTP packets forwarded.
-    pub packets_out: u64,
-    /// RTP payload and header bytes forwarded.
-    pub bytes_out: u64,
-    /// Packets for other planes that found no room in the queue.
-    pub relayed_dropped: u64,
-    /// Packets for the recorder that found no room in the queue.
-    pub tapped_dropped: u64,
-    /// RTP packets of video that waited until their receiver's link had room.
-    pub packets_held: u64,
-    /// RTP packets sent again.
-    pub packets_resent: u64,
-    /// Packets of padding sent to probe links.
-    pub padding_out: u64,
-    /// Keyframe requests heard from subscribers.
-    pub keyframes_asked: u64,
-    /// Transports that came back from another address.
-    pub rebinds: u64,
-    /// Faults that cost a transport.
-    pub faults: u64,
-    /// Datagrams of known transports that were malformed, forged, or there before.
-    pub datagrams_refused: u64,
-}
-
-impl Stats {
-    fn add_transport(&mut self, transport: TransportStats) {
-        self.datagrams_refused +=
-            transport.bad_packets + transport.replays + transport.stun_failures;
-    }
 }
 
 /// The media plane of one thread.
@@ -214,7 +169,7 @@ impl Sfu {
                     match fate {
                         Fate::Pending => {}
                         Fate::Blocked => self.stats.packets_blocked += 1,
-                        Fate::Dropped => self.stats.packets_dropped += 1,
+                        Fate::Dropped(reason) => self.stats.packets_dropped.count(reason),
                     }
                     if let Some(ssrc) = new_ssrc {
                         self.remember_ssrc(key, ssrc);
@@ -228,7 +183,7 @@ impl Sfu {
                         if let Some(room) = self.rooms.get_mut(room_key) {
                             let ntp = self.config.wall.ntp(now);
                             let tapped = &mut self.tapped;
-                            publisher.receive_rtcp(
+                            self.stats.feedback_ignored += publisher.receive_rtcp(
                                 now,
                                 peer.participant,
                                 compound,
@@ -240,6 +195,7 @@ impl Sfu {
                     }
                     Side::Subscribe(subscriber) => {
                         let requests = subscriber.receive_rtcp(now, compound);
+                        self.stats.feedback_ignored += requests.ignored;
                         self.answer_requests(now, key, requests);
                     }
                 }
@@ -317,11 +273,7 @@ impl Sfu {
         {
             match event {
                 TransportEvent::AddressAccepted(address) => {
-                    if let Some(before) = self.addresses.insert(address, key)
-                        && before != key
-                    {
-                        self.stats.rebinds += 1;
-                    }
+                    self.addresses.insert(address, key);
                     if let Some(peer) = self.peers.get_mut(key)
                         && !peer.addresses.contains(&address)
                     {
@@ -340,7 +292,9 @@ impl Sfu {
                 TransportEvent::Closed(reason) => self.remove_peer(key, reason),
             }
         }
-        if let Some(at) = self.peers.get(key).and_then(|peer| peer.transport.poll_timeout()) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        self.stats.rebinds += u64::from(peer.has_moved());
+        if let Some(at) = peer.transport.poll_timeout() {
             self.next_tick = self.next_tick.min(at.max(now));
         }
     }
@@ -450,6 +404,7 @@ impl Sfu {
     pub(crate) fn remove_peer(&mut self, key: PeerKey, reason: CloseReason) {
         let Some(mut peer) = self.peers.remove(key) else { return };
         self.stats.add_transport(peer.transport.stats());
+        self.stats.closed[reason as usize] += 1;
         let closing = AssertUnwindSafe(|| peer.transport.close());
         if catch_unwind(closing).is_ok() {
             peer.drain_transport(&mut self.transmits);

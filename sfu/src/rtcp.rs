@@ -120,40 +120,49 @@ pub const MAX_NACKED: usize = 1000;
 /// Streams taken from one FIR or REMB; a transport of ours carries fewer.
 pub const MAX_SSRCS: usize = 64;
 
-/// Calls `each` for every packet in a decrypted compound that is understood.
-pub fn parse(compound: &[u8], mut each: impl FnMut(Incoming)) {
+/// Calls `each` for every packet in a decrypted compound that is understood; the number of those that should be
+/// and cannot be read.
+pub fn parse(compound: &[u8], mut each: impl FnMut(Incoming)) -> u64 {
     let mut rest = compound;
+    let mut ignored = 0;
     while let Some((head, after)) = rest.split_first_chunk::<4>() {
         let words = usize::from(u16::from_be_bytes([head[2], head[3]]));
         // A wrong version or length leaves no way to find the next packet.
-        let Some((body, next)) = after.split_at_checked(4 * words) else { return };
+        let Some((body, next)) = after.split_at_checked(4 * words) else { return ignored + 1 };
         if head[0] >> 6 != VERSION {
-            return;
+            return ignored + 1;
         }
         rest = next;
-        let Some(body) = without_padding(head[0] & 0x20 != 0, body) else { continue };
+        let Some(body) = without_padding(head[0] & 0x20 != 0, body) else {
+            ignored += 1;
+            continue;
+        };
         let count = head[0] & 0x1f;
         match (head[1], count) {
             (SENDER_REPORT, _) => {
-                parse_sender_report(count, body, &mut each);
+                ignored += u64::from(parse_sender_report(count, body, &mut each).is_none());
             }
-            (RECEIVER_REPORT, _) => {
-                if let Some((ssrc, blocks)) = split_u32(body) {
+            (RECEIVER_REPORT, _) => match split_u32(body) {
+                Some((ssrc, blocks)) => {
                     each(Incoming::ReceiverReport { ssrc, blocks: report_blocks(count, blocks) });
                 }
-            }
+                None => ignored += 1,
+            },
             (BYE, _) => {
                 let ssrcs = u32s(body).take(usize::from(count)).collect();
                 each(Incoming::Bye { ssrcs });
             }
             (TRANSPORT_FEEDBACK | PAYLOAD_FEEDBACK, _) => {
-                if let Some(incoming) = parse_feedback(head[1], count, body) {
-                    each(incoming);
+                match parse_feedback(head[1], count, body) {
+                    Some(incoming) => each(incoming),
+                    None => ignored += 1,
                 }
             }
             _ => {}
         }
     }
+    // What is left is too short for a head.
+    ignored + u64::from(!rest.is_empty())
 }
 
 fn without_padding(is_padded: bool, body: &[u8]) -> Option<&[u8]> {

@@ -72,6 +72,8 @@ pub struct Requests {
     pub keyframes: Vec<(TrackKey, usize)>,
     /// Who speaks in this RTCP.
     pub sender: Option<u32>,
+    /// Packets of it that could not be read.
+    pub ignored: u64,
 }
 
 impl Subscriber {
@@ -310,7 +312,7 @@ impl Subscriber {
         let (slots, estimator) = (&mut self.slots, &mut self.estimator);
         let is_measured = &mut self.is_measured;
         let round_trip = estimator.round_trip().unwrap_or_default();
-        rtcp::parse(compound, |incoming| match incoming {
+        let ignored = rtcp::parse(compound, |incoming| match incoming {
             Incoming::Nack { sender, ssrc, sequences } => {
                 requests.sender = Some(sender);
                 let Some(index) = slots.iter().position(|slot| slot.ssrc == ssrc) else { return };
@@ -350,6 +352,7 @@ impl Subscriber {
             }
             _ => {}
         });
+        requests.ignored = ignored;
         self.pace(now);
         requests
     }

@@ -4,7 +4,7 @@ use super::socket::MediaSocket;
 use crate::recording::TapQueue;
 use anyhow::Context;
 use mio::{Events, Interest, Poll, Token};
-use sfu::{Command, Config, Event, Identity, Sfu, WallClock};
+use sfu::{CloseReason, Command, Config, DropReason, Event, Identity, Sfu, WallClock};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::mpsc::Receiver;
@@ -183,7 +183,6 @@ impl MediaThread {
                 "veche_media_packets_recovered_total",
                 now.packets_recovered - before.packets_recovered,
             ),
-            ("veche_media_packets_dropped_total", now.packets_dropped - before.packets_dropped),
             ("veche_media_packets_blocked_total", now.packets_blocked - before.packets_blocked),
             ("veche_media_packets_out_total", now.packets_out - before.packets_out),
             ("veche_media_bytes_out_total", now.bytes_out - before.bytes_out),
@@ -194,6 +193,8 @@ impl MediaThread {
             ("veche_media_keyframes_asked_total", now.keyframes_asked - before.keyframes_asked),
             ("veche_media_rebinds_total", now.rebinds - before.rebinds),
             ("veche_media_faults_total", now.faults - before.faults),
+            ("veche_media_sdps_refused_total", now.sdps_refused - before.sdps_refused),
+            ("veche_media_feedback_ignored_total", now.feedback_ignored - before.feedback_ignored),
             (
                 "veche_media_datagrams_refused_total",
                 now.datagrams_refused - before.datagrams_refused,
@@ -202,6 +203,15 @@ impl MediaThread {
         ];
         for (name, by) in counters {
             metrics::counter!(name).increment(by);
+        }
+        for reason in DropReason::ALL {
+            let by = now.packets_dropped.of(reason) - before.packets_dropped.of(reason);
+            metrics::counter!("veche_media_packets_dropped_total", "reason" => reason.as_str())
+                .increment(by);
+        }
+        for (at, reason) in CloseReason::ALL.into_iter().enumerate() {
+            let by = now.closed[at] - before.closed[at];
+            metrics::counter!("veche_media_closed_total", "reason" => reason.label()).increment(by);
         }
         let (peers, rooms) = self.sfu.census();
         metrics::gauge!("veche_media_transports").set(peers as f64);

@@ -199,7 +199,8 @@ fn a_new_ssrc_with_every_packet_is_not_news_with_every_packet() {
     // So many changes are believed; all other packets are dropped.
     let told = scene.slot_messages();
     assert!(told <= 60, "slots were told {told} times in three seconds");
-    scene.wait_for_metric("veche_media_packets_dropped_total", 1_900.0);
+    let dropped = r#"veche_media_packets_dropped_total{reason="too_many_streams"}"#;
+    scene.wait_for_metric(dropped, 1_900.0);
 }
 
 #[test]
@@ -244,6 +245,7 @@ fn an_offer_of_300_m_lines_is_refused_with_a_reason_and_the_rest_goes_on() {
     scene.assert_heard(50, got);
     scene.assert_others_go_on();
     assert!(scene.bad.link.closed().is_none(), "what was fine before goes on");
+    scene.wait_for_metric("veche_media_sdps_refused_total", 1.0);
 }
 
 #[test]
@@ -292,6 +294,7 @@ fn nonsense_in_feedback_costs_nobody_else() {
     // Its keyframe requests are merged like anybody's, and what it asks again is bounded.
     let asked = scene.publisher.asked().keyframes;
     assert!(asked <= 40, "{asked} keyframes were asked of Anna in three seconds");
+    scene.wait_for_metric("veche_media_feedback_ignored_total", 100.0);
 }
 
 /// One compound that no receiver means.

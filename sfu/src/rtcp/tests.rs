@@ -290,6 +290,25 @@ fn a_cname_of_any_length_ends_with_a_zero_and_fills_its_words() {
 }
 
 #[test]
+fn what_cannot_be_read_is_counted() {
+    let ignored = |compound: &[u8]| parse(compound, |_| {});
+    let mut good = Vec::new();
+    write_receiver_report(&mut good, 1, &[]);
+    write_remb(&mut good, 1, 500_000, &[2]);
+    write_pli(&mut good, 1, 2);
+    assert_eq!(ignored(&good), 0);
+    assert_eq!(ignored(&good[..good.len() - 4]), 1, "one breaks off");
+    assert_eq!(ignored(&[good.as_slice(), &[0x80, 201]].concat()), 1, "half a head");
+    let mut other = good.clone();
+    other[0] = 0x40;
+    assert_eq!(ignored(&other), 1, "of another version, and nothing behind it is found");
+    let empty = [0x81, 205, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2];
+    assert_eq!(ignored(&[&empty, good.as_slice(), &empty].concat()), 2, "NACKs of nothing");
+    let unknown = [0x80, 207, 0, 1, 0, 0, 0, 1];
+    assert_eq!(ignored(&[&unknown, good.as_slice()].concat()), 0, "others may understand it");
+}
+
+#[test]
 fn an_absurd_remb_is_the_greatest_bitrate() {
     let mut out = Vec::new();
     write_remb(&mut out, 1, 1, &[]);

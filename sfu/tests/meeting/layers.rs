@@ -281,12 +281,14 @@ fn a_receiver_that_moves_is_found_by_what_it_tells_of_arrivals() {
     camera.film(&mut world, SECOND);
     // Firefox checks its path every five seconds; a NAT forgets in between.
     let moved = world.now;
+    assert_eq!(world.sfu.stats().rebinds, 0);
     let client = world.client(2);
     client.next_check = moved + 60 * SECOND;
     client.address.set_port(client.address.port() + 1_000);
     camera.film(&mut world, SECOND / 2);
     let arrivals = &world.client(2).arrivals;
     assert!(arrivals.iter().any(|at| *at > moved + SECOND / 4), "it sees again");
+    assert_eq!(world.sfu.stats().rebinds, 1);
 }
 
 /// Anna films; Boris's receiver knows no transport-cc and says itself what it can take.
