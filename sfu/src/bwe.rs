@@ -336,6 +336,11 @@ impl Estimator {
         self.rtt_us.map(|rtt_us| Duration::from_micros(rtt_us.unsigned_abs()))
     }
 
+    /// Share of packets lost of late, 0 to 1.
+    pub fn loss(&self) -> f64 {
+        self.loss.fraction()
+    }
+
     /// Whether the estimate is what the link could not carry more than, and not what was never tried.
     pub fn is_congested(&self) -> bool {
         matches!(self.reason, Reason::Delay | Reason::Queue | Reason::Loss | Reason::Silence)

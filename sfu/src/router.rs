@@ -243,9 +243,11 @@ impl Sfu {
                 wait: encoding.patience.wait(),
                 described: subscriber::described(codec, track, encoding, &header, packet),
             };
-            let start = self.transmits.mark();
-            let slab = self.transmits.slab();
-            if let Some(written) = subscriber.slots[slot].write_lost(&lost, &forwarded, slab) {
+            for _ in 0..subscriber.resend_copies() {
+                let start = self.transmits.mark();
+                let slab = self.transmits.slab();
+                let written = subscriber.slots[slot].write_lost(&lost, &forwarded, slab);
+                let Some(written) = written else { break };
                 subscriber.resends.sent(slab.len() - start);
                 fan_out::stamp(now, subscriber, &written, start, slab);
                 peer.transport.seal_rtp(slab, start, written.header_len, written.index);

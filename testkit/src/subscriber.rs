@@ -127,11 +127,13 @@ impl Subscriber {
                 }
                 received.extend(read(slots, packet));
             }
-            Packet::Rtcp(compound) => rtcp::parse(compound, |incoming| {
-                if let Incoming::SenderReport { ssrc, ntp, rtp, .. } = incoming {
-                    reports.push(Report { ssrc, ntp, rtp });
-                }
-            }),
+            Packet::Rtcp(compound) => {
+                rtcp::parse(compound, |incoming| {
+                    if let Incoming::SenderReport { ssrc, ntp, rtp, .. } = incoming {
+                        reports.push(Report { ssrc, ntp, rtp });
+                    }
+                });
+            }
         })
     }
 

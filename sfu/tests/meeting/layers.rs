@@ -7,6 +7,7 @@ use crate::world::{ROOM, World, person};
 use protocol::media::{View, ViewTile};
 use protocol::{SlotReason, Source};
 use sfu::codec::vp8;
+use sfu::rtcp;
 use sfu::rtp::Header;
 use sfu::twcc::TransportCc;
 use sfu::{Command, Event, PeerId};
@@ -341,4 +342,32 @@ fn a_receiver_that_dares_little_is_brought_there_slowly() {
     let took = until_height(&mut world, &mut camera, 720, 40 * SECOND);
     let (_, said) = *receiver(&mut world).told.last().expect("it speaks");
     assert!(said > 1_500_000, "{said} after {took:?}");
+}
+
+#[test]
+fn repairs_are_sent_twice_where_many_would_be_lost() {
+    let (mut world, mut camera) = anna_films_boris_watches(38);
+    for (loss, copies) in [(0.0, 1), (0.2, 2), (0.0, 1)] {
+        world.losses.insert(PeerId(2), loss);
+        camera.film(&mut world, 12 * SECOND);
+        // What is looked at arrives.
+        world.losses.insert(PeerId(2), 0.0);
+        camera.film(&mut world, SECOND / 10);
+        let newest = world.client(2).rtp.iter().rfind(|packet| packet[1] & 0x7f == 96);
+        let newest = newest.and_then(|packet| Header::parse(packet)).expect("a picture");
+        let before = world.client(2).rtp.len();
+        let nack = world
+            .client(2)
+            .seal_rtcp(|out| rtcp::write_nack(out, 77, newest.ssrc, &[newest.sequence]));
+        world.send(2, nack);
+        world.run(SECOND / 10);
+        let came = &world.client(2).rtp[before..];
+        let repairs = came.iter().filter_map(|packet| {
+            let header = Header::parse(packet).filter(|header| header.payload_type == 97)?;
+            Some((header.sequence, header.payload(packet).to_vec()))
+        });
+        let repairs: Vec<(u16, Vec<u8>)> = repairs.collect();
+        assert_eq!(repairs.len(), copies, "{loss} lost");
+        assert!(repairs.windows(2).all(|two| two[0].0 != two[1].0 && two[0].1 == two[1].1));
+    }
 }
