@@ -1,5 +1,5 @@
 // A meeting is recorded: everybody sees and hears that it is, also who comes later, and it is read once what the room
-// has to say about it; then it ends, and stands among the room's recordings.
+// has to say about it; then it ends, and stands among the recordings of the room: watched, downloaded, renamed, deleted.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -70,4 +70,52 @@ test('everybody knows that a meeting is recorded', async () => {
   await Promise.all([vera.gone('.recording'), boris.gone('.recording')]);
   await heard(boris, [587, 880, 880, 587]);
   for (const tab of [vera, boris]) assert.deepEqual(await tab.run(() => /** @type {any} */ (window).testkit.errors), []);
+
+  // It stands among the recordings of the room: for Vera, and for Boris once she lets those see it who were there.
+  await boris.open(`${url}/recordings`);
+  await boris.until('that they are not for him', () => /not for you/.test(document.querySelector('.recordings')?.textContent ?? ''));
+  await vera.open(`${url}/recordings`);
+  await vera.visible('.recorded[data-state=complete] a');
+  await vera.click('.policy summary');
+  await vera.until('what is decided now', () => /** @type {HTMLSelectElement | null} */ (document.querySelector('[name=recordings_for]'))?.value === 'admins');
+  await vera.page.selectOption('[name=recordings_for]', 'link');
+  await vera.fill('[name=kept_days]', '30');
+  await vera.click('[data-action=save-policy]');
+  await vera.until('that it is kept', () => /Saved/.test(document.querySelector('.policy [role=status]')?.textContent ?? ''));
+  await inspect(vera, 'library-light');
+  await vera.click('[data-action=recording-menu]');
+  await vera.click('.menu [data-action=rename]');
+  await vera.fill('dialog [name=title]', 'Annual meeting');
+  await vera.click('dialog [data-action=save-title]');
+  await vera.until('the name', () => document.querySelector('.recorded strong')?.textContent === 'Annual meeting');
+  await vera.click('[data-action=recording-menu]');
+  await vera.click('.menu [data-action=files]');
+  await vera.visible('dialog [data-action=download]');
+  const [file] = await Promise.all([vera.page.waitForEvent('download'), vera.click('dialog [data-action=download]')]);
+  assert.match(file.suggestedFilename(), /_camera\.webm$/);
+  assert.equal(await file.failure(), null);
+  await vera.press('Escape');
+
+  // Boris watches it on his phone; it plays, and goes where he likes.
+  await boris.reload();
+  await boris.until('the name', () => document.querySelector('.recorded strong')?.textContent === 'Annual meeting');
+  await inspect(boris, 'library-phone');
+  await boris.click('.recorded a');
+  await boris.until('the recording', () => document.querySelector('.replay')?.getAttribute('data-state') === 'paused');
+  await boris.click('[data-action=play]');
+  await boris.until('that it plays', () => Number(document.querySelector('.replay')?.getAttribute('data-at')) > 300);
+  await inspect(boris, 'replay-phone');
+  await vera.click('.recorded a');
+  await vera.until('the recording', () => document.querySelector('.replay')?.getAttribute('data-state') === 'paused');
+  await vera.until('a picture', () => [...document.querySelectorAll('.replay video')].some((video) => /** @type {HTMLVideoElement} */ (video).videoWidth > 0));
+  await inspect(vera, 'replay-light');
+
+  // Deleted it is gone for both.
+  await vera.open(`${url}/recordings`);
+  await vera.click('[data-action=recording-menu]');
+  await vera.click('.menu [data-action=delete-recording]');
+  await vera.click('dialog [data-action=confirm]');
+  await vera.gone('.recorded');
+  await boris.reload();
+  await boris.until('that it is gone', () => /not there any more/.test(document.body.textContent ?? ''));
 });
