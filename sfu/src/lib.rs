@@ -49,7 +49,7 @@ pub use command::{Command, PeerId, TrackNames};
 pub use event::{CloseReason, Event};
 pub use relay::{PlaneId, Relayed, RelayedPacket};
 pub use router::{Config, Sfu};
-pub use stats::{DropReason, Stats};
+pub use stats::{Census, DropReason, Stats};
 pub use tap::{Tapped, TappedPacket};
 pub use transmits::{Run, Transmits};
 pub use transport::Identity;

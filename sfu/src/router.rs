@@ -19,7 +19,7 @@ use crate::publisher::Fate;
 use crate::relay::{PlaneId, Relayed};
 use crate::room::{Room, is_self_muted};
 use crate::slot::Forwarded;
-use crate::stats::Stats;
+use crate::stats::{Census, Stats};
 use crate::subscriber::{self, Requests};
 use crate::tap::{self, Tapped};
 use crate::timers::{LAYERS_TICK, LIVENESS_TICK};
@@ -483,9 +483,9 @@ impl Sfu {
         stats
     }
 
-    /// Transports and rooms there are now.
-    pub fn census(&self) -> (usize, usize) {
-        (self.peers.len(), self.rooms.len())
+    /// What there is now.
+    pub fn census(&self) -> Census {
+        Census::of(self)
     }
 
     /// Ends every transport, telling each client so.

@@ -1,10 +1,12 @@
 //! One receive slot of a subscriber: an m-line with its own SSRC, sequence and timestamp space, in
 //! which tracks follow one another without the decoder noticing more than a keyframe.
 
+mod header;
 mod numbering;
 mod repairs;
 mod selector;
 
+pub use header::Stamp;
 pub use repairs::Lost;
 pub use selector::Target;
 pub(crate) use selector::{Selector, Verdict};
@@ -12,12 +14,13 @@ pub(crate) use selector::{Selector, Verdict};
 use crate::clock::SlotClock;
 use crate::codec::dependency::{Described, Shift};
 use crate::codec::red::{self, Earlier};
-use crate::codec::{Frame, Layer, vp8, vp9};
+use crate::codec::{Frame, vp8, vp9};
 use crate::format::{Codec, Extensions, Payload};
 use crate::key::TrackKey;
-use crate::rtp::{self, Header, Outgoing};
+use crate::rtp::Header;
 use crate::sdp::SlotSpec;
 use crate::track::Track;
+use header::Labels;
 use numbering::Numbering;
 use protocol::{Kind, SlotReason};
 use repairs::Resent;
@@ -38,8 +41,6 @@ pub const MAX_REDUNDANCY: usize = 3;
 /// How long more frames are repeated after a report of loss. Shorter forgets it between two gusts, longer costs a
 /// link that has become good.
 const REDUNDANCY_STAYS: Duration = Duration::from_secs(10);
-/// Packets that say that nothing is waited for any more: any of them will do, and some may be lost.
-const UNWAITED_PACKETS: u8 = 200;
 /// A packet of a track, ready to be forwarded.
 #[derive(Clone, Copy, Debug)]
 pub struct Forwarded<'a> {
@@ -105,18 +106,6 @@ struct Flow {
     numbering: Numbering,
 }
 
-/// What a header says beside the packet's own words.
-struct Labels {
-    marker: bool,
-    payload_type: u8,
-    ssrc: u32,
-    sequence: u64,
-    /// What it says of how long pictures are held back.
-    playout_delay: Option<[u8; 3]>,
-    /// The layers up to which its descriptor says that they are sent.
-    shown: Option<Layer>,
-}
-
 /// A sealed-to-be packet that a slot has written: its header's length and the SRTP index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Written {
@@ -126,24 +115,6 @@ pub struct Written {
     pub index: u64,
     /// What is to be filled in when it leaves.
     pub stamp: Stamp,
-}
-
-/// What a header says of the moment at which its packet leaves, and where.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stamp {
-    /// Nothing.
-    Nothing,
-    /// The transport-wide sequence number, in two bytes.
-    Number(usize),
-    /// The time, in three bytes, for receivers that estimate their link themselves.
-    Time(usize),
-}
-
-/// The header extension that a stamp goes into, with room for it.
-struct StampExtension {
-    id: u8,
-    room: &'static [u8],
-    kind: fn(usize) -> Stamp,
 }
 
 /// One m-line of a subscribe transport.
@@ -523,97 +494,6 @@ impl Slot {
         }
     }
 
-    /// Appends the header; its length, and what is to be filled in.
-    fn write_header(
-        &self,
-        packet: &Forwarded<'_>,
-        flow: &Flow,
-        labels: &Labels,
-        out: &mut Vec<u8>,
-    ) -> (usize, Stamp) {
-        let carried = [
-            (packet.extensions.audio_level, self.extensions.audio_level),
-            (packet.extensions.video_orientation, self.extensions.video_orientation),
-        ];
-        let mut extensions: [(u8, &[u8]); 5] = [(0, &[]); 5];
-        let mut count = 0;
-        let stamp = self.stamp(&flow.payload);
-        if let Some(stamp) = &stamp {
-            extensions[0] = (stamp.id, stamp.room);
-            count = 1;
-        }
-        for (theirs, ours) in carried {
-            if let (Some(theirs), Some(ours)) = (theirs, ours)
-                && let Some(value) = packet.header.extension(packet.packet, theirs)
-            {
-                extensions[count] = (ours, value);
-                count += 1;
-            }
-        }
-        if let (Some(ours), Some(value)) = (self.extensions.playout_delay, &labels.playout_delay) {
-            extensions[count] = (ours, value);
-            count += 1;
-        }
-        let described;
-        if let (Some(ours), Some(told)) = (self.extensions.dependency_descriptor, packet.described)
-        {
-            described = told.rewrite(flow.descriptor, labels.shown);
-            extensions[count] = (ours, described.bytes());
-            count += 1;
-        }
-        // A new voice begins a talk spurt: the receiver may adapt its buffer (RFC 3551 §4.1).
-        let begins_spurt = self.kind == Kind::Audio && packet.sequence == flow.first_in;
-        let header_len = rtp::write_header(
-            out,
-            &Outgoing {
-                marker: packet.header.marker || begins_spurt || labels.marker,
-                payload_type: labels.payload_type,
-                sequence: labels.sequence as u16,
-                timestamp: packet.header.timestamp.wrapping_add(flow.timestamp_delta),
-                ssrc: labels.ssrc,
-                csrc: flow.csrc,
-                extensions: &extensions[..count],
-            },
-        );
-        let at = || rtp::first_element_offset(&extensions[..count]);
-        (header_len, stamp.map_or(Stamp::Nothing, |stamp| (stamp.kind)(at())))
-    }
-
-    /// The extension that says which packet of the transport it is, or failing that when it left. Video without RTX
-    /// goes without: it is sent again to the letter, and a new number would be another packet under a used nonce.
-    fn stamp(&self, payload: &Payload) -> Option<StampExtension> {
-        let is_sent_once = self.kind == Kind::Audio || payload.rtx.is_some();
-        let number = |id| StampExtension { id, room: &[0; 2], kind: Stamp::Number };
-        let time = |id| StampExtension { id, room: &[0; 3], kind: Stamp::Time };
-        let Extensions { transport_cc, abs_send_time, .. } = self.extensions;
-        transport_cc.map(number).or_else(|| abs_send_time.map(time)).filter(|_| is_sent_once)
-    }
-
-    /// The layers that a packet says are sent.
-    fn shown(&self, payload: &Payload) -> Option<Layer> {
-        // What may be sent again to the letter must not depend on the moment.
-        payload.rtx?;
-        let (_, spatial, temporal) = self.flowing()?;
-        Some(Layer { spatial, temporal })
-    }
-
-    /// What a packet says of how long pictures are held back. Receivers keep to what was said last, so it is said
-    /// as long as there is something to wait for, and that there is nothing any more for some packets after.
-    fn playout_delay(&mut self, payload: &Payload, wait: Duration) -> Option<[u8; 3]> {
-        // What may be sent again to the letter must not depend on the moment.
-        if self.kind == Kind::Audio || payload.rtx.is_none() {
-            return None;
-        }
-        if !wait.is_zero() {
-            self.unwaited = UNWAITED_PACKETS;
-        } else if self.unwaited == 0 {
-            return None;
-        } else {
-            self.unwaited -= 1;
-        }
-        Some(playout_delay(wait))
-    }
-
     /// The flow that a number went out in.
     fn flow_of(&self, sequence_out: u64) -> Option<&Flow> {
         let current = self.binding.as_ref().and_then(|binding| binding.flow.as_ref());
@@ -654,15 +534,6 @@ fn redundancy_for(fraction_lost: u8) -> usize {
         5..38 => 2,
         _ => MAX_REDUNDANCY,
     }
-}
-
-/// The header extension: twelve bits for the shortest and twelve for the longest delay, in units of 10 ms. The longest
-/// is what browsers take where nothing is said; much less turns their smoothing off.
-fn playout_delay(shortest: Duration) -> [u8; 3] {
-    const LONGEST: u32 = 1_000;
-    let shortest = u32::try_from(shortest.as_millis().div_ceil(10)).unwrap_or(LONGEST).min(LONGEST);
-    let [_, high, middle, low] = (shortest << 12 | LONGEST).to_be_bytes();
-    [high, middle, low]
 }
 
 fn remember(history: &mut VecDeque<Flow>, flow: Flow) {

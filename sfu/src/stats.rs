@@ -1,7 +1,10 @@
 //! What the media plane has counted since it began.
 
 use crate::event::CloseReason;
+use crate::peer::Side;
+use crate::router::Sfu;
 use crate::transport::TransportStats;
+use protocol::{Kind, SlotReason};
 
 /// Why an RTP packet of a publisher went nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +74,61 @@ impl Stats {
     pub(crate) fn add_transport(&mut self, transport: TransportStats) {
         self.datagrams_refused +=
             transport.bad_packets + transport.replays + transport.stun_failures;
+    }
+}
+
+/// What there is now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Transports on which clients send.
+    pub publishers: usize,
+    /// Transports on which clients receive.
+    pub subscribers: usize,
+    /// Rooms with somebody in them.
+    pub rooms: usize,
+    /// Pictures that receivers are shown, or are not, by [`Census::REASONS`].
+    pub pictures: [usize; Census::REASONS.len()],
+}
+
+impl Census {
+    /// Why a picture is what it is, with one word for metrics.
+    pub const REASONS: [(SlotReason, &'static str); 5] = [
+        (SlotReason::Best, "best"),
+        (SlotReason::Viewport, "viewport"),
+        (SlotReason::Bandwidth, "bandwidth"),
+        (SlotReason::Publisher, "publisher"),
+        (SlotReason::Codec, "codec"),
+    ];
+
+    /// Counts everything.
+    pub(crate) fn of(sfu: &Sfu) -> Self {
+        let mut census = Self { rooms: sfu.rooms.len(), ..Self::default() };
+        for peer in sfu.peers.values() {
+            let Side::Subscribe(subscriber) = &peer.side else {
+                census.publishers += 1;
+                continue;
+            };
+            census.subscribers += 1;
+            for slot in subscriber.slots.iter().filter(|slot| slot.kind == Kind::Video) {
+                let Some(binding) = slot.binding() else { continue };
+                let reason = binding.payload.map_or(SlotReason::Codec, |_| slot.told.0);
+                if let Some(at) = Self::REASONS.iter().position(|(known, _)| *known == reason) {
+                    census.pictures[at] += 1;
+                }
+            }
+        }
+        census
+    }
+
+    /// Transports in all.
+    pub fn transports(&self) -> usize {
+        self.publishers + self.subscribers
+    }
+
+    /// Pictures that are what they are for this reason.
+    pub fn pictures_of(&self, reason: SlotReason) -> usize {
+        let reasons = Self::REASONS.iter().zip(self.pictures);
+        reasons.filter(|((known, _), _)| *known == reason).map(|(_, count)| count).sum()
     }
 }
 

@@ -4,7 +4,7 @@ use super::socket::MediaSocket;
 use crate::recording::TapQueue;
 use anyhow::Context;
 use mio::{Events, Interest, Poll, Token};
-use sfu::{CloseReason, Command, Config, DropReason, Event, Identity, Sfu, WallClock};
+use sfu::{Census, CloseReason, Command, Config, DropReason, Event, Identity, Sfu, WallClock};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::mpsc::Receiver;
@@ -213,8 +213,15 @@ impl MediaThread {
             let by = now.closed[at] - before.closed[at];
             metrics::counter!("veche_media_closed_total", "reason" => reason.label()).increment(by);
         }
-        let (peers, rooms) = self.sfu.census();
-        metrics::gauge!("veche_media_transports").set(peers as f64);
-        metrics::gauge!("veche_media_rooms").set(rooms as f64);
+        let census = self.sfu.census();
+        for (direction, count) in
+            [("publish", census.publishers), ("subscribe", census.subscribers)]
+        {
+            metrics::gauge!("veche_media_transports", "direction" => direction).set(count as f64);
+        }
+        for ((_, reason), count) in Census::REASONS.into_iter().zip(census.pictures) {
+            metrics::gauge!("veche_media_pictures", "reason" => reason).set(count as f64);
+        }
+        metrics::gauge!("veche_media_rooms").set(census.rooms as f64);
     }
 }

@@ -1,6 +1,7 @@
 //! What a slot sends beside the packets that come: those that its receiver misses, and padding.
 
-use super::{Forwarded, Labels, Slot, Written, append_payload, playout_delay};
+use super::header::{Labels, playout_delay};
+use super::{Forwarded, Slot, Written, append_payload};
 use crate::format::Codec;
 use crate::key::TrackKey;
 use crate::rtp::{self, Outgoing};

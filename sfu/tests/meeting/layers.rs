@@ -196,6 +196,10 @@ fn the_others_keep_their_layer_when_one_link_is_slow() {
     camera.film(&mut world, 12 * SECOND);
     assert_eq!(height(&mut world, 3), Some(720));
     assert_eq!(height(&mut world, 2), Some(180));
+    let census = world.sfu.census();
+    assert_eq!((census.publishers, census.subscribers, census.rooms), (1, 2, 1));
+    assert_eq!(census.pictures_of(SlotReason::Best), 1);
+    assert_eq!(census.pictures_of(SlotReason::Bandwidth), 1);
 }
 
 #[test]

@@ -192,7 +192,7 @@ fn leaving_empties_the_slots_and_the_room() {
     let gone = Event::Closed { peer: PeerId(1), reason: CloseReason::Commanded };
     assert!(world.events.contains(&gone));
     world.command(Command::Leave { room: ROOM, participant: person(2) });
-    assert_eq!(world.sfu.census(), (0, 0));
+    assert_eq!(world.sfu.census(), sfu::Census::default());
 }
 
 #[test]

@@ -103,8 +103,8 @@ fn a_recorder_that_takes_nothing_costs_a_bounded_queue() {
     camera.film(&mut world, 60 * SECOND);
     assert!(world.sfu.stats().tapped_dropped > 0);
     assert_eq!(taken(&mut world).len(), sfu::relay::MAX_WAITING);
-    assert_eq!(world.sfu.census().1, 1);
+    assert_eq!(world.sfu.census().rooms, 1);
     world.command(Command::Leave { room: ROOM, participant: person(1) });
     world.run(FRAME);
-    assert_eq!(world.sfu.census().1, 0, "a room that is recorded ends like any other");
+    assert_eq!(world.sfu.census().rooms, 0, "a room that is recorded ends like any other");
 }
