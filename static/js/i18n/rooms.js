@@ -7,9 +7,8 @@ export const en = {
   'rooms.empty': 'No rooms yet. Create the first one, and its link will always lead to it.',
   'rooms.signed_out': 'Sign in to see your rooms.',
   'rooms.nobody': 'Nobody inside now',
-  'rooms.copy': 'Copy the link to “{name}”',
-  'rooms.delete': 'Delete room',
-  'rooms.delete.named': 'Delete “{name}”',
+  'rooms.delete': 'Delete room…',
+  'rooms.delete.do': 'Delete room',
   'rooms.delete.title': 'Delete “{name}”?',
   'rooms.delete.text': 'The room, its chat and its link will be gone. People who are inside will be asked to leave.',
   'rooms.new': 'New room',
@@ -22,9 +21,7 @@ export const en = {
   'rooms.key': 'Invite key (if you wish)',
   'rooms.key.hint': 'A word that people must know to come in.',
   'rooms.create': 'Create room',
-  'rooms.recordings': 'Recordings of “{name}”',
   'rooms.cover': 'Picture of the room',
-  'rooms.cover.named': 'Picture of “{name}”',
 };
 
 /** @type {Record<keyof typeof en, import('../i18n.js').Entry>} */
@@ -33,9 +30,8 @@ export const ru = {
   'rooms.empty': 'Комнат пока нет. Создайте первую, и её ссылка всегда будет вести к ней.',
   'rooms.signed_out': 'Войдите, чтобы увидеть свои комнаты.',
   'rooms.nobody': 'Внутри сейчас никого',
-  'rooms.copy': 'Скопировать ссылку на «{name}»',
-  'rooms.delete': 'Удалить комнату',
-  'rooms.delete.named': 'Удалить «{name}»',
+  'rooms.delete': 'Удалить комнату…',
+  'rooms.delete.do': 'Удалить комнату',
   'rooms.delete.title': 'Удалить «{name}»?',
   'rooms.delete.text': 'Исчезнут комната, её чат и ссылка. Тем, кто внутри, придётся выйти.',
   'rooms.new': 'Новая комната',
@@ -48,9 +44,7 @@ export const ru = {
   'rooms.key': 'Ключ приглашения (если хотите)',
   'rooms.key.hint': 'Слово, которое нужно знать, чтобы войти.',
   'rooms.create': 'Создать комнату',
-  'rooms.recordings': 'Записи комнаты «{name}»',
   'rooms.cover': 'Картинка комнаты',
-  'rooms.cover.named': 'Картинка комнаты «{name}»',
 };
 
 export const t = catalogue(en, ru);

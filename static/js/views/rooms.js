@@ -6,7 +6,8 @@ import { copyLink } from '../copy.js';
 import { coverOf } from '../cover.js';
 import { fill, h, icon } from '../dom.js';
 import { t } from '../i18n/rooms.js';
-import { openDialog } from '../menu.js';
+import { openDialog, toggleMenu } from '../menu.js';
+import { may } from '../powers.js';
 import { linkTo, slugOf } from '../route.js';
 import { LIMITS } from '../limits.js';
 import { coverField } from './coverfield.js';
@@ -55,6 +56,17 @@ async function load(app, list) {
  * @param {HTMLElement} list
  */
 function row(app, room, list) {
+  const { name, slug } = room;
+  const more = h('button', { type: 'button', class: 'icon-button', 'aria-haspopup': 'menu', 'aria-expanded': 'false', 'aria-label': t('tile.menu', { name }), title: t('tile.menu.short'), data: { action: 'room-menu' } }, icon('more'));
+  more.addEventListener('click', () =>
+    toggleMenu(more, name, () => [
+      { heading: name },
+      { label: t('copy_link'), icon: 'link', action: 'copy-link', pick: () => void copyLink(linkTo(location.origin, room)) },
+      { label: t('record.library'), icon: 'film', action: 'recordings', pick: () => app.go(`/r/${slug}/recordings`) },
+      ...(may(room.role, 'update') ? [{ label: t('rooms.cover'), icon: 'picture', action: 'room-cover', pick: () => openCover(app, room, list) }] : []),
+      ...(room.role === 'owner' ? [{ label: t('rooms.delete'), icon: 'trash', action: 'delete-room', isGrave: true, pick: () => confirmDelete(app, room, list) }] : []),
+    ]),
+  );
   return h(
     'li',
     { class: 'room', data: { slug: room.slug } },
@@ -74,47 +86,7 @@ function row(app, room, list) {
         ),
       ),
     ),
-    h(
-      'button',
-      {
-        type: 'button',
-        class: 'icon-button',
-        title: t('copy_link'),
-        'aria-label': t('rooms.copy', { name: room.name }),
-        data: { action: 'copy-link' },
-        onclick: () => void copyLink(linkTo(location.origin, room)),
-      },
-      icon('link'),
-    ),
-    h('a', { class: 'icon-button', href: `/r/${room.slug}/recordings`, title: t('record.library'), 'aria-label': t('rooms.recordings', { name: room.name }), data: { page: 'library', action: 'recordings' } }, icon('film')),
-    room.role === 'owner'
-      ? h(
-          'button',
-          {
-            type: 'button',
-            class: 'icon-button',
-            title: t('rooms.cover'),
-            'aria-label': t('rooms.cover.named', { name: room.name }),
-            data: { action: 'room-cover' },
-            onclick: () => openCover(app, room, list),
-          },
-          icon('picture'),
-        )
-      : null,
-    room.role === 'owner'
-      ? h(
-          'button',
-          {
-            type: 'button',
-            class: 'icon-button',
-            title: t('rooms.delete'),
-            'aria-label': t('rooms.delete.named', { name: room.name }),
-            data: { action: 'delete-room' },
-            onclick: () => confirmDelete(app, room, list),
-          },
-          icon('trash'),
-        )
-      : null,
+    more,
   );
 }
 
@@ -136,7 +108,7 @@ function openCover(app, room, list) {
  */
 function confirmDelete(app, room, list) {
   const wrong = trouble();
-  const yes = h('button', { type: 'button', class: 'button danger', data: { action: 'confirm-delete' } }, t('rooms.delete'));
+  const yes = h('button', { type: 'button', class: 'button danger', data: { action: 'confirm-delete' } }, t('rooms.delete.do'));
   const dialog = openDialog(t('rooms.delete.title', { name: room.name }), h('p', { class: 'quiet' }, t('rooms.delete.text')), wrong.element, h('div', { class: 'row ends dialog-end' }, h('span'), yes));
   yes.addEventListener('click', () =>
     busy(yes, wrong, async () => {
