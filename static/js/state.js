@@ -150,6 +150,8 @@ export function reduce(meeting, event, now) {
       return snapshot(meeting, event);
     case 'state.changed':
       return { ...meeting, state: event.state };
+    case 'room.changed':
+      return { ...meeting, room: meeting.room && { ...meeting.room, name: event.name, has_invite_key: event.has_invite_key, cover_id: event.cover } };
     case 'record.started': {
       const { recording_id, since_ms, by } = event;
       return { ...meeting, state: { ...meeting.state, recording_active: true, recording: { recording_id, since_ms, by } } };
@@ -213,6 +215,8 @@ export function reduce(meeting, event, now) {
     }
     case 'sync.info':
     case 'breakout.help':
+    case 'invite.created':
+    case 'invite.revoked':
     case 'keys.published':
     case 'signal':
     case 'member.unbanned':

@@ -116,6 +116,9 @@
  *   | {type: 'member.kicked', user_id: string, display_name?: string, is_banned: boolean, reason?: string, by: By, seq: number}
  *   | {type: 'member.unbanned', user_id: string, by: By, seq: number}
  *   | {type: 'record.stopped', recording_id: string, reason: RecordEnd, by?: By, seq: number}
+ *   | {type: 'room.changed', name: string, has_invite_key: boolean, cover?: string, by: By, seq: number}
+ *   | {type: 'invite.created', invite: Invite, by: By, seq: number}
+ *   | {type: 'invite.revoked', invite_id: string, by: By, seq: number}
  *   | {type: 'breakout.opened', breakouts: Breakouts, by: By, seq: number}
  *   | {type: 'breakout.assigned', assignments: Record<string, number | null>, by: By, seq: number}
  *   | {type: 'breakout.broadcast', text: string, by: By, seq: number}

@@ -121,6 +121,12 @@ export function wordsOf({ action, target, detail }, earlier) {
       return t('audit.closing', { time: clock(detail.ends_ms) });
     case 'breakout.closed':
       return t('audit.breakout_closed');
+    case 'room.changed':
+      return t('audit.room', { name: detail.name });
+    case 'invite.created':
+      return t('audit.invite');
+    case 'invite.revoked':
+      return t('audit.invite_revoked');
     case 'record.started':
       return t('audit.record');
     case 'record.stopped':

@@ -112,7 +112,7 @@ for (const name of /** @type {const} */ (['chromium', 'firefox'])) {
     await vera.click('dialog [data-action=audit]');
     await vera.visible('.audit-line');
     const said = await vera.run(() => [...document.querySelectorAll('.audit-words')].map((words) => words.textContent));
-    assert.deepEqual(said, ['The room is open again', 'The room settings were changed', 'Boris is a moderator now']);
+    assert.deepEqual(said, ['The room is open again', 'The room settings were changed', '“Meeting of Vera”: name, key or picture of the room were changed', 'Boris is a moderator now']);
     await look(vera, 'audit');
 
     // Among the rooms it stands with its picture, and without once that is taken away.
