@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { deflateSync } from 'node:zlib';
 import { Chromium, Firefox } from './harness/browsers.mjs';
-import { PALETTE, begin, enter } from './harness/call.mjs';
+import { PALETTE, begin, connected, enter } from './harness/call.mjs';
 import { inspect } from './harness/inspect.mjs';
 import { Server, closeAll } from './harness/server.mjs';
 
@@ -89,8 +89,8 @@ for (const name of /** @type {const} */ (['chromium', 'firefox'])) {
     await vera.click('.bar [data-action=people]');
     await vera.click('.absent summary');
     await vera.click('.absent .person[data-name=Boris] [data-action=absent-menu]');
-    await vera.click('.menu [data-action=make_admin]');
-    await vera.visible('.absent .person[data-name=Boris][data-role=admin]');
+    await vera.click('.menu [data-action=make_member]');
+    await vera.visible('.absent .person[data-name=Boris][data-role=member]');
     await look(vera, 'absent');
 
     // The room gets a picture; who comes sees it at the door.
@@ -112,14 +112,29 @@ for (const name of /** @type {const} */ (['chromium', 'firefox'])) {
     await vera.click('dialog [data-action=audit]');
     await vera.visible('.audit-line');
     const said = await vera.run(() => [...document.querySelectorAll('.audit-words')].map((words) => words.textContent));
-    assert.deepEqual(said, ['The room is open again', 'The room settings were changed', '“Meeting of Vera”: name, key or picture of the room were changed', 'Boris is a moderator now']);
+    assert.deepEqual(said, ['The room is open again', 'The room settings were changed', '“Meeting of Vera”: name, key or picture of the room were changed', 'Boris is a member now']);
     await look(vera, 'audit');
+
+    // The picture stands in the lobby too, until Vera lets Boris in.
+    await vera.press('Escape');
+    await vera.click('[data-action=room-settings]');
+    await vera.click('dialog [name=has_lobby]');
+    await vera.until('the lobby', () => /** @type {any} */ (window).veche.meeting.state.state.has_lobby);
+    await vera.press('Escape');
+    await boris.click('[data-action=join]');
+    await boris.until('the lobby', () => document.body.dataset.screen === 'waiting');
+    await covered(boris, '.card');
+    await look(boris, 'waiting-phone');
+    await vera.visible('.knock[data-name=Boris]');
+    await look(vera, 'knock');
+    await vera.click('.knock[data-name=Boris] [data-action=admit]');
+    await connected(boris);
+    await vera.visible('.people .person[data-name=Boris]');
 
     // Among the rooms it stands with its picture, and without once that is taken away.
     await boris.open(`${server.url}/rooms`);
     await covered(boris, '.room');
     await look(boris, 'list-phone');
-    await vera.press('Escape');
     await vera.click('[data-action=room-settings]');
     await covered(vera, 'dialog');
     await vera.click('dialog [data-action=remove-cover]');
