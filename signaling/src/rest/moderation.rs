@@ -2,6 +2,7 @@
 
 use crate::app::ApiError;
 use crate::extract::{Json, Path, Query};
+use crate::socket::Unambiguous;
 use crate::{Identity, Signaling};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -41,7 +42,7 @@ async fn order(
     State(signaling): State<Signaling>,
     identity: Identity,
     Path(slug): Path<String>,
-    Json(order): Json<Value>,
+    Json(Unambiguous(order)): Json<Unambiguous>,
 ) -> Result<StatusCode, ApiError> {
     let kind = order.get("type").and_then(Value::as_str).unwrap_or_default();
     if !ClientMessage::ORDERS.contains(&kind) {

@@ -86,6 +86,9 @@ impl Outbox {
         let mut state = self.lock();
         if let Some(text) = state.queue.pop_front() {
             state.bytes -= text.len();
+            if state.queue.is_empty() && state.queue.capacity() > KEPT {
+                state.queue = VecDeque::new();
+            }
             return Some(Next::Text(text));
         }
         state.close.map(Next::Close)
@@ -121,6 +124,10 @@ impl Outbox {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Places of an empty queue that are kept. More stay with every socket after a burst, such as hundreds who join;
+/// fewer are asked for anew by every lively chat.
+const KEPT: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -167,6 +174,16 @@ mod tests {
         }
         outbox.push(text(OUTBOX_BYTES)).unwrap();
         assert_eq!(outbox.push(text(1)), Err(TooSlow));
+    }
+
+    #[test]
+    fn a_queue_that_was_long_is_short_again_once_it_is_empty() {
+        let outbox = Outbox::default();
+        for _ in 0..OUTBOX_MESSAGES {
+            outbox.push(text(1)).unwrap();
+        }
+        while outbox.try_next().is_some() {}
+        assert!(outbox.lock().queue.capacity() <= KEPT);
     }
 
     #[tokio::test]

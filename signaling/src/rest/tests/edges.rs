@@ -53,6 +53,21 @@ async fn a_body_that_is_not_what_the_call_takes_is_refused_in_our_own_words() {
 }
 
 #[tokio::test]
+async fn an_order_that_names_a_field_twice_is_refused() {
+    let server = Server::new().await;
+    let token = server.guest("Anna").await;
+    server.room(&token, "weekly").await;
+    let from: std::net::SocketAddr = ([192, 0, 2, 1], 40_000).into();
+    let request = axum::http::Request::post("/api/v1/rooms/weekly/orders")
+        .extension(axum::extract::ConnectInfo(from))
+        .header("authorization", format!("Bearer {token}"))
+        .header("content-type", "application/json")
+        .body(r#"{"type":"state.set","is_locked":false,"is_locked":true}"#.into())
+        .unwrap();
+    server.send(request).await.is_refused(400, "bad_request");
+}
+
+#[tokio::test]
 async fn a_body_that_may_be_left_out_is_still_checked_when_it_is_there() {
     let server = Server::new().await;
     let logout = "/api/v1/auth/logout";
