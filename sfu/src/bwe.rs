@@ -307,6 +307,8 @@ impl Estimator {
             self.rate.set(bitrate.as_f64());
             self.loss.release_above(1.2 * self.rate.bps());
             self.coaxing.told(now_us, bitrate.as_f64());
+            // Nobody would tell of its packets.
+            self.probing.abandon(now_us);
         }
         self.settle(now_us, Reason::Remb);
     }
