@@ -3,7 +3,10 @@
 /** @typedef {import('./state.js').Meeting} Meeting */
 /** @typedef {import('./types.js').Breakout} Breakout */
 /** @typedef {import('./types.js').ServerMessage} ServerMessage */
-/** @typedef {Extract<ServerMessage, {type: 'breakout.opened' | 'breakout.assigned' | 'breakout.broadcast' | 'breakout.closing' | 'breakout.closed' | 'breakout.people'}>} BreakoutEvent */
+/** @typedef {Extract<ServerMessage, {type: 'breakout.opened' | 'breakout.assigned' | 'breakout.broadcast' | 'breakout.closing' | 'breakout.closed' | 'breakout.people' | 'breakout.help'}>} BreakoutEvent */
+
+/** Calls for help that are kept: more would fill the screen, and nobody answers so many. */
+const MAX_CALLS = 3;
 
 /**
  * @param {Meeting} meeting
@@ -30,7 +33,11 @@ export function brokenOut(meeting, event) {
     case 'breakout.closing':
       return breakouts ? { ...meeting, breakouts: { ...breakouts, ends_ms: event.ends_ms } } : meeting;
     case 'breakout.closed':
-      return { ...meeting, breakouts: null, departure: null };
+      return { ...meeting, breakouts: null, departure: null, calls: [] };
+    case 'breakout.help': {
+      const others = meeting.calls.filter((call) => call.room !== event.room);
+      return { ...meeting, calls: [...others, { room: event.room, by: event.by }].slice(-MAX_CALLS) };
+    }
     case 'breakout.people':
       if (!breakouts) return meeting;
       return { ...meeting, breakouts: { ...breakouts, rooms: breakouts.rooms.map((room, place) => (place === event.room ? { ...room, people: event.people } : room)) } };

@@ -43,6 +43,7 @@ import { LIMITS } from './limits.js';
  * @property {readonly ChatMessage[]} pins the last pinned first
  * @property {import('./types.js').Breakouts | null} breakouts while they are open
  * @property {{by: string, text: string} | null} broadcast words for all rooms that nobody has put away yet
+ * @property {readonly {room: number, by: import('./types.js').By}[]} calls for help from breakout rooms that nobody has answered here, the newest last
  * @property {Departure | null} departure to a breakout room, while it can still be called off
  * @property {Draft} draft what the next line of chat is about
  * @property {Panel | null} panel
@@ -71,6 +72,7 @@ import { LIMITS } from './limits.js';
  *   | {type: 'local.silent', silent: boolean}
  *   | {type: 'local.departure', departure: Departure | null}
  *   | {type: 'local.read'}
+ *   | {type: 'local.answered', room: number}
  *   | {type: 'local.tick'}
  * } LocalEvent
  */
@@ -116,6 +118,7 @@ export function newMeeting(volumes) {
     pins: [],
     breakouts: null,
     broadcast: null,
+    calls: [],
     departure: null,
     draft: NO_DRAFT,
     panel: null,
@@ -180,6 +183,7 @@ export function reduce(meeting, event, now) {
     case 'breakout.closing':
     case 'breakout.closed':
     case 'breakout.people':
+    case 'breakout.help':
       return brokenOut(meeting, event);
     case 'member.left':
       return {
@@ -214,7 +218,6 @@ export function reduce(meeting, event, now) {
       return { ...meeting, typing: event.is_typing ? { ...typing, [event.participant_id]: now + TYPING_MS } : typing };
     }
     case 'sync.info':
-    case 'breakout.help':
     case 'invite.created':
     case 'invite.revoked':
     case 'keys.published':
@@ -273,6 +276,8 @@ export function reduce(meeting, event, now) {
       return { ...meeting, departure: event.departure };
     case 'local.read':
       return { ...meeting, broadcast: null };
+    case 'local.answered':
+      return { ...meeting, calls: meeting.calls.filter((call) => call.room !== event.room) };
     case 'local.silent':
       return { ...meeting, silent: event.silent };
     case 'local.tick': {

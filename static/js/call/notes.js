@@ -71,7 +71,7 @@ export class CallNotes {
     const { breakouts } = state;
     const now = JSON.stringify([
       silencedBy(self(state)), placeOfHand(state, state.me) > 0, state.phase, state.restarting, state.flow, this.#isSlow, state.silent, isAlone, local.screen !== null,
-      local.microphone.problem, local.camera.problem, this.#dismissed, self(state)?.role, state.broadcast, state.departure, recordingOf(state), state.state.record_consent, breakouts?.ends_ms, breakouts?.opened_ms, myBreakout(state)?.id,
+      local.microphone.problem, local.camera.problem, this.#dismissed, self(state)?.role, state.broadcast, state.calls, state.departure, recordingOf(state), state.state.record_consent, breakouts?.ends_ms, breakouts?.opened_ms, myBreakout(state)?.id,
     ]);
     if (now === this.#drawn) return;
     this.#drawn = now;
@@ -114,6 +114,12 @@ export class CallNotes {
     if (!breakouts || !visit) return shown;
     const isModerator = may(self(state)?.role, 'break_out');
     const here = breakoutHere(state);
+    for (const call of isModerator ? state.calls : []) {
+      const room = breakouts.rooms[call.room];
+      if (!room || room.id === here?.id) continue;
+      const put = { action: 'read-call', label: t('breakout.read'), act: () => meeting.store.dispatch({ type: 'local.answered', room: call.room }) };
+      shown.push(note('care', 'hand', t('said.help', { name: call.by.display_name, room: room.name }), put, { action: 'answer-call', label: t('breakout.go'), act: () => void visit.move(room) }));
+    }
     const all = { action: 'breakouts', label: t('breakout.all'), act: () => showBreakouts(this.#app, meeting) };
     if (here) {
       const back = { action: 'breakout-back', label: t('breakout.back'), act: () => visit.stay(null) };

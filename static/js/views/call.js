@@ -112,7 +112,7 @@ export function callView(app, meeting) {
   const teller = new ReactionTeller();
   const heard = (/** @type {Event} */ event) => {
     const message = /** @type {CustomEvent<import('../types.js').ServerMessage>} */ (event).detail;
-    told(app, meeting, message, names, before);
+    told(meeting, message, names, before);
     if (message.type !== 'reaction') return;
     const from = meeting.state.participants.find((p) => p.id === message.participant_id);
     if (!from) return;
@@ -225,13 +225,12 @@ function sidePanel(meeting, chat, people, details) {
 
 /**
  * Says comings, goings and messages, as far as the person does not see them anyway.
- * @param {import('../main.js').App} app
  * @param {Meeting} meeting
  * @param {import('../types.js').ServerMessage} message
  * @param {ReadonlyMap<string, string>} names of those who were here a moment ago
  * @param {import('../state.js').Meeting} before the state before the message
  */
-function told(app, meeting, message, names, before) {
+function told(meeting, message, names, before) {
   const { state } = meeting;
   // While there are breakout rooms, going and coming is what everybody does.
   const say = state.participants.length <= TOAST_UP_TO && !state.breakouts ? toast : announce;
@@ -244,10 +243,6 @@ function told(app, meeting, message, names, before) {
   } else if ((message.type === 'chat.message' || message.type === 'chat.message.enc') && message.user_id !== state.userId && state.panel !== 'chat') {
     const said = { name: message.display_name, text: summary(message) };
     toast(callsMe(state, message) ? t('said.called', said) : t('chat.replying', said), { label: t('chat.open'), act: () => meeting.store.dispatch({ type: 'local.panel', panel: 'chat' }) });
-  } else if (message.type === 'breakout.help') {
-    const room = state.breakouts?.rooms[message.room];
-    if (!room || room.id === state.room?.id || !may(self(state)?.role, 'break_out')) return;
-    toast(t('said.help', { name: message.by.display_name, room: room.name }), { label: t('breakout.go'), act: () => void app.visit?.move(room) });
   } else if (message.type === 'lobby.knocked') {
     if (!may(self(state)?.role, 'admit')) return;
     const { id, display_name: name } = message.knock;

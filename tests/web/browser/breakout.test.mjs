@@ -74,12 +74,9 @@ test('two rooms for a while', async () => {
   await vera.press('Escape');
   await boris.click('.note [data-action=read-broadcast]');
   await boris.click('.note [data-action=breakout-help]');
-  // The word of it goes by itself: whoever sees it answers at once.
-  await vera.until('the call for help', () => {
-    const answer = [...document.querySelectorAll('.toast')].find((t) => /Boris.*Room 1/.test(t.textContent ?? ''))?.querySelector('button');
-    answer?.click();
-    return answer !== undefined && answer !== null;
-  });
+  await noted(vera, /Boris asks for help in .Room 1/);
+  await inspect(vera, 'breakout-call');
+  await vera.click('.note [data-action=answer-call]');
   await inRoom(vera, /Room 1/);
   await shows(boris, { Vera: 'red' });
   await inspect(vera, 'breakout-inside');

@@ -79,7 +79,7 @@ for (const name of /** @type {const} */ (['chromium', 'firefox'])) {
 
     // A line that only another program can read is said to be there.
     await boris.run(() => /** @type {any} */ (window).veche.meeting.ask({ type: 'chat.message.enc', algo: 'aes-gcm', ciphertext_b64: 'AAAA', client_id: 'sealed' }));
-    await vera.until('word of it', () => /encrypted/.test(document.querySelector('.toasts')?.textContent ?? ''));
+    await vera.visible('.bar [data-action=chat] .badge');
     await vera.click('.bar [data-action=chat]');
     await vera.until('the line', () => /encrypted message.*cannot read/.test(document.querySelector('.line .bubble-text')?.textContent ?? ''));
 

@@ -44,6 +44,14 @@ test('people, the end and words for all are known until the rooms are closed', (
   assert.equal(reduce(closed, { type: 'local.read' }, 0).broadcast, null);
 });
 
+test('calls for help stand until they are answered, one for each room, the newest last', () => {
+  const help = (/** @type {number} */ room, /** @type {string} */ name) => /** @type {ServerMessage} */ ({ type: 'breakout.help', room, by: { user_id: name, display_name: name }, seq: 2 });
+  const meeting = boris(OPENED, help(0, 'Ada'), help(1, 'Eva'), help(0, 'Ivan'));
+  assert.deepEqual(meeting.calls.map((call) => [call.room, call.by.display_name]), [[1, 'Eva'], [0, 'Ivan']]);
+  assert.deepEqual(reduce(meeting, { type: 'local.answered', room: 1 }, 0).calls.map((call) => call.room), [0]);
+  assert.deepEqual(reduce(meeting, { type: 'breakout.closed', seq: 3 }, 0).calls, []);
+});
+
 test('words about rooms that are closed change nothing', () => {
   const meeting = boris();
   for (const event of /** @type {ServerMessage[]} */ ([{ type: 'breakout.people', room: 0, people: [] }, { type: 'breakout.assigned', assignments: {}, by: VERA, seq: 1 }, { type: 'breakout.closing', ends_ms: 1, by: VERA, seq: 2 }])) {
