@@ -6,7 +6,7 @@
  * @typedef {object} Contents
  * @property {string} recording
  * @property {{id: string, slug: string, name: string}} room
- * @property {'recording' | 'complete' | 'recovered' | 'out_of_space'} state
+ * @property {'recording' | 'complete' | 'recovered' | 'out_of_space' | 'failed'} state
  * @property {number} began_at_ms
  * @property {number} [duration_ms]
  * @property {FileEntry[]} files

@@ -75,11 +75,30 @@ export function replayView(app, { id, at }) {
 async function open(app, id) {
   const recordings = new Recordings(app.api);
   const recording = await recordings.one(id);
-  const [contents] = await Promise.all([recordings.contents(id), recordings.watch(id)]);
+  const [contents] = await Promise.all([recording.origin === 'upload' ? contentsOf(recording) : recordings.contents(id), recordings.watch(id)]);
   const story = new Story(contents);
   // A recording is worth watching without its chat.
   const lines = await linesOf(app.api, story).catch(() => null);
   return { title: recording.title || contents.room.name, story, lines };
+}
+
+/**
+ * What there is to tell of a file that somebody brought.
+ * @param {import('../types.js').Recording} recording
+ * @returns {import('../replay/story.js').Contents}
+ */
+function contentsOf({ id, room_id, slug, title, started_ms, duration_ms, files = [] }) {
+  const person = (/** @type {import('../types.js').RecordingFile} */ file) => file.participant_id ?? file.name;
+  return {
+    recording: id,
+    room: { id: room_id, slug, name: title },
+    state: 'complete',
+    began_at_ms: started_ms,
+    duration_ms: duration_ms ?? 0,
+    files: files.map((file) => ({ name: file.name, participant_id: person(file), user_id: file.user_id ?? '', display_name: file.display_name || title, source: file.source === 'screen' ? 'screen' : 'camera', tracks: file.codecs.map((codec) => ({ codec })), offset_ms: file.offset_ms, duration_ms: file.duration_ms })),
+    moments: files.map((file) => ({ at_ms: file.offset_ms, kind: 'joined', participant_id: person(file), user_id: file.user_id ?? '', display_name: file.display_name || title })),
+    gaps: [],
+  };
 }
 
 class Replay {
@@ -116,7 +135,7 @@ class Replay {
     this.side = button('chat', t('replay.side'), 'chat', () => this.#toggleSide());
     this.more = button('more', t('replay.more'), 'more', () => this.#openMore());
     this.more.setAttribute('aria-haspopup', 'menu');
-    const state = { recovered: t('replay.recovered'), out_of_space: t('replay.out_of_space'), recording: t('replay.running'), complete: '' }[story.contents.state];
+    const state = { recovered: t('replay.recovered'), out_of_space: t('replay.out_of_space'), recording: t('replay.running'), failed: t('replay.broken'), complete: '' }[story.contents.state];
     const began = story.contents.began_at_ms;
     fill(
       main,
