@@ -29,7 +29,7 @@ export function brokenOut(meeting, event) {
       return { ...meeting, breakouts: { ...breakouts, assignments } };
     }
     case 'breakout.broadcast':
-      return { ...meeting, broadcast: { by: event.by.display_name, text: event.text } };
+      return { ...meeting, broadcast: { by: event.by, text: event.text } };
     case 'breakout.closing':
       return breakouts ? { ...meeting, breakouts: { ...breakouts, ends_ms: event.ends_ms } } : meeting;
     case 'breakout.closed':

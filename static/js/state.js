@@ -42,7 +42,7 @@ import { LIMITS } from './limits.js';
  * @property {boolean} isCalled one of the unread messages names me, answers me or is private
  * @property {readonly ChatMessage[]} pins the last pinned first
  * @property {import('./types.js').Breakouts | null} breakouts while they are open
- * @property {{by: string, text: string} | null} broadcast words for all rooms that nobody has put away yet
+ * @property {{by: import('./types.js').By, text: string} | null} broadcast words for all rooms that nobody has put away yet
  * @property {readonly {room: number, by: import('./types.js').By}[]} calls for help from breakout rooms that nobody has answered here, the newest last
  * @property {Departure | null} departure to a breakout room, while it can still be called off
  * @property {Draft} draft what the next line of chat is about

@@ -110,7 +110,7 @@ export class CallNotes {
     const { breakouts, broadcast, departure } = state;
     const { visit } = this.#app;
     const shown = [];
-    if (broadcast) shown.push(note('care', 'chat', t('breakout.broadcast', { by: broadcast.by, text: broadcast.text }), { action: 'read-broadcast', label: t('breakout.read'), act: () => meeting.store.dispatch({ type: 'local.read' }) }));
+    if (broadcast && broadcast.by.user_id !== state.userId) shown.push(note('care', 'chat', t('breakout.broadcast', { by: broadcast.by.display_name, text: broadcast.text }), { action: 'read-broadcast', label: t('breakout.read'), act: () => meeting.store.dispatch({ type: 'local.read' }) }));
     if (!breakouts || !visit) return shown;
     const isModerator = may(self(state)?.role, 'break_out');
     const here = breakoutHere(state);
@@ -131,9 +131,7 @@ export class CallNotes {
     } else {
       const mine = myBreakout(state);
       const go = mine ? { action: 'breakout-go', label: t('breakout.go'), act: () => void visit.move(mine) } : null;
-      if (mine || isModerator || breakouts.self_choice) {
-        shown.push(note('', 'rooms', mine ? t('breakout.yours', { name: mine.name }) : t('breakout.open'), isModerator || breakouts.self_choice ? all : null, go));
-      }
+      shown.push(note('', 'rooms', mine ? t('breakout.yours', { name: mine.name }) : t('breakout.open'), isModerator || breakouts.self_choice ? all : null, go));
     }
     return shown;
   }
@@ -170,7 +168,7 @@ export class CallNotes {
   /** The time that is left, where a note tells it; not said aloud each second. */
   #count() {
     const { breakouts, departure } = this.#meeting.state;
-    const place = this.element.querySelector('.note:has([data-action^="breakout"]) .note-time');
+    const place = this.element.querySelector('.breakout-note .note-time');
     if (!(place instanceof HTMLElement)) return;
     const at = departure?.at_ms ?? breakouts?.ends_ms;
     place.hidden = at === undefined;
@@ -189,7 +187,7 @@ function note(mood, sign, text, ...buttons) {
   const pressed = buttons.flatMap((button) => (button ? [h('button', { type: 'button', class: 'button slim', data: { action: button.action }, onclick: button.act }, button.label)] : []));
   return h(
     'div',
-    { class: `note ${mood}`.trim() },
+    { class: ['note', mood, sign === 'rooms' ? 'breakout-note' : ''].filter(Boolean).join(' ') },
     sign ? icon(sign) : h('span', { class: 'spinner', 'aria-hidden': 'true' }),
     h('span', null, text),
     h('span', { class: 'note-time', role: 'timer', 'aria-live': 'off', hidden: true }),

@@ -38,7 +38,7 @@ test('people, the end and words for all are known until the rooms are closed', (
   const meeting = boris(OPENED, { type: 'breakout.people', room: 1, people: [BORIS] }, { type: 'breakout.closing', ends_ms: 99, by: VERA, seq: 2 }, { type: 'breakout.broadcast', text: 'Soon', by: VERA, seq: 3 });
   assert.deepEqual(meeting.breakouts?.rooms.map((r) => r.people), [undefined, [BORIS]]);
   assert.equal(meeting.breakouts?.ends_ms, 99);
-  assert.deepEqual(meeting.broadcast, { by: 'Vera', text: 'Soon' });
+  assert.deepEqual(meeting.broadcast, { by: VERA, text: 'Soon' });
   const closed = reduce(meeting, { type: 'breakout.closed', seq: 4 }, 0);
   assert.equal(closed.breakouts, null);
   assert.equal(reduce(closed, { type: 'local.read' }, 0).broadcast, null);
