@@ -5,6 +5,7 @@ mod auth;
 mod breakouts;
 mod chat;
 mod document;
+mod doors;
 mod edges;
 mod invites;
 mod lines;
