@@ -211,3 +211,49 @@ async fn a_main_room_that_is_deleted_takes_its_breakout_rooms_along() {
     assert_eq!(tea.closed().await, protocol::server::close::ROOM_CLOSED);
     assert_eq!(evening.ticket(&evening.owner, &evening.slugs[0]).await, 404);
 }
+
+#[tokio::test]
+async fn of_many_who_open_breakout_rooms_at_once_one_does() {
+    let live = Live::new().await;
+    let owner = live.guest("Owner").await;
+    live.room(&owner, MAIN).await;
+    let open = json!({ "type": "breakout.open", "rooms": [{ "name": "Tea" }] });
+    let path = format!("rooms/{MAIN}/orders");
+    let calls = (0..10).map(|_| live.post(&path, &owner.token, open.clone()));
+    let answers = futures_util::future::join_all(calls).await;
+    let mut said: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+    said.sort_unstable();
+    assert_eq!(said, [[204].as_slice(), &[409; 9]].concat());
+    let (_, joined) = live.enter(&owner, MAIN).await;
+    assert_eq!(joined["snapshot"]["breakouts"]["rooms"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn who_comes_while_breakout_rooms_close_is_sent_back_or_not_let_in() {
+    let evening = evening(json!({ "self_choice": true })).await;
+    let (live, tea) = (&evening.live, &evening.slugs[0]);
+    let (mut first, _) = live.enter(&evening.guests[0], tea).await;
+    let comes = evening.guests.iter().cycle().take(30).map(async |guest| {
+        let path = format!("/ws/rooms/{tea}?token={}", guest.token);
+        match live.open(&path, &[]).await {
+            Ok(mut socket) => socket.closed().await,
+            Err(status) => status,
+        }
+    });
+    let close = json!({ "type": "breakout.close", "seconds": 0 });
+    let path = format!("rooms/{MAIN}/orders");
+    let (ends, closed) = tokio::join!(
+        futures_util::future::join_all(comes),
+        live.post(&path, &evening.owner.token, close)
+    );
+    assert_eq!(closed.status, 204);
+    assert!(ends.iter().all(|end| [SENT_BACK, 404].contains(end)), "{ends:?}");
+    assert_eq!(first.closed().await, SENT_BACK);
+    // The last leave is stored when its socket has been closed already.
+    let log = async || {
+        let room = live.database.store.room_by_slug(tea).await.unwrap().unwrap();
+        live.database.store.room_log(room.id, 1, 0).await.unwrap()
+    };
+    live.signaling.shutdown().await;
+    assert_eq!(log().await.abandoned, [], "nobody is left behind");
+}
