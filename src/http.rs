@@ -21,7 +21,6 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 use tower_http::cors::{AllowOrigin, CorsLayer};
-use tower_http::limit::RequestBodyLimitLayer;
 use utoipa::OpenApi;
 
 /// How the server shows itself.
@@ -46,7 +45,7 @@ pub fn router(site: Site, doors: Router, mut description: utoipa::openapi::OpenA
         .merge(operation)
         .merge(docs::router(description))
         .merge(client)
-        .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
+        .layer(from_fn(requests::limited))
         .layer(CatchPanicLayer::custom(errors::after_panic))
         .layer(from_fn(errors::in_time))
         .layer(from_fn(errors::as_json))
@@ -75,7 +74,14 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
     };
     let layer = CorsLayer::new()
         .allow_origin(allowed)
-        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_methods([
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+            Method::HEAD,
+        ])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH, REQUEST_ID])
         .expose_headers([header::LOCATION, header::LINK, header::ETAG, ACCEPT_POST, REQUEST_ID])
         .max_age(PREFLIGHT_AGE);
@@ -84,8 +90,6 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
-/// A file of the chat. The doors bound all other bodies far below: more is memory for strangers.
-const MAX_BODY_BYTES: usize = protocol::limits::MAX_ATTACHMENT_BYTES;
 /// Less does not shrink.
 const MIN_COMPRESSED_BYTES: u64 = 1024;
 /// Longer makes a change of the settings wait, shorter doubles the requests of another origin.

@@ -216,6 +216,9 @@ pub(crate) fn forget_the_gone(inner: &Arc<Inner>) {
             if let Err(error) = crate::recordings::sweep(&inner, now_ms).await {
                 tracing::warn!(%error, "deleting recordings whose time is over failed");
             }
+            if let Err(error) = crate::uploads::sweep(&inner, now_ms).await {
+                tracing::warn!(%error, "forgetting uploads that rest failed");
+            }
             if let Err(error) = inner.files.sweep(&inner.store).await {
                 tracing::warn!(%error, "deleting files that nothing names failed");
             }

@@ -28,6 +28,7 @@ pub mod room;
 pub mod settings;
 mod socket;
 mod tickets;
+mod uploads;
 mod whip;
 pub mod words;
 
@@ -45,10 +46,12 @@ use crate::resume::ResumeKey;
 use crate::tickets::Tickets;
 use axum::Router;
 use axum::routing::any;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use store::Store;
 use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
+use uuid::Uuid;
 
 /// The control plane of one process, and the state of its doors. Cheap to clone; clones are the same one.
 #[derive(Clone)]
@@ -70,6 +73,8 @@ pub(crate) struct Inner {
     pub files: Files,
     /// Places for pictures that are made anew.
     pub drawing: Semaphore,
+    /// Uploads of recordings into which somebody writes now; held for a line.
+    pub uploading: Mutex<BTreeSet<Uuid>>,
 }
 
 impl Signaling {
@@ -91,6 +96,7 @@ impl Signaling {
             passwords: Passwords::new(),
             files: settings.files.clone(),
             drawing: Semaphore::new(PICTURES_AT_ONCE),
+            uploading: Mutex::default(),
             settings,
             store,
         });

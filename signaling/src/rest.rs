@@ -9,8 +9,10 @@ mod invites;
 mod moderation;
 mod recordings;
 mod rooms;
+
 #[cfg(test)]
 mod tests;
+mod uploads;
 mod webrtc;
 
 use crate::Signaling;
@@ -35,6 +37,7 @@ pub(crate) fn routes() -> OpenApiRouter<Signaling> {
         .merge(moderation::routes())
         .merge(attachments::routes())
         .merge(recordings::routes())
+        .merge(uploads::routes())
         .merge(webrtc::routes())
         .merge(config::routes())
 }

@@ -1,10 +1,13 @@
 //! Every request gets an id, a log line and a count. Lines show the route, never the path with what stands in
 //! it, nor the query: both carry invite codes, tickets and tokens.
 
-use axum::extract::{ConnectInfo, MatchedPath, Request};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use super::errors::refusal;
+use axum::RequestExt;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, MatchedPath, Request};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use protocol::ErrorCode;
 use std::net::SocketAddr;
 use std::time::Instant;
 use tracing::Instrument;
@@ -53,6 +56,29 @@ pub async fn observe(mut request: Request, next: Next) -> Response {
     }
     response
 }
+
+/// Whether it brings a recording: those are as large as their own setting says, and take their time.
+pub fn is_recording(request: &Request) -> bool {
+    let path = request.uri().path();
+    path.starts_with("/api/") && path.contains("/recordings/uploads")
+}
+
+/// Refuses bodies that are larger than any call takes.
+pub async fn limited(mut request: Request, next: Next) -> Response {
+    if is_recording(&request) {
+        return next.run(request).await;
+    }
+    let told = request.headers().get(header::CONTENT_LENGTH);
+    let told = told.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if told.is_some_and(|length| length > MAX_BODY_BYTES) {
+        return refusal(ErrorCode::TooLarge, "the body is too large");
+    }
+    DefaultBodyLimit::max(MAX_BODY_BYTES).apply(&mut request);
+    next.run(request.with_limited_body()).await
+}
+
+/// A file of the chat. The doors bound all other bodies far below: more is memory for strangers.
+const MAX_BODY_BYTES: usize = protocol::limits::MAX_ATTACHMENT_BYTES;
 
 /// The caller's id if it can do no harm in a log, otherwise a new one.
 fn request_id(request: &Request) -> HeaderValue {

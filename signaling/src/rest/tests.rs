@@ -13,6 +13,7 @@ mod participants;
 mod powers;
 mod recordings;
 mod rooms;
+mod uploads;
 
 use crate::settings::{MediaBusy, MediaPlane, Settings};
 use crate::{Secret, Signaling};

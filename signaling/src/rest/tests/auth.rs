@@ -295,7 +295,12 @@ async fn every_call_that_needs_somebody_refuses_nobody() {
             for token in ["", "nonsense"] {
                 // A body that every call reads, so that the missing token is the only fault.
                 let body = json!({"name": "A room"});
-                server.call(&line, token, body).await.is_refused(401, "unauthorized");
+                let answer = server.call(&line, token, body).await;
+                // An answer to HEAD has no body to say more.
+                match method.as_str() {
+                    "head" => assert_eq!(answer.status.as_u16(), 401, "{line}"),
+                    _ => answer.is_refused(401, "unauthorized"),
+                }
             }
             asked += 1;
         }

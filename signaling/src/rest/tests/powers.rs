@@ -75,6 +75,7 @@ fn calls() -> Vec<(&'static str, Value, [u16; 9])> {
         ("POST rooms/{room}/recordings", Value::Null, none(moderator, 409)),
         ("GET rooms/{room}/recording-policy", Value::Null, moderator),
         ("PUT rooms/{room}/recording-policy", json!({ "recordings_for": "admins" }), owner(200)),
+        ("POST rooms/{room}/recordings/uploads?name=a", json!("no film"), none(moderator, 415)),
         ("PUT rooms/{room}/cover", json!("no picture"), owner(415)),
         ("GET rooms/{room}/cover", Value::Null, [401, 404, 404, 403, 404, 404, 404, 404, 404]),
         ("DELETE rooms/{room}/cover", Value::Null, owner(204)),
