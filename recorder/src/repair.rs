@@ -76,6 +76,16 @@ pub fn inspect(
     Ok(Some(Repair { keep: at, append, patches, duration_ms: end_ms }))
 }
 
+/// How long a whole file says it is, in milliseconds. `start` is its beginning.
+pub fn told_ms(start: &[u8]) -> Option<u64> {
+    let found = Found::read(start).filter(|found| found.is_whole)?;
+    let at = usize::try_from(found.layout.duration).ok()?;
+    let (id, value) = ebml::children(start.get(at..at + DURATION_ROOM)?).next()?;
+    let value: [u8; 8] = value.try_into().ok().filter(|_| id == id::DURATION)?;
+    let ms = f64::from_be_bytes(value);
+    (ms.is_finite() && ms >= 0.0).then_some(ms as u64)
+}
+
 fn whole_cluster(head: Head, content_at: u64, length: u64) -> Option<u64> {
     let size = head.size.filter(|size| head.id == id::CLUSTER && *size <= MAX_CLUSTER)?;
     (content_at.checked_add(size)? <= length).then_some(size)
@@ -194,6 +204,17 @@ mod tests {
         let bytes = file();
         let mended = look(&bytes).unwrap().unwrap();
         assert_eq!((mended.keep, mended.duration_ms), (bytes.len() as u64, 4_980));
+        assert_eq!(told_ms(&bytes), None);
+        let (mut writer, mut whole) = Writer::begin(&[Media::Opus], 0);
+        let block = Block { track: 0, at_ms: 0, is_keyframe: true, frame: vec![7; 30] };
+        whole.extend(writer.cluster(&[block]));
+        let (append, patches) = writer.finish(1_234);
+        whole.extend(append);
+        for Patch { offset, bytes } in patches {
+            whole[offset as usize..offset as usize + bytes.len()].copy_from_slice(&bytes);
+        }
+        assert_eq!(look(&whole).unwrap(), None);
+        assert_eq!(told_ms(&whole), Some(1_234));
         let cut = look(&bytes[..bytes.len() - 1]).unwrap().unwrap();
         assert_eq!(cut.duration_ms, 3_980);
     }

@@ -88,8 +88,7 @@ fn mend_folder(id: RecordingId, folder: &Path) -> anyhow::Result<FinishedRecordi
     for entry in &mut contents.files {
         match mend(&folder.join(&entry.name)) {
             Ok(mended) => {
-                // A whole file that was mended before keeps what is known of it.
-                entry.duration_ms = Some(entry.duration_ms.unwrap_or(mended.duration_ms));
+                entry.duration_ms = Some(mended.duration_ms);
                 entry.size_bytes = Some(mended.bytes);
             }
             Err(error) => {
@@ -123,11 +122,14 @@ fn mend_folder(id: RecordingId, folder: &Path) -> anyhow::Result<FinishedRecordi
 
 /// A file that was mended, or was whole.
 pub struct Mended {
-    /// How long it is; 0 where it was whole before.
+    /// How long it is.
     pub duration_ms: u64,
     /// Bytes.
     pub bytes: u64,
 }
+
+/// More than the header of a file of ours takes.
+const HEADER_BYTES: usize = 64 * 1024;
 
 /// Makes a file whole.
 pub fn mend(path: &Path) -> io::Result<Mended> {
@@ -143,7 +145,10 @@ pub fn mend(path: &Path) -> io::Result<Mended> {
         Broken::NotOurs => io::Error::new(io::ErrorKind::InvalidData, "nothing in it can be kept"),
         Broken::Io(error) => error,
     })?;
-    let Some(repair) = found else { return Ok(Mended { duration_ms: 0, bytes: length }) };
+    let Some(repair) = found else {
+        let duration_ms = repair::told_ms(&read(0, HEADER_BYTES)?).unwrap_or(0);
+        return Ok(Mended { duration_ms, bytes: length });
+    };
     file.set_len(repair.keep)?;
     file.write_all_at(&repair.append, repair.keep)?;
     for patch in &repair.patches {
