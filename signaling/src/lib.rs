@@ -12,6 +12,7 @@ pub mod files;
 mod hub;
 mod ice;
 mod identity;
+mod invites;
 mod keys;
 mod limits;
 #[cfg(test)]
