@@ -211,6 +211,11 @@ impl Sfu {
         }
         let Some(peer) = self.peers.get_mut(key) else { return };
         let Some(room) = self.rooms.get_mut(peer.room) else { return };
+        if !requests.keyframes.is_empty() {
+            // Publishers are asked at once. Everything else that feedback changes has time until the next tick:
+            // there is some of it a thousand times a second, and a tick looks at everybody.
+            self.next_tick = self.next_tick.min(now);
+        }
         for (track, encoding) in requests.keyframes {
             self.stats.keyframes_asked += 1;
             room.want_keyframe(track, encoding);
@@ -255,7 +260,6 @@ impl Sfu {
                 self.stats.packets_resent += 1;
             }
         }
-        self.next_tick = self.next_tick.min(now);
     }
 
     fn remember_ssrc(&mut self, key: PeerKey, ssrc: u32) {

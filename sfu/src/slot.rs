@@ -366,7 +366,7 @@ impl Slot {
             Verdict::Send { ends_picture } => ends_picture,
         };
         let playout_delay = self.playout_delay(&payload, packet.wait);
-        let shown = self.shown(&payload);
+        let shown = packet.described.as_ref().and_then(|_| self.shown(&payload));
         // Taken out while it is written, so that the rest of the slot can be read.
         let mut flow = self.binding.as_mut()?.flow.take()?;
         let written = flow.numbering.send(packet.sequence).map(|(sequence, picture_delta)| {

@@ -33,15 +33,35 @@ pub enum Stamp {
     Time(usize),
 }
 
-/// The header extension that a stamp goes into, with room for it.
-pub(super) struct StampExtension {
-    pub(super) id: u8,
-    pub(super) room: &'static [u8],
-    pub(super) kind: fn(usize) -> Stamp,
+/// The header extension that a stamp goes into, by its id.
+#[derive(Clone, Copy)]
+pub(super) enum StampExtension {
+    Number(u8),
+    Time(u8),
+}
+
+impl StampExtension {
+    /// Its element, with room for what is to be filled in.
+    pub(super) fn place(self) -> (u8, &'static [u8]) {
+        match self {
+            Self::Number(id) => (id, &[0; 2]),
+            Self::Time(id) => (id, &[0; 3]),
+        }
+    }
+
+    /// Where it stands in a header with these elements, of which it is the first.
+    pub(super) fn stamp(self, elements: &[(u8, &[u8])]) -> Stamp {
+        let at = rtp::first_element_offset(elements);
+        match self {
+            Self::Number(_) => Stamp::Number(at),
+            Self::Time(_) => Stamp::Time(at),
+        }
+    }
 }
 
 impl Slot {
     /// Appends the header; its length, and what is to be filled in.
+    #[inline]
     pub(super) fn write_header(
         &self,
         packet: &Forwarded<'_>,
@@ -56,8 +76,8 @@ impl Slot {
         let mut extensions: [(u8, &[u8]); 5] = [(0, &[]); 5];
         let mut count = 0;
         let stamp = self.stamp(&flow.payload);
-        if let Some(stamp) = &stamp {
-            extensions[0] = (stamp.id, stamp.room);
+        if let Some(element) = stamp {
+            extensions[0] = element.place();
             count = 1;
         }
         for (theirs, ours) in carried {
@@ -72,11 +92,12 @@ impl Slot {
             extensions[count] = (ours, value);
             count += 1;
         }
-        let described;
-        if let (Some(ours), Some(told)) = (self.extensions.dependency_descriptor, packet.described)
+        let rewritten;
+        if let Some(described) = &packet.described
+            && let Some(ours) = self.extensions.dependency_descriptor
         {
-            described = told.rewrite(flow.descriptor, labels.shown);
-            extensions[count] = (ours, described.bytes());
+            rewritten = described.rewrite(flow.descriptor, labels.shown);
+            extensions[count] = (ours, rewritten.bytes());
             count += 1;
         }
         // A new voice begins a talk spurt: the receiver may adapt its buffer (RFC 3551 §4.1).
@@ -93,21 +114,22 @@ impl Slot {
                 extensions: &extensions[..count],
             },
         );
-        let at = || rtp::first_element_offset(&extensions[..count]);
-        (header_len, stamp.map_or(Stamp::Nothing, |stamp| (stamp.kind)(at())))
+        let stamp = stamp.map_or(Stamp::Nothing, |element| element.stamp(&extensions[..count]));
+        (header_len, stamp)
     }
 
     /// The extension that says which packet of the transport it is, or failing that when it left. Video without RTX
     /// goes without: it is sent again to the letter, and a new number would be another packet under a used nonce.
+    #[inline]
     pub(super) fn stamp(&self, payload: &Payload) -> Option<StampExtension> {
         let is_sent_once = self.kind == Kind::Audio || payload.rtx.is_some();
-        let number = |id| StampExtension { id, room: &[0; 2], kind: Stamp::Number };
-        let time = |id| StampExtension { id, room: &[0; 3], kind: Stamp::Time };
-        let Extensions { transport_cc, abs_send_time, .. } = self.extensions;
-        transport_cc.map(number).or_else(|| abs_send_time.map(time)).filter(|_| is_sent_once)
+        let Extensions { transport_cc, abs_send_time, .. } = &self.extensions;
+        let number = transport_cc.map(StampExtension::Number);
+        number.or_else(|| abs_send_time.map(StampExtension::Time)).filter(|_| is_sent_once)
     }
 
     /// The layers that a packet says are sent.
+    #[inline]
     pub(super) fn shown(&self, payload: &Payload) -> Option<Layer> {
         // What may be sent again to the letter must not depend on the moment.
         payload.rtx?;
@@ -117,6 +139,7 @@ impl Slot {
 
     /// What a packet says of how long pictures are held back. Receivers keep to what was said last, so it is said
     /// as long as there is something to wait for, and that there is nothing any more for some packets after.
+    #[inline]
     pub(super) fn playout_delay(&mut self, payload: &Payload, wait: Duration) -> Option<[u8; 3]> {
         // What may be sent again to the letter must not depend on the moment.
         if self.kind == Kind::Audio || payload.rtx.is_none() {

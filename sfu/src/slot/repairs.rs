@@ -139,7 +139,7 @@ impl Slot {
         let stamp = self.stamp(&payload)?;
         let sequence = self.rtx_sequence + 1;
         let begin = out.len();
-        let extensions = [(stamp.id, stamp.room)];
+        let extensions = [stamp.place()];
         let header_len = rtp::write_header(
             out,
             &Outgoing {
@@ -154,7 +154,7 @@ impl Slot {
         );
         rtp::pad(out, begin, length);
         self.rtx_sequence = sequence;
-        let stamp = (stamp.kind)(rtp::first_element_offset(&extensions));
+        let stamp = stamp.stamp(&extensions);
         Some(Written { header_len, index: sequence, stamp })
     }
 }

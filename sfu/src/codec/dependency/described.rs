@@ -88,6 +88,7 @@ impl<'a> Described<'a> {
 
     /// Writes it for a receiver that gets all layers up to `shown`; it is not told which they are where that
     /// is `None`.
+    #[inline(never)]
     pub fn rewrite(&self, shift: Shift, shown: Option<Layer>) -> Rewritten {
         let mut rewritten = Rewritten { bytes: [0; MAX_BYTES], length: self.extension.len() };
         let bytes = &mut rewritten.bytes;
