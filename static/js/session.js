@@ -182,6 +182,29 @@ export class Session {
     throw new ApiError(refusal?.code ?? (response.status >= 500 ? 'unavailable' : 'internal'), response.status, refusal?.message ?? response.statusText);
   }
 
+  /**
+   * One request whose answer is wanted as it is, as whoever we are: for calls that speak by headers.
+   * @param {string} method
+   * @param {string} address path and query on this server
+   * @param {Record<string, string>} headers
+   * @param {Blob | null} body
+   * @param {AbortSignal} signal
+   * @returns {Promise<Response>} a good one
+   */
+  async request(method, address, headers, body, signal) {
+    if (!this.#isFresh()) await this.#renew(this.#session?.access_token ?? null);
+    /** @type {Response} */
+    let response;
+    try {
+      response = await fetch(address, { method, headers: { ...headers, authorization: `Bearer ${this.#session?.access_token ?? ''}` }, body, cache: 'no-store', signal });
+    } catch {
+      throw new ApiError('network', 0, 'no answer');
+    }
+    if (response.ok) return response;
+    const refusal = (await response.json().catch(() => null))?.error;
+    throw new ApiError(refusal?.code ?? (response.status >= 500 ? 'unavailable' : 'internal'), response.status, refusal?.message ?? response.statusText);
+  }
+
   #isFresh() {
     return this.#session === null || this.#session.expires_ms - RENEW_BEFORE_MS > Date.now();
   }

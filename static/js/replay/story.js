@@ -175,19 +175,25 @@ export function isAt(file, at) {
   return at >= file.offset_ms && at < file.offset_ms + (file.duration_ms ?? 0);
 }
 
+/** Codecs of sound; what is not known may be a picture. */
+const SOUND = new Set(['opus', 'vorbis', 'aac', 'mp3', 'flac']);
+
 /** @param {FileEntry} file */
 export function hasPicture(file) {
-  return file.tracks.some((track) => track.codec !== 'opus');
+  return file.tracks.some((track) => !SOUND.has(track.codec));
 }
+
+/** @type {Record<string, string>} */
+const CONTAINERS = { webm: 'webm', mp4: 'mp4', ogg: 'ogg' };
 
 /**
  * The type of a file as browsers ask for it.
  * @param {FileEntry} file
  */
 export function typeOf(file) {
-  const isWebM = file.name.endsWith('.webm');
   const names = file.tracks.map(({ codec }) => ({ vp9: 'vp09.00.10.08', av1: 'av01.0.05M.08', h264: 'avc1.42E01F' })[codec] ?? codec);
-  return `video/${isWebM ? 'webm' : 'x-matroska'}; codecs="${names.join(', ')}"`;
+  const type = `video/${CONTAINERS[file.name.split('.').at(-1) ?? ''] ?? 'x-matroska'}`;
+  return names.some((name) => name === '') ? type : `${type}; codecs="${names.join(', ')}"`;
 }
 
 /**

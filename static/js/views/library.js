@@ -16,6 +16,7 @@ import { ApiError } from '../session.js';
 import { timecode } from '../replay/pace.js';
 import { busy, field, trouble, wordsFor } from './form.js';
 import { entrance } from './entrance.js';
+import { bring } from '../pieces.js';
 import { policyForm } from './policy.js';
 
 /** @typedef {import('../types.js').Recording} Recording */
@@ -41,6 +42,7 @@ class Library {
   #title = h('h1', null, t('library.title'));
   #list = h('div', { class: 'recordings' });
   #policy = h('div');
+  #upload = h('div');
   /** Those of the pages that are here, newest first.
    * @type {Recording[]} */
   #held = [];
@@ -60,7 +62,7 @@ class Library {
     this.#slug = slug;
     this.#recordings = new Recordings(app.api);
     const back = h('a', { class: 'button slim', href: `/r/${slug}`, data: { page: 'room' } }, icon('chevron-left', 'small'), t('library.room'));
-    this.element = entrance(app, 'rooms library', h('div', { class: 'row ends library-head' }, this.#title, back), this.#list, this.#policy);
+    this.element = entrance(app, 'rooms library', h('div', { class: 'row ends library-head' }, this.#title, back), this.#upload, this.#list, this.#policy);
     if (app.api.user) void this.#load(true);
     else fill(this.#list, h('p', { class: 'note' }, icon('info'), h('span', null, t('library.signed_out'), ' ', h('a', { href: '/signin', data: { page: 'signin' } }, t('signin.link')))));
   }
@@ -77,6 +79,7 @@ class Library {
       const [room, page] = await Promise.all([this.#room ?? this.#app.api.room(this.#slug), this.#recordings.of(this.#slug, null)]);
       if (this.#isGone) return;
       if (!this.#room && may(room.role, 'update')) fill(this.#policy, policyForm(this.#recordings, this.#slug));
+      if (!this.#room && may(room.role, 'record')) fill(this.#upload, this.#uploadField());
       this.#room = room;
       this.#title.textContent = t('library.of', { name: room.name });
       this.#app.present({ screen: 'library', title: t('library.of', { name: room.name }), isEntrance: true });
@@ -88,6 +91,42 @@ class Library {
       if (error instanceof ApiError && error.code === 'forbidden') return fill(this.#list, h('p', { class: 'note' }, icon('lock'), h('span', null, t('library.forbidden'))));
       fill(this.#list, h('div', { class: 'note bad', role: 'alert' }, icon('warn'), h('span', null, wordsFor(error)), h('button', { type: 'button', class: 'button slim', onclick: () => void this.#load(true) }, t('retry'))));
     }
+  }
+
+  /** A file from here, beside what the server recorded. */
+  #uploadField() {
+    const wrong = trouble();
+    const file = h('input', { type: 'file', accept: 'video/webm,video/x-matroska,video/mp4,audio/ogg,.mkv,.ogg', name: 'recording', class: 'hush', tabindex: '-1', 'aria-hidden': true });
+    const choose = h('button', { type: 'button', class: 'button slim', data: { action: 'upload-recording' }, onclick: () => file.click() }, icon('plus', 'small'), t('library.upload'));
+    const bar = h('progress', { max: 1, value: '0', 'aria-label': t('library.uploading') });
+    const words = h('span', { class: 'quiet' });
+    const stop = h('button', { type: 'button', class: 'button slim plain', data: { action: 'cancel-upload' } }, t('cancel'));
+    const way = h('div', { class: 'row upload-way', hidden: true }, bar, words, stop);
+    file.addEventListener('change', async () => {
+      const chosen = file.files?.[0];
+      file.value = '';
+      if (!chosen) return;
+      const whole = new AbortController();
+      const draw = (/** @type {number} */ part) => {
+        bar.value = part;
+        words.textContent = new Intl.NumberFormat(currentLanguage(), { style: 'percent' }).format(part);
+      };
+      stop.onclick = () => whole.abort();
+      draw(0);
+      way.hidden = false;
+      choose.hidden = true;
+      await busy(choose, wrong, async () => {
+        try {
+          await bring(this.#app.api, this.#slug, chosen, draw, whole.signal);
+        } catch (error) {
+          if (!whole.signal.aborted) throw error;
+        }
+        await this.#load();
+      });
+      way.hidden = true;
+      choose.hidden = false;
+    });
+    return h('div', { class: 'form' }, h('div', { class: 'row' }, choose, way), wrong.element, file);
   }
 
   /** @param {boolean} hasMore whether there are older ones */
