@@ -95,7 +95,7 @@ function contentsOf({ id, room_id, slug, title, started_ms, duration_ms, files =
     state: 'complete',
     began_at_ms: started_ms,
     duration_ms: duration_ms ?? 0,
-    files: files.map((file) => ({ name: file.name, participant_id: person(file), user_id: file.user_id ?? '', display_name: file.display_name || title, source: file.source === 'screen' ? 'screen' : 'camera', tracks: file.codecs.map((codec) => ({ codec })), offset_ms: file.offset_ms, duration_ms: file.duration_ms })),
+    files: files.map((file) => ({ name: file.name, participant_id: person(file), user_id: file.user_id ?? '', display_name: file.display_name || title, source: file.source === 'screen' ? 'screen' : 'camera', tracks: (file.codecs.length > 0 ? file.codecs : ['']).map((codec) => ({ codec })), offset_ms: file.offset_ms, duration_ms: file.duration_ms })),
     moments: files.map((file) => ({ at_ms: file.offset_ms, kind: 'joined', participant_id: person(file), user_id: file.user_id ?? '', display_name: file.display_name || title })),
     gaps: [],
   };

@@ -96,6 +96,19 @@ test('everybody knows that a meeting is recorded', async () => {
   assert.equal(await file.failure(), null);
   await vera.press('Escape');
 
+  // What was downloaded is brought back, as one brings a recording made elsewhere; then it goes again.
+  await vera.page.setInputFiles('[name=recording]', await file.path());
+  await vera.until('both', () => document.querySelectorAll('.recorded').length === 2 && document.querySelector('.upload-way')?.hasAttribute('hidden'));
+  await inspect(vera, 'library-upload-light');
+  await vera.click('.recorded a');
+  await vera.until('the file', () => document.querySelector('.replay')?.getAttribute('data-state') === 'paused');
+  await vera.until('its picture', () => [...document.querySelectorAll('.replay video')].some((video) => /** @type {HTMLVideoElement} */ (video).videoWidth > 0));
+  await vera.page.goBack();
+  await vera.click('.recorded [data-action=recording-menu]');
+  await vera.click('.menu [data-action=delete-recording]');
+  await vera.click('dialog [data-action=confirm]');
+  await vera.until('the first one alone', () => document.querySelectorAll('.recorded').length === 1);
+
   // Boris watches it on his phone; it plays, and goes where he likes.
   await boris.reload();
   await boris.until('the name', () => document.querySelector('.recorded strong')?.textContent === 'Annual meeting');
