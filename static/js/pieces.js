@@ -10,13 +10,14 @@ const ATTEMPTS = 8;
 const TUS = { 'tus-resumable': '1.0.0' };
 
 /**
- * @param {import('./session.js').Session} session
+ * @param {Pick<import('./session.js').Session, 'request'>} session
  * @param {string} slug of the room
  * @param {File} file
  * @param {(part: number) => void} progress 0..1
  * @param {AbortSignal} signal gives it up, here and at the server
+ * @param {(ms: number) => Promise<unknown>} [pause] between two attempts
  */
-export async function bring(session, slug, file, progress, signal) {
+export async function bring(session, slug, file, progress, signal, pause = (ms) => new Promise((done) => setTimeout(done, ms))) {
   const title = file.name.replace(/\.[a-z0-9]{2,4}$/i, '');
   const metadata = `filename ${encoded(file.name)},title ${encoded(title)}`;
   const begun = await session.request('POST', `/api/v1/rooms/${encodeURIComponent(slug)}/recordings/uploads`, { ...TUS, 'upload-length': String(file.size), 'upload-metadata': metadata }, null, signal);
@@ -33,7 +34,7 @@ export async function bring(session, slug, file, progress, signal) {
         attempt = 0;
       } catch (error) {
         if (signal.aborted || !mayPass(error) || attempt >= ATTEMPTS) throw error;
-        await new Promise((done) => setTimeout(done, waitBefore(attempt++, Math.random())));
+        await pause(waitBefore(attempt++, Math.random()));
         // What has come before the line broke stays.
         const answer = await session.request('HEAD', place, TUS, null, signal).catch((again) => {
           if (mayPass(again)) return null;
