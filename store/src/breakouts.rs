@@ -120,10 +120,13 @@ async fn insert(
     Ok(())
 }
 
-/// The oldest of many go with their chats; nobody comes back to their slugs, so those go too.
+/// The oldest of many go with their chats; nobody comes back to their slugs, so those go too. What was recorded in
+/// one is kept, and the room with it.
 async fn forget_old(connection: &mut AnyConnection, main: RoomId) -> Result<(), Error> {
     let rows = sqlx::query(
-        "SELECT id, slug FROM rooms WHERE parent_id = $1 ORDER BY created_ms DESC, id DESC",
+        "SELECT id, slug FROM rooms WHERE parent_id = $1 AND NOT EXISTS \
+         (SELECT 1 FROM recordings WHERE recordings.room_id = rooms.id) \
+         ORDER BY created_ms DESC, id DESC",
     )
     .bind(main.to_string())
     .fetch_all(&mut *connection)

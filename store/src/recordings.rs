@@ -167,7 +167,7 @@ impl Store {
             "SELECT recordings.id, rooms.slug FROM recordings \
              JOIN rooms ON rooms.id = recordings.room_id WHERE state <> 'recording' \
              AND recordings_kept_days IS NOT NULL \
-             AND ended_ms <= $1 - recordings_kept_days * $2 LIMIT 1000",
+             AND ended_ms <= $1 - recordings_kept_days * $2 ORDER BY recordings.id LIMIT 1000",
         )
         .bind(now_ms)
         .bind(DAY_MS)
@@ -537,3 +537,162 @@ fn signed(number: u64) -> i64 {
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 /// Greater than every id.
 const AFTER_ALL: &str = "g";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TestDatabase;
+    use crate::{Audience, Change, Fact, NewEvent, NewRoom, Ordered, Stored};
+    use protocol::ServerMessage;
+    use uuid::Uuid;
+
+    const ANNA: UserId = UserId(Uuid::from_u128(1));
+    const ROOM: RoomId = RoomId(Uuid::from_u128(2));
+
+    async fn with_room(store: &Store) {
+        store.create_guest(ANNA, "Anna", 0).await.expect("a guest");
+        let new = NewRoom {
+            id: ROOM,
+            slug: "weekly".into(),
+            name: "Weekly".into(),
+            owner_id: ANNA,
+            invite_key_hash: None,
+            invite_code_hash: "hash".into(),
+            invite_code_sealed: "sealed".into(),
+        };
+        store.create_room(&new, 0).await.expect("a room");
+    }
+
+    fn by() -> By {
+        By { user_id: ANNA, display_name: "Anna".into() }
+    }
+
+    fn id(n: u128) -> RecordingId {
+        RecordingId(Uuid::from_u128(n))
+    }
+
+    /// What the store says of an order about recordings, at that time.
+    async fn order(store: &Store, at_ms: i64, change: Change) -> Stored {
+        let message = ServerMessage::RecordStopped {
+            recording_id: id(0),
+            reason: RecordEnd::Stopped,
+            by: None,
+            seq: 0,
+        };
+        let audience = Audience::Everybody;
+        let ordered = Ordered { message, by: by(), power: None, target: None, change, audience };
+        let event = NewEvent { at_ms, fact: Fact::Ordered(Box::new(ordered)) };
+        store.append_events(ROOM, &[event]).await.expect("is stored").remove(0)
+    }
+
+    fn start(n: u128, at_most: u32) -> Change {
+        Change::StartRecording { id: id(n), title: "Weekly".into(), by: Some(by()), at_most }
+    }
+
+    fn stop(n: u128) -> Change {
+        Change::StopRecording { id: id(n), reason: RecordEnd::Empty }
+    }
+
+    fn file(name: &str, bytes: u64) -> RecordingFile {
+        RecordingFile {
+            name: name.into(),
+            participant_id: None,
+            user_id: Some(ANNA),
+            display_name: "Anna".into(),
+            source: "camera".into(),
+            codecs: vec!["opus".into(), "vp8".into()],
+            offset_ms: 3,
+            duration_ms: 60,
+            bytes,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_recording_runs_once_in_a_room_ends_once_and_is_known_until_it_is_deleted() {
+        for database in TestDatabase::all().await {
+            let store = &database.store;
+            with_room(store).await;
+            let refused = |refused| Stored::Refused(refused);
+            assert_eq!(order(store, 5, start(1, 0)).await, refused(Refused::TooMany));
+            assert!(matches!(order(store, 5, start(1, 1)).await, Stored::New { .. }));
+            assert_eq!(order(store, 6, start(2, 1)).await, refused(Refused::AlreadySo));
+            let running = store.running_recording(ROOM).await.unwrap().expect("it runs");
+            assert_eq!(
+                (running.recording_id, running.since_ms, running.by),
+                (id(1), 5, Some(by()))
+            );
+            store.recording_grew(id(1), 70).await.unwrap();
+            assert_eq!(store.recorded_bytes(ROOM).await.unwrap(), (70, 70));
+            assert!(!store.delete_recording(id(1)).await.unwrap(), "it runs");
+            assert!(matches!(order(store, 65, stop(1)).await, Stored::New { .. }));
+            assert_eq!(order(store, 66, stop(1)).await, refused(Refused::AlreadySo));
+            assert_eq!(store.running_recording(ROOM).await.unwrap(), None);
+            let unfinished = store.unfinished_recordings().await.unwrap();
+            assert_eq!(unfinished.len(), 1, "{}", database.name);
+            let finished = FinishedRecording {
+                id: id(1),
+                state: RecordingState::Recovered,
+                duration_ms: 60,
+                files: vec![file("a.webm", 40), file("b.webm", 50)],
+                people: vec![ANNA, ANNA],
+            };
+            assert!(store.finish_recording(finished.clone()).await.unwrap());
+            assert!(store.finish_recording(finished.clone()).await.unwrap(), "twice is once");
+            let gone = FinishedRecording { id: id(9), ..finished };
+            assert!(!store.finish_recording(gone).await.unwrap());
+            assert!(store.unfinished_recordings().await.unwrap().is_empty());
+            let stored = store.recording(id(1), ANNA).await.unwrap().expect("it is there");
+            assert!(stored.was_there && stored.is_for == RecordingsFor::Admins);
+            let recording = stored.recording;
+            assert_eq!(
+                (recording.bytes, recording.duration_ms, recording.ended_ms),
+                (90, Some(60), Some(65))
+            );
+            assert_eq!((recording.end, recording.files.len()), (Some(RecordEnd::Empty), 2));
+            assert_eq!(recording.files[0], file("a.webm", 40));
+            let stranger = UserId(Uuid::from_u128(77));
+            assert!(!store.recording(id(1), stranger).await.unwrap().unwrap().was_there);
+            assert!(store.rename_recording(id(1), "Budget".into()).await.unwrap());
+            assert!(store.delete_recording(id(1)).await.unwrap());
+            assert_eq!(store.recording(id(1), ANNA).await.unwrap(), None);
+            assert!(store.recording_files(id(1)).await.unwrap().is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn uploads_stand_beside_them_and_all_go_when_their_time_is_over() {
+        for database in TestDatabase::all().await {
+            let store = &database.store;
+            with_room(store).await;
+            for n in 1..=3 {
+                let (title, file) = ("Film".to_owned(), file("upload.webm", 10));
+                let new = NewUpload { id: id(n), room_id: ROOM, title, by: by(), file };
+                let at_ms = i64::try_from(n).unwrap();
+                assert!(store.add_upload(new.clone(), at_ms).await.unwrap(), "{}", database.name);
+                let nowhere = NewUpload { id: id(n + 50), room_id: RoomId(Uuid::nil()), ..new };
+                assert!(!store.add_upload(nowhere, at_ms).await.unwrap());
+            }
+            let ids = async |before, limit| -> Vec<RecordingId> {
+                let found = store.recordings(ROOM, ANNA, before, limit).await.unwrap();
+                found.into_iter().map(|stored| stored.recording.id).collect()
+            };
+            assert_eq!(ids(None, 2).await, [id(3), id(2)]);
+            assert_eq!(ids(Some(id(2)), 9).await, [id(1)]);
+            assert_eq!(store.all_recordings().await.unwrap().len(), 3);
+            assert!(store.expired_recordings(i64::MAX / 2).await.unwrap().is_empty());
+            let policy = RecordingPolicy {
+                recordings_for: RecordingsFor::Present,
+                kept_days: Some(2),
+                quota_mb: Some(7),
+            };
+            assert!(store.set_recording_policy(ROOM, policy).await.unwrap());
+            assert_eq!(store.recording_policy(ROOM).await.unwrap(), Some(policy));
+            let expired = store.expired_recordings(2 + 2 * DAY_MS).await.unwrap();
+            assert_eq!(expired, [(id(1), "weekly".to_owned()), (id(2), "weekly".to_owned())]);
+            let kept = store.recordings(ROOM, ANNA, None, 1).await.unwrap();
+            assert_eq!(kept[0].recording.expires_ms, Some(3 + 2 * DAY_MS));
+            assert!(store.delete_room(ROOM).await.unwrap());
+            assert!(store.all_recordings().await.unwrap().is_empty());
+        }
+    }
+}
