@@ -131,7 +131,10 @@ pub fn run(program: &str, arguments: &[&str]) -> String {
 /// Reads a file from end to end with ffmpeg and mkvinfo; packets of picture and sound, and its seconds.
 pub fn check(path: &Path) -> (usize, usize, f64) {
     let path = path.to_str().unwrap();
-    run("ffmpeg", &["-v", "error", "-xerror", "-i", path, "-f", "null", "-"]);
+    // In the file's own ticks: by itself ffmpeg counts in frames of a fixed rate, and of two that are 39 ms apart,
+    // as people's are, it complains that they fall on one.
+    let ticks = ["-enc_time_base", "-1", "-f", "null", "-"];
+    run("ffmpeg", &[&["-v", "error", "-xerror", "-i", path][..], &ticks].concat());
     let info = run("mkvinfo", &["-a", path]);
     assert!(info.contains("Cues") && !info.contains("nknown element"), "{info}");
     let count = |kind: &str| {
@@ -164,7 +167,7 @@ fn what_people_send_lands_in_files_that_play_and_seek() {
     let clara = Person::guest(server.api, "Clara", &room).unwrap();
     assert_eq!(clara.state.recording.as_ref().map(|now| now.recording_id), Some(id));
     assert!(clara.state.recording_active);
-    play(&mut [&mut from_anna, &mut from_boris], &mut [&mut anna, &mut boris], 5 * SECOND);
+    play(&mut [&mut from_anna, &mut from_boris], &mut [&mut anna, &mut boris], 4 * SECOND);
     assert_eq!(stop(&mut anna), RecordEnd::Stopped);
 
     let folder = folder(&server, &room.slug, id);
@@ -176,9 +179,9 @@ fn what_people_send_lands_in_files_that_play_and_seek() {
         let name = file["name"].as_str().unwrap();
         assert!(name.starts_with(&format!("{}_20", room.slug)) && name.ends_with("_camera.webm"));
         let (pictures, sounds, seconds) = check(&folder.join(name));
-        assert!(pictures >= 90, "{pictures} pictures in {name}");
-        assert!(sounds >= 225, "{sounds} packets of sound in {name}");
-        assert!((3.5..6.5).contains(&seconds), "{seconds}");
+        assert!(pictures >= 65, "{pictures} pictures in {name}");
+        assert!(sounds >= 165, "{sounds} packets of sound in {name}");
+        assert!((2.5..6.5).contains(&seconds), "{seconds}");
         let told = file["duration_ms"].as_f64().unwrap() / 1e3;
         assert!((told - seconds).abs() < 0.1, "{told} {seconds}");
         assert!(file["offset_ms"].as_u64().unwrap() < 1_500, "{file}");
