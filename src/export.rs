@@ -6,6 +6,7 @@
 
 pub mod ffmpeg;
 mod layout;
+pub mod queue;
 mod scenes;
 
 use anyhow::{Context, bail, ensure};
@@ -163,16 +164,26 @@ impl Format {
     }
 }
 
+/// Takes away what an export of that target has left half done.
+pub fn forget_half(target: &Path) {
+    if let Some(half) = half_of(target) {
+        let _ = fs::remove_dir_all(half);
+    }
+}
+
+fn half_of(target: &Path) -> Option<PathBuf> {
+    let mut hidden = OsString::from(".");
+    hidden.push(target.file_name()?);
+    hidden.push(".part");
+    Some(target.with_file_name(hidden))
+}
+
 /// A folder for what is half done, beside the target so that the outcome only has to be renamed.
 struct Scratch(PathBuf);
 
 impl Scratch {
     fn beside(target: &Path) -> anyhow::Result<Self> {
-        let name = target.file_name().context("the file needs a name")?;
-        let mut hidden = OsString::from(".");
-        hidden.push(name);
-        hidden.push(".part");
-        let path = target.with_file_name(hidden);
+        let path = half_of(target).context("the file needs a name")?;
         fs::create_dir(&path).with_context(|| {
             format!("cannot make {} (is another export of it running?)", path.display())
         })?;

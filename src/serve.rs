@@ -1,6 +1,7 @@
 //! `veche serve`: puts the parts together, says where to meet, and takes them apart again.
 
 use crate::config::{Config, Host};
+use crate::export::queue::Queue;
 use crate::http::{self, Https, Listeners, MetricsPage, Site};
 use crate::logs;
 use crate::media::{self, MediaConfig};
@@ -11,14 +12,12 @@ use crate::shutdown::StopSignals;
 use anyhow::{Context, bail};
 use serde::Serialize;
 use signaling::files::Files;
-use signaling::recorder::Recorder;
 use signaling::records::Records;
 use signaling::room::Rules;
 use signaling::{RecordingSettings, Settings, Signaling};
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use store::Store;
 use tokio::sync::watch;
@@ -63,7 +62,17 @@ async fn serve(config: Config, secrets: Secrets, ready_file: Option<&Path>) -> a
     recording.run(media.plane())?;
     recording::recover(store.clone(), records.clone(), now_ms()).await?;
     let setup_token = (!store.has_admin().await?).then_some(secrets.setup_token.clone());
-    let settings = settings(&config, &secrets, setup_token, recording.recorder(), records);
+    let exports = Queue::start()?;
+    let recording_settings = RecordingSettings {
+        recorder: recording.recorder(),
+        exporter: exports.exporter(),
+        records,
+        room_quota_bytes: quota(config.recordings_room_quota_mb),
+        quota_bytes: quota(config.recordings_quota_mb),
+        max_upload_bytes: config.recording_upload_mb.saturating_mul(MIB),
+        is_https: config.is_https(),
+    };
+    let settings = settings(&config, &secrets, setup_token, recording_settings);
     let place = Place {
         url: config.public_url.clone().unwrap_or_else(|| local_url(config.host, listeners.port())),
         media_addresses: media.candidates.clone(),
@@ -131,8 +140,7 @@ fn settings(
     config: &Config,
     secrets: &Secrets,
     setup_token: Option<signaling::Secret>,
-    recorder: Arc<dyn Recorder>,
-    records: Records,
+    recording: RecordingSettings,
 ) -> Settings {
     // Whoever opens the public address has it as their origin.
     let cors_origins = config.cors_origins.iter().chain(&config.public_url).cloned().collect();
@@ -159,14 +167,7 @@ fn settings(
             recordings_at_once: config.recordings_at_once,
             ..Rules::default()
         },
-        recording: RecordingSettings {
-            recorder,
-            records,
-            room_quota_bytes: quota(config.recordings_room_quota_mb),
-            quota_bytes: quota(config.recordings_quota_mb),
-            max_upload_bytes: config.recording_upload_mb.saturating_mul(MIB),
-            is_https: config.is_https(),
-        },
+        recording,
     }
 }
 

@@ -86,6 +86,67 @@ words! {
     }
 }
 
+words! {
+    /// How people are shown in one file of a recording.
+    ExportView {
+        /// Everybody in the same size.
+        Grid = "grid",
+        /// Who speaks large, others beside.
+        Speaker = "speaker",
+        /// Nobody: sound alone.
+        Sound = "sound",
+    }
+}
+
+words! {
+    /// How an export stands.
+    ExportState {
+        /// It waits for others.
+        Queued = "queued",
+        /// It is being made.
+        Running = "running",
+        /// Its file is there.
+        Done = "done",
+        /// It could not be made.
+        Failed = "failed",
+    }
+}
+
+/// One file of a recording: everybody's pictures composed, everybody's sound mixed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Export {
+    /// How people are shown.
+    pub view: ExportView,
+    /// How it stands.
+    pub state: ExportState,
+    /// How much of it is made, 0–100; only while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<u8>,
+    /// Name of the file, for `GET recordings/{id}/files/{name}`, once it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Bytes of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// What went wrong, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// `GET recordings/{id}/exports`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ExportList {
+    /// Those that are there, run or wait, and those that failed since the server started.
+    pub exports: Vec<Export>,
+}
+
+/// `POST recordings/{id}/exports`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ExportRequest {
+    /// How people are shown.
+    pub view: ExportView,
+}
+
 /// The recording that runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RecordingNow {

@@ -7,6 +7,7 @@ mod app;
 pub mod bucket;
 mod clock;
 mod directory;
+pub mod exports;
 mod extract;
 pub mod files;
 mod hub;

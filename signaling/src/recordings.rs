@@ -4,6 +4,7 @@
 use crate::app::ApiError;
 use crate::clock::now_ms;
 use crate::directory::{banned, no_room};
+use crate::exports::is_export;
 use crate::identity::unauthorized;
 use crate::recorder::RecorderEvent;
 use crate::{Identity, Inner, Signaling, names};
@@ -172,6 +173,7 @@ impl Signaling {
             let reason = "it runs, or its files are being finished: stop it first";
             return Err(ApiError::new(ErrorCode::Conflict, reason));
         }
+        self.inner.settings.recording.exporter.forget(id, None);
         self.inner.settings.recording.records.delete(&slug, id).await.map_err(|error| {
             tracing::error!(%error, recording = %id, "a recording cannot be deleted");
             ApiError::new(ErrorCode::Unavailable, "its files cannot be deleted now, try again")
@@ -190,7 +192,7 @@ impl Signaling {
         file: &str,
     ) -> Result<RecordingLink, ApiError> {
         let recording = self.recording(identity, id).await?;
-        if !recording.files.iter().any(|known| known.name == file) {
+        if !has_file(&recording, file) {
             return Err(no_recording());
         }
         let expires_at = now_ms().saturating_add(ttl_ms());
@@ -280,6 +282,15 @@ impl Signaling {
         Ok((stored, role))
     }
 
+    /// A recording, for those who record.
+    pub(crate) async fn recording_to_record(
+        &self,
+        identity: &Identity,
+        id: RecordingId,
+    ) -> Result<Recording, ApiError> {
+        Ok(self.recording_with_power(identity, id).await?.0.recording)
+    }
+
     async fn recording_with_power(
         &self,
         identity: &Identity,
@@ -320,6 +331,11 @@ fn may_see(role: Option<Role>, is_for: RecordingsFor, was_there: bool) -> bool {
 
 fn ttl_ms() -> i64 {
     i64::try_from(PASS_TTL.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Whether a name is that of one of its files, or of what was made of them.
+pub(crate) fn has_file(recording: &Recording, name: &str) -> bool {
+    recording.files.iter().any(|known| known.name == name) || is_export(name)
 }
 
 pub(crate) fn no_recording() -> ApiError {

@@ -81,6 +81,17 @@ impl Records {
         }
     }
 
+    /// Deletes one file of a recording; nothing where there is none.
+    pub async fn delete_file(&self, slug: &str, id: RecordingId, name: &str) -> Result<()> {
+        if !is_file_name(name) {
+            return Ok(());
+        }
+        match tokio::fs::remove_file(self.folder_of(slug, id).join(name)).await {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Every folder of a recording, with slug and id.
     pub async fn all(&self) -> Result<Vec<(String, RecordingId)>> {
         let mut found = Vec::new();

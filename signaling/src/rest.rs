@@ -4,6 +4,7 @@ mod attachments;
 mod auth;
 mod chat;
 mod config;
+mod exports;
 pub(crate) mod health;
 mod invites;
 mod moderation;
@@ -38,6 +39,7 @@ pub(crate) fn routes() -> OpenApiRouter<Signaling> {
         .merge(attachments::routes())
         .merge(recordings::routes())
         .merge(uploads::routes())
+        .merge(exports::routes())
         .merge(webrtc::routes())
         .merge(config::routes())
 }

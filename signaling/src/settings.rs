@@ -1,5 +1,6 @@
 //! What the control plane is told at start.
 
+use crate::exports::Exporter;
 use crate::files::Files;
 use crate::recorder::Recorder;
 use crate::records::Records;
@@ -78,6 +79,8 @@ pub struct Settings {
 pub struct RecordingSettings {
     /// The recorder.
     pub recorder: Arc<dyn Recorder>,
+    /// Makes one file of a recording.
+    pub exporter: Arc<dyn Exporter>,
     /// Where its files lie.
     pub records: Records,
     /// Bytes that all recordings of one room may have together; its owner may say less.
@@ -108,6 +111,8 @@ pub trait MediaPlane: Send + Sync + 'static {
 }
 
 #[cfg(test)]
+use crate::exports::NoExporter;
+#[cfg(test)]
 use crate::recorder::NoRecorder;
 
 #[cfg(test)]
@@ -137,6 +142,7 @@ impl Settings {
             rules: Rules::default(),
             recording: RecordingSettings {
                 recorder: Arc::new(NoRecorder),
+                exporter: Arc::new(NoExporter),
                 records: Records::new(
                     std::env::temp_dir().join(format!("veche-records-{}", uuid::Uuid::new_v4())),
                 ),

@@ -51,6 +51,33 @@ export class Recordings {
   }
 
   /**
+   * One file of everybody: how each of them stands.
+   * @param {string} id
+   * @returns {Promise<{exports: import('./types.js').Export[]}>}
+   */
+  exports(id) {
+    return this.#session.call('GET', `recordings/${encodeURIComponent(id)}/exports`);
+  }
+
+  /**
+   * @param {string} id
+   * @param {import('./types.js').Export['view']} view
+   * @returns {Promise<import('./types.js').Export>}
+   */
+  beginExport(id, view) {
+    return this.#session.call('POST', `recordings/${encodeURIComponent(id)}/exports`, { body: { view } });
+  }
+
+  /**
+   * Stops it, or deletes its file.
+   * @param {string} id
+   * @param {import('./types.js').Export['view']} view
+   */
+  deleteExport(id, view) {
+    return this.#session.call('DELETE', `recordings/${encodeURIComponent(id)}/exports/${view}`);
+  }
+
+  /**
    * @param {string} id
    * @param {string} title
    */

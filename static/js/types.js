@@ -85,6 +85,7 @@
 /** @typedef {{id: string, code?: string, role: Role, max_uses?: number, uses: number, expires_ms?: number, created_by: string, created_ms: number}} Invite */
 
 /** @typedef {'stopped' | 'empty' | 'no_space' | 'quota' | 'disk_error' | 'server_stopped' | 'crashed'} RecordEnd */
+/** @typedef {{view: 'grid' | 'speaker' | 'sound', state: 'queued' | 'running' | 'done' | 'failed', percent?: number, file?: string, bytes?: number, error?: string}} Export */
 /** @typedef {{name: string, participant_id?: string, user_id?: string, display_name: string, source: string, codecs: string[], offset_ms: number, duration_ms: number, bytes: number}} RecordingFile */
 /** What the server kept of a meeting, or somebody uploaded; `files` are not in lists.
  * @typedef {{id: string, room_id: string, slug: string, title: string, origin: 'server' | 'upload', state: 'recording' | 'complete' | 'recovered' | 'out_of_space' | 'failed', end?: RecordEnd, by?: By,

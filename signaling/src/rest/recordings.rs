@@ -3,7 +3,7 @@
 use crate::app::ApiError;
 use crate::extract::{Json, Path, Query};
 use crate::identity::{bearer_token, unauthorized};
-use crate::recordings::{PASS_TTL, no_recording};
+use crate::recordings::{PASS_TTL, has_file, no_recording};
 use crate::records::{CONTENTS, Found};
 use crate::{Identity, Signaling, rest};
 use axum::body::{Body, Bytes};
@@ -314,7 +314,7 @@ async fn file(
     };
     let id = known.map_err(|_| ApiError::new(ErrorCode::BadRequest, "that is no id"))?;
     let recording = signaling.recording(&identity, id).await?;
-    if !recording.files.iter().any(|known| known.name == name) {
+    if !has_file(&recording, &name) {
         return Err(no_recording());
     }
     serve(&signaling, &recording, &name, &headers).await
@@ -441,6 +441,7 @@ fn kind_of(name: &str) -> &'static str {
         "webm" => "video/webm",
         "mkv" => "video/x-matroska",
         "mp4" => "video/mp4",
+        "m4a" => "audio/mp4",
         "ogg" => "audio/ogg",
         "json" => "application/json",
         _ => "application/octet-stream",

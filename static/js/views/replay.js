@@ -10,6 +10,7 @@ import { t } from '../i18n/replay.js';
 import { openDialog, toggleMenu } from '../menu.js';
 import { toast } from '../notices.js';
 import { Recordings } from '../recordings.js';
+import { openExports } from '../replay/exports.js';
 import { Clock, RATES, momentOf, timecode } from '../replay/pace.js';
 import { Players } from '../replay/players.js';
 import { Said, linesOf } from '../replay/said.js';
@@ -120,8 +121,9 @@ class Replay {
     this.id = id;
     this.story = story;
     this.main = main;
+    this.recordings = new Recordings(app.api);
     const seek = (/** @type {number} */ to) => this.seek(to);
-    this.players = new Players(story, (name) => `/api/v1/recordings/${encodeURIComponent(id)}/files/${encodeURIComponent(name)}`, () => new Recordings(app.api).watch(id));
+    this.players = new Players(story, (name) => `/api/v1/recordings/${encodeURIComponent(id)}/files/${encodeURIComponent(name)}`, () => this.recordings.watch(id));
     this.stage = new Stage(this.players, () => this.#draw(true));
     this.timeline = new Timeline(story, lines ?? [], seek);
     this.said = new Said(lines, seek);
@@ -169,7 +171,7 @@ class Replay {
     addEventListener('keydown', this.#key);
     this.#timers.push(
       window.setInterval(() => this.#tick(), STEP_MS),
-      window.setInterval(() => void new Recordings(app.api).watch(id).catch(() => {}), PERMIT_MS),
+      window.setInterval(() => void this.recordings.watch(id).catch(() => {}), PERMIT_MS),
     );
     this.#showRate();
     this.#tick();
@@ -253,6 +255,7 @@ class Replay {
     toggleMenu(this.more, t('replay.more'), () => [
       { label: t('replay.link'), icon: 'link', action: 'link', pick: () => void copyLink(this.#link()) },
       { label: t('replay.files'), icon: 'download', action: 'files', pick: () => this.#openFiles() },
+      { label: t('export.title'), icon: 'file', action: 'exports', pick: () => openExports(this.recordings, this.id, (file) => void this.#download(file)) },
       { label: t('replay.full'), icon: 'expand', action: 'full', pick: () => this.#fullScreen() },
     ]);
   }
@@ -308,7 +311,7 @@ class Replay {
   /** @param {string} name */
   async #download(name) {
     try {
-      const { url } = await new Recordings(this.app.api).link(this.id, name);
+      const { url } = await this.recordings.link(this.id, name);
       h('a', { href: url, download: name }).click();
     } catch (error) {
       toast(wordsFor(error));

@@ -2,6 +2,7 @@
 // it was said, in Chromium and in Firefox.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { after, before, test } from 'node:test';
 import { Chromium, Firefox } from './harness/browsers.mjs';
 import { PALETTE, begin, enter, shows } from './harness/call.mjs';
@@ -114,6 +115,23 @@ test('keys, a moment in a link, views and files', async () => {
   assert.match((await saved).suggestedFilename(), /_camera\.webm$/);
   await vera.press('Escape');
   assert.deepEqual(await vera.run(() => /** @type {any} */ (window).testkit.errors), []);
+});
+
+test('one file of everybody is made, and downloaded', async () => {
+  await vera.click('[data-action=more]');
+  await vera.click('.menu [data-action=exports]');
+  await vera.click('[data-action=export-grid]');
+  await vera.until('the film', () => document.querySelector('.replay-file[data-state=done] [data-action=export-grid]') !== null);
+  await inspect(vera, 'replay-export-light');
+  const saved = vera.page.waitForEvent('download');
+  await vera.click('[data-action=export-grid]');
+  const film = await saved;
+  assert.equal(film.suggestedFilename(), 'export-grid.mp4');
+  const told = execFileSync('ffprobe', ['-v', 'error', '-show_entries', 'stream=codec_name:format=duration', '-of', 'json', await film.path()], { encoding: 'utf8' });
+  const { streams, format } = JSON.parse(told);
+  assert.deepEqual(streams.map((/** @type {{codec_name: string}} */ stream) => stream.codec_name).sort(), ['aac', 'h264']);
+  assert.ok(Number(format.duration) > SECONDS - 2, told);
+  await vera.press('Escape');
 });
 
 test('who may not see it is told so', async () => {

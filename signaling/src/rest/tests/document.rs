@@ -2,7 +2,9 @@
 
 use crate::Signaling;
 use protocol::chat::Attachment;
-use protocol::recording::{Recording, RecordingLink, RecordingList, RecordingPolicy};
+use protocol::recording::{
+    Export, ExportList, ExportRequest, Recording, RecordingLink, RecordingList, RecordingPolicy,
+};
 use protocol::rest::{
     AuditPage, AuthResponse, BanList, CreateInviteRequest, CreateRoomRequest, EventList,
     GuestRequest, IceServers, Invite, InviteList, InvitedRoom, LoginRequest, LogoutRequest,
@@ -92,6 +94,9 @@ fn the_examples_are_what_the_types_are() {
     is::<RecordingList>("GET /api/v1/rooms/{slug}/recordings", "answer");
     is::<Recording>("GET /api/v1/recordings/{id}", "answer");
     is::<RecordingLink>("POST /api/v1/recordings/{id}/links", "answer");
+    is::<ExportRequest>("POST /api/v1/recordings/{id}/exports", "request");
+    is::<Export>("POST /api/v1/recordings/{id}/exports", "answer");
+    is::<ExportList>("GET /api/v1/recordings/{id}/exports", "answer");
     is::<RecordingPolicy>("GET /api/v1/rooms/{slug}/recording-policy", "answer");
     is::<RecordingPolicy>("PUT /api/v1/rooms/{slug}/recording-policy", "request");
     let error = TEXT.split_once("```json error\n").and_then(|(_, block)| block.split_once("```"));

@@ -99,6 +99,14 @@ async fn every_call_about_a_recording_answers_each_by_the_tables() {
     let doing = [
         ("POST recordings/{id}/stop", Value::Null, done(200)),
         ("PATCH recordings/{id}", json!({ "title": "Budget" }), done(200)),
+        // In these tests nobody makes exports: the queue is always full.
+        ("POST recordings/{id}/exports", json!({ "view": "grid" }), done(503)),
+        ("DELETE recordings/{id}/exports/grid", Value::Null, done(204)),
+        (
+            "DELETE recordings/{id}/exports/all",
+            Value::Null,
+            [401, 400, 400, 400, 400, 400, 400, 400, 400],
+        ),
         (
             "PATCH recordings/{id}",
             json!({ "title": " " }),
@@ -118,7 +126,11 @@ async fn every_call_about_a_recording_answers_each_by_the_tables() {
         server.call("PUT rooms/weekly/recording-policy", owner, policy).await.ok();
         for (who, token) in tokens.iter().enumerate() {
             let said = |what: &str| format!("{what} for {is_for} by {}", PEOPLE[who]);
-            for call in ["GET recordings/{id}", "GET recordings/{id}/meeting.json"] {
+            for call in [
+                "GET recordings/{id}",
+                "GET recordings/{id}/meeting.json",
+                "GET recordings/{id}/exports",
+            ] {
                 let answer =
                     server.call(&call.replace("{id}", &id.to_string()), token, Value::Null).await;
                 assert_eq!(answer.status.as_u16(), expected[who], "{}", said(call));
@@ -171,7 +183,16 @@ async fn the_table_has_every_call_about_recordings() {
         .keys()
         .filter(|path| path.starts_with("/api/v1/recordings/{id}"))
         .collect();
-    let tested = ["", "/files/{name}", "/links", "/meeting.json", "/stop", "/watch"];
+    let tested = [
+        "",
+        "/exports",
+        "/exports/{view}",
+        "/files/{name}",
+        "/links",
+        "/meeting.json",
+        "/stop",
+        "/watch",
+    ];
     assert_eq!(
         paths,
         tested.map(|rest| format!("/api/v1/recordings/{{id}}{rest}")).iter().collect::<Vec<_>>()
