@@ -259,11 +259,16 @@ impl Meeting {
         }
     }
 
-    /// Notes the room's number of the end, and tells what there is.
-    pub fn finish(mut self, seq: Option<i64>) -> Finished {
-        if let (Some(seq), Some(events)) = (seq, &mut self.contents.events) {
+    /// Notes the room's number of the end: before it is closed, so that a table of contents that says how it ended
+    /// says everything.
+    pub fn note_end(&mut self, seq: i64) {
+        if let Some(events) = &mut self.contents.events {
             events.last = seq;
         }
+    }
+
+    /// Tells what there is.
+    pub fn finish(mut self) -> Finished {
         if let Err(error) = self.save() {
             tracing::error!(%error, recording = %self.id, "a table of contents cannot be written");
         }

@@ -257,8 +257,11 @@ impl RecordingThread {
         }
         let Some(mut meeting) = self.meetings.remove(&id) else { return };
         self.by_room.retain(|_, other| *other != id);
+        if let Some(seq) = seq {
+            meeting.note_end(seq);
+        }
         meeting.close(Instant::now(), reason);
-        let Finished { state, duration_ms, files, people } = meeting.finish(seq);
+        let Finished { state, duration_ms, files, people } = meeting.finish();
         let state = recovery::stored_state(state);
         self.tell(RecorderEvent::Finished { recording: id, state, duration_ms, files, people });
         self.count();
