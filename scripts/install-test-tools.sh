@@ -19,7 +19,7 @@ packages=(
     # browsers, and something to read in them
     chromium firefox-esr fonts-dejavu-core
     # encoders and players of other makers
-    ffmpeg mkvtoolnix gstreamer1.0-tools gstreamer1.0-nice gstreamer1.0-libav gstreamer1.0-plugins-good
+    ffmpeg mkvtoolnix pebble gstreamer1.0-tools gstreamer1.0-nice gstreamer1.0-libav gstreamer1.0-plugins-good
     gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gir1.2-gst-plugins-bad-1.0
     python3-gi python3-gst-1.0 python3-venv
     shellcheck

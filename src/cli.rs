@@ -66,6 +66,9 @@ struct ConfigArgs {
     /// TCP port to listen on; 0 takes a free one
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
+    /// HTTPS: `off`, `files`, `self-signed` or `acme`
+    #[arg(long, value_name = "KIND")]
+    tls: Option<String>,
     /// Folder for the database and the secrets made at first start
     #[arg(long, value_name = "PATH")]
     data_dir: Option<PathBuf>,
@@ -73,7 +76,13 @@ struct ConfigArgs {
 
 impl From<ConfigArgs> for Options {
     fn from(args: ConfigArgs) -> Self {
-        Self { file: args.config, host: args.host, port: args.port, data_dir: args.data_dir }
+        Self {
+            file: args.config,
+            host: args.host,
+            port: args.port,
+            tls: args.tls,
+            data_dir: args.data_dir,
+        }
     }
 }
 
@@ -92,6 +101,7 @@ environment wins over the file, options win over both. `veche config` shows the 
 Examples:
   veche                                      try it on this machine: http://localhost:8080
   HOST=0.0.0.0 APP_ENV=production veche      serve a network, behind a proxy that speaks HTTPS
+  veche --host 0.0.0.0 --tls self-signed     a LAN: cameras open over HTTPS only
   veche --port 9000 --data-dir /srv/veche    another port and folder";
 
 /// Does what the command line asks for. A failure is one line on standard error.

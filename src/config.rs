@@ -3,6 +3,7 @@
 mod check;
 mod layers;
 
+use crate::tls::Tls;
 use anyhow::Context;
 use layers::{Layers, SettingError};
 use recorder::names::Template;
@@ -26,6 +27,12 @@ pub struct Config {
     pub host: Host,
     /// TCP port; 0 for any.
     pub port: u16,
+    /// Where the certificate for HTTPS comes from.
+    pub tls: Tls,
+    /// Names that a certificate of our own is good for, beside those that we know.
+    pub tls_names: Vec<String>,
+    /// Directory of the authority that gives certificates.
+    pub acme_directory: String,
     /// Connections at a time.
     pub max_connections: u32,
     /// Whether a proxy of ours stands before us.
@@ -152,6 +159,8 @@ pub struct Options {
     pub host: Option<String>,
     /// `--port`.
     pub port: Option<u16>,
+    /// `--tls`.
+    pub tls: Option<String>,
     /// `--data-dir`.
     pub data_dir: Option<PathBuf>,
 }
@@ -185,6 +194,9 @@ impl Config {
             public_url: check::public_url(layers)?,
             host: check::host(layers)?,
             port: layers.number("port", 0..=u16::MAX)?,
+            tls: check::tls(layers)?,
+            acme_directory: check::acme_directory(layers)?,
+            tls_names: layers.list("tls_names")?,
             max_connections: layers.number("max_connections", 16..=1_000_000)?,
             trust_forwarded_for: check::flag(layers, "trust_forwarded_for")?,
             cors_origins: check::cors_origins(layers, app_env)?,
@@ -243,7 +255,9 @@ impl Config {
 
     /// Whether browsers reach us by HTTPS, as far as settings tell.
     pub fn is_https(&self) -> bool {
-        self.public_url.as_deref().is_some_and(|url| url.starts_with("https://"))
+        // Browsers that were told to stay on HTTPS offer no way past a certificate that nobody vouches for.
+        matches!(self.tls, Tls::Files { .. } | Tls::Acme(_))
+            || self.public_url.as_deref().is_some_and(|url| url.starts_with("https://"))
     }
 }
 
@@ -255,6 +269,9 @@ fn read_layers(options: &Options) -> anyhow::Result<Layers> {
     }
     if let Some(port) = options.port {
         given.push(("port", port.to_string()));
+    }
+    if let Some(tls) = &options.tls {
+        given.push(("tls", tls.clone()));
     }
     if let Some(data_dir) = &options.data_dir {
         let text = data_dir.to_str().context("--data-dir is not UTF-8")?;
@@ -296,6 +313,13 @@ mod tests {
         ("public_url", "https://meet.example.org"),
         ("host", "0.0.0.0"),
         ("port", "9000"),
+        ("tls", "self-signed"),
+        ("tls_certificate", "cert.pem"),
+        ("tls_key", "key.pem"),
+        ("tls_names", "meet.example.org"),
+        ("acme_email", "admin@example.org"),
+        ("acme_directory", "https://acme.example.org/directory"),
+        ("acme_authority", "ca.pem"),
         ("max_connections", "100"),
         ("trust_forwarded_for", "true"),
         ("cors_origins", "https://app.example.org"),

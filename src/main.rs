@@ -12,6 +12,7 @@ mod recording;
 mod secrets;
 mod serve;
 mod shutdown;
+mod tls;
 
 use std::process::ExitCode;
 

@@ -45,6 +45,17 @@ impl DataDir {
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
+    /// A folder in it for its owner alone; made where it is missing.
+    pub fn folder(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let path = self.path.join(name);
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(PRIVATE_DIR)
+            .create(&path)
+            .with_context(|| format!("cannot make the folder {}", path.display()))?;
+        Ok(path)
+    }
+
     /// The secrets kept here; what is missing is made and kept.
     pub fn secrets(&self) -> anyhow::Result<Secrets> {
         let path = self.path.join("secrets.toml");

@@ -9,6 +9,7 @@ use crate::metrics::Metrics;
 use crate::recording::{self, RecordingConfig};
 use crate::secrets::{DataDir, Secrets};
 use crate::shutdown::StopSignals;
+use crate::tls::{self, Tls};
 use anyhow::{Context, bail};
 use serde::Serialize;
 use signaling::files::Files;
@@ -29,18 +30,18 @@ pub fn run(config: Config, ready_file: Option<&Path>) -> anyhow::Result<()> {
     unsafe { libc::umask(0o077) };
     logs::start(&config);
     let data = DataDir::open(&config.data_dir)?;
-    let secrets = data.secrets()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start worker threads")?;
-    let outcome = runtime.block_on(serve(config, secrets, ready_file));
+    let outcome = runtime.block_on(serve(config, &data, ready_file));
     // Whatever still runs was told to stop and had its time.
     runtime.shutdown_background();
     outcome
 }
 
-async fn serve(config: Config, secrets: Secrets, ready_file: Option<&Path>) -> anyhow::Result<()> {
+async fn serve(config: Config, data: &DataDir, ready_file: Option<&Path>) -> anyhow::Result<()> {
+    let secrets = data.secrets()?;
     let mut signals = StopSignals::listen()?;
     let metrics = Metrics::install()?;
     tokio::spawn(metrics.clone().keep_up());
@@ -61,6 +62,8 @@ async fn serve(config: Config, secrets: Secrets, ready_file: Option<&Path>) -> a
         media::start(&MediaConfig { port: config.media_port, addresses, batched: true, tap })?;
     recording.run(media.plane())?;
     recording::recover(store.clone(), records.clone(), now_ms()).await?;
+    let own: Vec<IpAddr> = media.candidates.iter().map(SocketAddr::ip).collect();
+    let tls = tls::start(&config, data, &own)?;
     let setup_token = (!store.has_admin().await?).then_some(secrets.setup_token.clone());
     let exports = Queue::start()?;
     let recording_settings = RecordingSettings {
@@ -70,14 +73,18 @@ async fn serve(config: Config, secrets: Secrets, ready_file: Option<&Path>) -> a
         room_quota_bytes: quota(config.recordings_room_quota_mb),
         quota_bytes: quota(config.recordings_quota_mb),
         max_upload_bytes: config.recording_upload_mb.saturating_mul(MIB),
-        is_https: config.is_https(),
+        is_https: config.is_https() || config.tls != Tls::Off,
     };
     let settings = settings(&config, &secrets, setup_token, recording_settings);
     let place = Place {
-        url: config.public_url.clone().unwrap_or_else(|| local_url(config.host, listeners.port())),
+        url: config
+            .public_url
+            .clone()
+            .unwrap_or_else(|| local_url(&config.tls, config.host, listeners.port())),
         media_addresses: media.candidates.clone(),
     };
-    let banner = banner(&config, &settings, &place, &listeners.addresses());
+    let fingerprint = tls.as_ref().and_then(|tls| tls.fingerprint.as_deref());
+    let banner = banner(&config, &settings, &place, &listeners.addresses(), fingerprint);
     let signaling = Signaling::new(settings, store.clone(), media.plane());
     let hearing = signaling.clone();
     let finished = tokio::spawn(async move {
@@ -92,7 +99,12 @@ async fn serve(config: Config, secrets: Secrets, ready_file: Option<&Path>) -> a
     };
     let app = http::router(site, signaling.router(), Signaling::openapi());
     let (stop, stopping) = watch::channel(false);
-    let mut server = tokio::spawn(listeners.serve(app, config.max_connections, stopping));
+    let mut server = tokio::spawn(listeners.serve(
+        app,
+        tls.map(|tls| tls.acceptor),
+        config.max_connections,
+        stopping,
+    ));
     if let Some(path) = ready_file {
         place.write(path).with_context(|| format!("cannot write {}", path.display()))?;
     }
@@ -201,20 +213,33 @@ impl Place {
 }
 
 /// An address that works in a browser on this machine.
-fn local_url(host: Host, port: u16) -> String {
+fn local_url(tls: &Tls, host: Host, port: u16) -> String {
+    let scheme = if *tls == Tls::Off { "http" } else { "https" };
+    // What the certificate was asked for is the address that works.
+    if let Tls::Acme(acme) = tls
+        && let Some(name) = acme.names.first()
+    {
+        return format!("https://{name}:{port}");
+    }
     match host {
         Host::Address(IpAddr::V4(address)) if !address.is_unspecified() => {
-            format!("http://{address}:{port}")
+            format!("{scheme}://{address}:{port}")
         }
         Host::Address(IpAddr::V6(address)) if !address.is_unspecified() => {
-            format!("http://[{address}]:{port}")
+            format!("{scheme}://[{address}]:{port}")
         }
-        Host::Localhost | Host::Address(_) => format!("http://localhost:{port}"),
+        Host::Localhost | Host::Address(_) => format!("{scheme}://localhost:{port}"),
     }
 }
 
 /// What a person at the terminal needs. The set-up link has its token in the fragment, which no browser sends on.
-fn banner(config: &Config, settings: &Settings, place: &Place, listens: &[SocketAddr]) -> String {
+fn banner(
+    config: &Config,
+    settings: &Settings,
+    place: &Place,
+    listens: &[SocketAddr],
+    fingerprint: Option<&str>,
+) -> String {
     let list = |addresses: &[SocketAddr]| {
         addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
     };
@@ -228,6 +253,12 @@ fn banner(config: &Config, settings: &Settings, place: &Place, listens: &[Socket
     line("Open", &place.url);
     line("Listens (TCP)", &list(listens));
     line("Media (UDP)", &list(&place.media_addresses));
+    if let Some(fingerprint) = fingerprint {
+        line("Certificate", &format!("self-signed, SHA-256 {fingerprint}"));
+    }
+    if config.tls == Tls::Off && config.public_url.is_none() && !config.host.is_local() {
+        line("Warning", "over plain HTTP browsers open no cameras but on this machine; see --tls");
+    }
     line("Data", &config.data_dir.display().to_string());
     if let Some(token) = &settings.setup_token {
         line("Admin set-up", &format!("{}/#/setup?token={}", place.url, token.expose()));
@@ -253,7 +284,8 @@ mod tests {
             (Host::Address(Ipv4Addr::LOCALHOST.into()), "http://127.0.0.1:80"),
             (Host::Address(Ipv6Addr::LOCALHOST.into()), "http://[::1]:80"),
         ] {
-            assert_eq!(local_url(host, 80), url);
+            assert_eq!(local_url(&Tls::Off, host, 80), url);
+            assert_eq!(local_url(&Tls::SelfSigned, host, 80), url.replace("http:", "https:"));
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use super::layers::{Layers, SettingError};
 use super::{AppEnv, DatabaseUrl, Host, LogFormat};
+use crate::tls::{Acme, Tls};
 use recorder::names::Template;
 use signaling::Secret;
 use signaling::words::WordFilter;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How strict to be, by any of its usual names.
@@ -55,6 +56,53 @@ pub fn host(layers: &Layers) -> Result<Host, SettingError> {
     bare.parse().map(Host::Address).map_err(|_| {
         layers.wrong("host", format!("must be `localhost` or an IP address, not {text:?}"))
     })
+}
+
+/// Where the certificate comes from, with what that needs and nothing else.
+pub fn tls(layers: &Layers) -> Result<Tls, SettingError> {
+    let mode = layers.required("tls")?;
+    let path = |key: &str| Ok::<_, SettingError>(layers.text(key)?.map(PathBuf::from));
+    let (certificate, key) = (path("tls_certificate")?, path("tls_key")?);
+    let authority = path("acme_authority")?;
+    let email = layers.text("acme_email")?;
+    let unused = |key: &str, by: &str| layers.wrong(key, format!("is for `tls = \"{by}\"` only"));
+    if mode != "files" && (certificate.is_some() || key.is_some()) {
+        return Err(unused(if key.is_some() { "tls_key" } else { "tls_certificate" }, "files"));
+    }
+    if mode != "acme" && (email.is_some() || authority.is_some()) {
+        return Err(unused(if email.is_some() { "acme_email" } else { "acme_authority" }, "acme"));
+    }
+    match (mode.as_str(), certificate, key) {
+        ("off", ..) => Ok(Tls::Off),
+        ("self-signed", ..) => Ok(Tls::SelfSigned),
+        ("files", Some(certificate), Some(key)) => Ok(Tls::Files { certificate, key }),
+        ("files", ..) => {
+            Err(layers.wrong("tls", "`files` needs `tls_certificate` and `tls_key` beside it"))
+        }
+        ("acme", ..) => {
+            let names = layers.list("tls_names")?;
+            if names.is_empty() {
+                return Err(
+                    layers.wrong("tls", "`acme` needs the names of this server in `tls_names`")
+                );
+            }
+            Ok(Tls::Acme(Acme { names, email, authority }))
+        }
+        (other, ..) => {
+            let problem = format!("must be `off`, `files`, `self-signed` or `acme`, not {other:?}");
+            Err(layers.wrong("tls", problem))
+        }
+    }
+}
+
+/// The directory of an authority.
+pub fn acme_directory(layers: &Layers) -> Result<String, SettingError> {
+    let directory = layers.required("acme_directory")?;
+    if !directory.starts_with("https://") {
+        let problem = format!("must begin with https://, not {directory:?}");
+        return Err(layers.wrong("acme_directory", problem));
+    }
+    Ok(directory)
 }
 
 /// Origins as browsers write them; any origin in development only.

@@ -1,8 +1,10 @@
 //! TCP: where we listen, and how long a connection may take its time.
 
 mod connection;
+mod plain;
 
 use crate::config::Host;
+use crate::tls::ACME;
 use anyhow::{Context, bail};
 use axum::Router;
 use axum::extract::ConnectInfo;
@@ -15,9 +17,11 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 /// Sockets that listen, all on one port.
@@ -50,12 +54,20 @@ impl Listeners {
         self.sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect()
     }
 
-    /// Serves until `stop` becomes true, then stops accepting and waits for answers that are under way.
-    pub async fn serve(self, app: Router, max_connections: u32, stop: watch::Receiver<bool>) {
+    /// Serves until `stop` becomes true, then stops accepting and waits for answers that are under way. With `tls` it
+    /// speaks HTTPS, and sends who speaks HTTP there.
+    pub async fn serve(
+        self,
+        app: Router,
+        tls: Option<TlsAcceptor>,
+        max_connections: u32,
+        stop: watch::Receiver<bool>,
+    ) {
+        let door = Door { app, tls };
         let places = Arc::new(Semaphore::new(max_connections as usize));
         let mut accepting = JoinSet::new();
         for socket in self.sockets {
-            accepting.spawn(accept(socket, app.clone(), places.clone(), stop.clone()));
+            accepting.spawn(accept(socket, door.clone(), places.clone(), stop.clone()));
         }
         accepting.join_all().await;
         // Each connection, sockets of rooms included, holds a place until it is closed.
@@ -63,9 +75,16 @@ impl Listeners {
     }
 }
 
+/// What is behind the sockets.
+#[derive(Clone)]
+struct Door {
+    app: Router,
+    tls: Option<TlsAcceptor>,
+}
+
 async fn accept(
     socket: TcpListener,
-    app: Router,
+    door: Door,
     places: Arc<Semaphore>,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -80,7 +99,7 @@ async fn accept(
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        tokio::spawn(serve_connection(stream, peer, app.clone(), stopping.clone()));
+        tokio::spawn(enter(stream, peer, door.clone(), stopping.clone()));
     }
 }
 
@@ -88,7 +107,7 @@ async fn accept(
 async fn accept_one(
     socket: &TcpListener,
     places: &Arc<Semaphore>,
-) -> Option<(Connection, SocketAddr)> {
+) -> Option<(Connection<TcpStream>, SocketAddr)> {
     let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
     match socket.accept().await {
         Ok((stream, peer)) => {
@@ -102,8 +121,42 @@ async fn accept_one(
     }
 }
 
+/// Finds out what a connection speaks, and serves it.
+async fn enter(
+    stream: Connection<TcpStream>,
+    peer: SocketAddr,
+    door: Door,
+    stop: watch::Receiver<bool>,
+) {
+    let Some(tls) = door.tls else { return serve_connection(stream, peer, door.app, stop).await };
+    let handshake = async {
+        let mut first = [0];
+        stream.as_ref().peek(&mut first).await?;
+        if first[0] != TLS_HANDSHAKE {
+            return Ok(Spoken::Http(stream));
+        }
+        tls.accept(stream).await.map(|stream| Spoken::Https(Box::new(stream)))
+    };
+    match tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
+        Ok(Ok(Spoken::Https(stream))) => {
+            // An authority has seen what it wanted in the handshake.
+            if stream.get_ref().1.alpn_protocol() != Some(ACME) {
+                serve_connection(*stream, peer, door.app, stop).await;
+            }
+        }
+        Ok(Ok(Spoken::Http(stream))) => serve_connection(stream, peer, plain::router(), stop).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a handshake failed"),
+        Err(_) => tracing::debug!("a handshake took too long"),
+    }
+}
+
+enum Spoken {
+    Http(Connection<TcpStream>),
+    Https(Box<tokio_rustls::server::TlsStream<Connection<TcpStream>>>),
+}
+
 async fn serve_connection(
-    stream: Connection,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: SocketAddr,
     app: Router,
     mut stop: watch::Receiver<bool>,
@@ -198,6 +251,10 @@ const BACKLOG: i32 = 4096;
 /// For a request's head to arrive, and for an idle connection to say something. Longer lets a slow sender hold a
 /// place, shorter cuts phones on bad networks and makes pages open connections anew.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
+/// For a TLS handshake: some round trips on a bad network.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The first byte of a TLS connection (RFC 8446, 5.1); of HTTP it is a letter.
+const TLS_HANDSHAKE: u8 = 22;
 /// More lets a sender hold more memory before it is known, less refuses long cookies of other programs on the host.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// A peer that acknowledges nothing for so long is gone: longer than a participant may be away.
@@ -232,7 +289,7 @@ mod tests {
         let listeners = Listeners::bind(Host::Address(Ipv4Addr::LOCALHOST.into()), 0).unwrap();
         let address = (Ipv4Addr::LOCALHOST, listeners.port());
         let (stop, stopping) = watch::channel(false);
-        let server = tokio::spawn(listeners.serve(Router::new(), 2, stopping));
+        let server = tokio::spawn(listeners.serve(Router::new(), None, 2, stopping));
         for words in ["", "GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "] {
             let mut stream = TcpStream::connect(address).await.unwrap();
             stream.write_all(words.as_bytes()).await.unwrap();

@@ -9,3 +9,4 @@ mod program;
 mod settings;
 mod start;
 mod stop;
+mod tls;

@@ -1,33 +1,38 @@
-//! A TCP connection that counts as one until it is closed, also after it has become a socket of a room.
+//! A connection that counts as one until it is closed, also after it has become a socket of a room.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// A stream with its place among the connections.
-pub struct Connection {
-    stream: TcpStream,
+pub struct Connection<S> {
+    stream: S,
     _place: OwnedSemaphorePermit,
 }
 
-impl Connection {
+impl<S> Connection<S> {
     /// Holds the place as long as the stream is open.
-    pub fn new(stream: TcpStream, place: OwnedSemaphorePermit) -> Self {
+    pub fn new(stream: S, place: OwnedSemaphorePermit) -> Self {
         metrics::gauge!("http_connections").increment(1.0);
         Self { stream, _place: place }
     }
 }
 
-impl Drop for Connection {
+impl<S> AsRef<S> for Connection<S> {
+    fn as_ref(&self) -> &S {
+        &self.stream
+    }
+}
+
+impl<S> Drop for Connection<S> {
     fn drop(&mut self) {
         metrics::gauge!("http_connections").decrement(1.0);
     }
 }
 
-impl AsyncRead for Connection {
+impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -37,7 +42,7 @@ impl AsyncRead for Connection {
     }
 }
 
-impl AsyncWrite for Connection {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
