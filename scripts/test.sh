@@ -242,7 +242,7 @@ if [ "$long" = yes ]; then
     if grep --recursive --quiet --include='*.rs' '#\[ignore = "long' protocol sfu store signaling src testkit tests; then
         check "long Rust tests" long_rust_tests
     fi
-    if compgen -G 'tests/web/browser/*.long.mjs' >/dev/null; then
+    if compgen -G 'tests/web/browser/*/*.long.mjs' >/dev/null; then
         check "long browser tests" browser_tests browser:long
     fi
 fi

@@ -2,13 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Chromium, Firefox } from './harness/browsers.mjs';
-import { PALETTE, enter } from './harness/call.mjs';
-import { flows } from './harness/media.mjs';
-import { Proxy } from './harness/proxy.mjs';
-import { Server, closeAll } from './harness/server.mjs';
+import { Chromium, Firefox } from '../harness/browsers.mjs';
+import { PALETTE, enter } from '../harness/call.mjs';
+import { flows } from '../harness/media.mjs';
+import { Proxy } from '../harness/proxy.mjs';
+import { Server, closeAll } from '../harness/server.mjs';
 
-/** @typedef {import('./harness/browsers.mjs').Tab} Tab */
+/** @typedef {import('../harness/browsers.mjs').Tab} Tab */
 
 const LOSS = 0.15;
 

@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { Chromium } from './harness/browsers.mjs';
-import { PALETTE, enter, guardFaces, shows, wrongFaces } from './harness/call.mjs';
-import { flows } from './harness/media.mjs';
-import { quality, watch } from './harness/quality.mjs';
-import { Server, closeAll } from './harness/server.mjs';
+import { Chromium } from '../harness/browsers.mjs';
+import { PALETTE, enter, guardFaces, shows, wrongFaces } from '../harness/call.mjs';
+import { flows } from '../harness/media.mjs';
+import { quality, watch } from '../harness/quality.mjs';
+import { Server, closeAll } from '../harness/server.mjs';
 
 const MINUTES = 3;
 /** A pause that a person notices as one. */

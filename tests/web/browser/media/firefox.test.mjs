@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Chromium, Firefox } from './harness/browsers.mjs';
-import { PALETTE, enter, guardFaces, shows, wrongFaces } from './harness/call.mjs';
-import { flows } from './harness/media.mjs';
-import { Server, closeAll } from './harness/server.mjs';
+import { Chromium, Firefox } from '../harness/browsers.mjs';
+import { PALETTE, enter, guardFaces, shows, wrongFaces } from '../harness/call.mjs';
+import { flows } from '../harness/media.mjs';
+import { Server, closeAll } from '../harness/server.mjs';
 
 /** @type {Server} */
 let server;
@@ -13,9 +13,9 @@ let server;
 let chromium;
 /** @type {Firefox} */
 let firefox;
-/** @type {import('./harness/browsers.mjs').Tab} */
+/** @type {import('../harness/browsers.mjs').Tab} */
 let anna;
-/** @type {import('./harness/browsers.mjs').Tab} */
+/** @type {import('../harness/browsers.mjs').Tab} */
 let boris;
 let url = '';
 

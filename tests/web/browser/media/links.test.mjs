@@ -3,10 +3,10 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Chromium } from './harness/browsers.mjs';
-import { POOR, Person, cut, joinToBest, pair, rebind, under } from './harness/links.mjs';
-import { watch } from './harness/quality.mjs';
-import { Server, closeAll } from './harness/server.mjs';
+import { Chromium } from '../harness/browsers.mjs';
+import { POOR, Person, cut, joinToBest, pair, rebind, under } from '../harness/links.mjs';
+import { watch } from '../harness/quality.mjs';
+import { Server, closeAll } from '../harness/server.mjs';
 
 /** @type {Server} */
 let server;

@@ -2,18 +2,18 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Chromium } from './harness/browsers.mjs';
-import { PALETTE, connected, enter, knock, shows, tiles } from './harness/call.mjs';
-import { flows, totals } from './harness/media.mjs';
-import { Server, closeAll } from './harness/server.mjs';
+import { Chromium } from '../harness/browsers.mjs';
+import { PALETTE, connected, enter, knock, shows, tiles } from '../harness/call.mjs';
+import { flows, totals } from '../harness/media.mjs';
+import { Server, closeAll } from '../harness/server.mjs';
 
 /** @type {Server} */
 let server;
 /** @type {Chromium} */
 let browser;
-/** @type {import('./harness/browsers.mjs').Tab} */
+/** @type {import('../harness/browsers.mjs').Tab} */
 let anna;
-/** @type {import('./harness/browsers.mjs').Tab} */
+/** @type {import('../harness/browsers.mjs').Tab} */
 let boris;
 let url = '';
 

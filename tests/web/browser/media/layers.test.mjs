@@ -3,12 +3,12 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { Chromium, Firefox } from './harness/browsers.mjs';
-import { PALETTE, connected } from './harness/call.mjs';
-import { Server, closeAll } from './harness/server.mjs';
+import { Chromium, Firefox } from '../harness/browsers.mjs';
+import { PALETTE, connected } from '../harness/call.mjs';
+import { Server, closeAll } from '../harness/server.mjs';
 
-/** @typedef {import('./harness/browsers.mjs').Tab} Tab */
-/** @typedef {import('./harness/instruments.mjs').Instruments} Instruments */
+/** @typedef {import('../harness/browsers.mjs').Tab} Tab */
+/** @typedef {import('../harness/instruments.mjs').Instruments} Instruments */
 /** @typedef {{rid: string | null, bitrate: number, width: number | null, height: number | null}} Encoding */
 
 /** Windows in which the picture of another is as large as the screen, and as a stamp. */

@@ -2,25 +2,25 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { Chromium, Firefox } from './harness/browsers.mjs';
-import { PALETTE, enter, shows } from './harness/call.mjs';
-import { flows } from './harness/media.mjs';
-import { Proxy } from './harness/proxy.mjs';
-import { Server, closeAll } from './harness/server.mjs';
-import { TcpProxy } from './harness/tcp.mjs';
+import { Chromium, Firefox } from '../harness/browsers.mjs';
+import { PALETTE, enter, shows } from '../harness/call.mjs';
+import { flows } from '../harness/media.mjs';
+import { Proxy } from '../harness/proxy.mjs';
+import { Server, closeAll } from '../harness/server.mjs';
+import { TcpProxy } from '../harness/tcp.mjs';
 
 /** Promised is media within 5 s of the network's return. How long it took is printed; the bound leaves room for a busy machine. */
 const BACK_WITHIN_MS = 15_000;
 
 const wait = (/** @type {number} */ ms) => new Promise((done) => setTimeout(done, ms));
 
-/** ICE user names of both connections. @param {import('./harness/browsers.mjs').Tab} tab @returns {Promise<string[]>} */
+/** ICE user names of both connections. @param {import('../harness/browsers.mjs').Tab} tab @returns {Promise<string[]>} */
 const ufrags = (tab) => tab.run(() => {
   const { publish, subscribe } = /** @type {any} */ (window).veche.meeting.connections;
   return [publish, subscribe].map((pc) => /a=ice-ufrag:(\S+)/.exec(pc.localDescription.sdp)?.[1]);
 });
 
-/** @param {import('./harness/browsers.mjs').Tab} tab @returns {Promise<{me: string, pcs: number}>} */
+/** @param {import('../harness/browsers.mjs').Tab} tab @returns {Promise<{me: string, pcs: number}>} */
 const identity = (tab) => tab.run(() => {
   const { veche, testkit } = /** @type {any} */ (window);
   return { me: veche.meeting.state.me, pcs: testkit.pcs.length };
@@ -39,9 +39,9 @@ for (const kind of [Chromium, Firefox]) {
     let udp;
     /** @type {TcpProxy} */
     let tcp;
-    /** @type {import('./harness/browsers.mjs').Tab} */
+    /** @type {import('../harness/browsers.mjs').Tab} */
     let anna;
-    /** @type {import('./harness/browsers.mjs').Tab} */
+    /** @type {import('../harness/browsers.mjs').Tab} */
     let boris;
     let isCut = false;
 

@@ -2,11 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Chromium } from './harness/browsers.mjs';
-import { PALETTE, enter } from './harness/call.mjs';
-import { flows } from './harness/media.mjs';
-import { Proxy } from './harness/proxy.mjs';
-import { Server, closeAll } from './harness/server.mjs';
+import { Chromium } from '../harness/browsers.mjs';
+import { PALETTE, enter } from '../harness/call.mjs';
+import { flows } from '../harness/media.mjs';
+import { Proxy } from '../harness/proxy.mjs';
+import { Server, closeAll } from '../harness/server.mjs';
 
 /** What people do not notice yet (ITU-R BT.1359 puts it near this for sound that is early). */
 const MAX_OFFSET_MS = 60;
@@ -17,7 +17,7 @@ const ROUNDS = 3;
 let server;
 /** @type {Chromium} */
 let browser;
-/** @type {import('./harness/browsers.mjs').Tab} */
+/** @type {import('../harness/browsers.mjs').Tab} */
 let viewer;
 /** @type {Proxy} between the server and the viewer */
 let link;

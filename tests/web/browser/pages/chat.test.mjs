@@ -3,12 +3,12 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Chromium } from './harness/browsers.mjs';
-import { PALETTE, begin, connected, enter } from './harness/call.mjs';
-import { inspect } from './harness/inspect.mjs';
-import { Server, closeAll } from './harness/server.mjs';
+import { Chromium } from '../harness/browsers.mjs';
+import { PALETTE, begin, connected, enter } from '../harness/call.mjs';
+import { inspect } from '../harness/inspect.mjs';
+import { Server, closeAll } from '../harness/server.mjs';
 
-/** @typedef {import('./harness/browsers.mjs').Tab} Tab */
+/** @typedef {import('../harness/browsers.mjs').Tab} Tab */
 
 /** @type {Server} */
 let server;

@@ -2,14 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { Chromium, Firefox } from './harness/browsers.mjs';
-import { PALETTE, enter, shows } from './harness/call.mjs';
-import { flows } from './harness/media.mjs';
-import { Proxy } from './harness/proxy.mjs';
-import { Server, closeAll } from './harness/server.mjs';
+import { Chromium, Firefox } from '../harness/browsers.mjs';
+import { PALETTE, enter, shows } from '../harness/call.mjs';
+import { flows } from '../harness/media.mjs';
+import { Proxy } from '../harness/proxy.mjs';
+import { Server, closeAll } from '../harness/server.mjs';
 
-/** @typedef {import('./harness/proxy.mjs').Datagram} Datagram */
-/** @typedef {import('./harness/proxy.mjs').Fate} Fate */
+/** @typedef {import('../harness/proxy.mjs').Datagram} Datagram */
+/** @typedef {import('../harness/proxy.mjs').Fate} Fate */
 
 /** How many datagrams of a kind this path has seen before this one. @param {Datagram} d @param {string} kind */
 const before_ = (d, kind) => d.path.seen[kind] ?? 0;
@@ -45,7 +45,7 @@ let server;
 let chromium;
 /** @type {Firefox} */
 let firefox;
-/** @type {import('./harness/browsers.mjs').Tab} */
+/** @type {import('../harness/browsers.mjs').Tab} */
 let friend;
 let url = '';
 
@@ -93,7 +93,7 @@ for (const name of /** @type {const} */ (['Chromium', 'Firefox'])) {
       try {
         await enter(tab, url, name);
         await Promise.all([flows(tab), flows(friend)]);
-        const publishes = (/** @type {import('./harness/proxy.mjs').Path} */ path) => (path.seen['up srtp'] ?? 0) > 20;
+        const publishes = (/** @type {import('../harness/proxy.mjs').Path} */ path) => (path.seen['up srtp'] ?? 0) > 20;
         assert.equal(proxy.rebind(publishes), 1, 'the publish transport moved');
         const publisher = await flows(friend);
         assert.equal(proxy.rebind((path) => !publishes(path) && (path.seen['down srtp'] ?? 0) > 20), 1, 'the subscribe transport moved');

@@ -3,12 +3,12 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { Chromium } from './harness/browsers.mjs';
-import { POOR, Person, blackout, cut, joinToBest, pair, participant, rebind, under } from './harness/links.mjs';
-import { quality, watch } from './harness/quality.mjs';
-import { Server, closeAll } from './harness/server.mjs';
+import { Chromium } from '../harness/browsers.mjs';
+import { POOR, Person, blackout, cut, joinToBest, pair, participant, rebind, under } from '../harness/links.mjs';
+import { quality, watch } from '../harness/quality.mjs';
+import { Server, closeAll } from '../harness/server.mjs';
 
-/** @typedef {import('./harness/quality.mjs').Quality} Quality */
+/** @typedef {import('../harness/quality.mjs').Quality} Quality */
 
 const SECONDS = Number(process.env.LINKS_SECONDS ?? 60);
 const IS_STRICT = process.env.LINKS_STRICT !== 'no';

@@ -2,17 +2,17 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Chromium } from './harness/browsers.mjs';
-import { PALETTE, enter, shows } from './harness/call.mjs';
-import { aiortcWhep, ffmpegWhip, gstreamerWhip } from './harness/clients.mjs';
-import { flows } from './harness/media.mjs';
-import { Server, closeAll } from './harness/server.mjs';
+import { Chromium } from '../harness/browsers.mjs';
+import { PALETTE, enter, shows } from '../harness/call.mjs';
+import { aiortcWhep, ffmpegWhip, gstreamerWhip } from '../harness/clients.mjs';
+import { flows } from '../harness/media.mjs';
+import { Server, closeAll } from '../harness/server.mjs';
 
 /** @type {Server} */
 let server;
 /** @type {Chromium} */
 let browser;
-/** @type {import('./harness/browsers.mjs').Tab} */
+/** @type {import('../harness/browsers.mjs').Tab} */
 let viewer;
 let slug = '';
 

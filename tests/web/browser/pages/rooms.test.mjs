@@ -4,12 +4,12 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { deflateSync } from 'node:zlib';
-import { Chromium, Firefox } from './harness/browsers.mjs';
-import { PALETTE, begin, connected, enter } from './harness/call.mjs';
-import { inspect } from './harness/inspect.mjs';
-import { Server, closeAll } from './harness/server.mjs';
+import { Chromium, Firefox } from '../harness/browsers.mjs';
+import { PALETTE, begin, connected, enter } from '../harness/call.mjs';
+import { inspect } from '../harness/inspect.mjs';
+import { Server, closeAll } from '../harness/server.mjs';
 
-/** @typedef {import('./harness/browsers.mjs').Tab} Tab */
+/** @typedef {import('../harness/browsers.mjs').Tab} Tab */
 
 /** @type {Server} */
 let server;

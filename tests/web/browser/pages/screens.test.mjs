@@ -2,12 +2,12 @@
 // screenshot is kept to be looked at.
 
 import { after, before, test } from 'node:test';
-import { Chromium } from './harness/browsers.mjs';
-import { PALETTE, enter, shows } from './harness/call.mjs';
-import { inspect } from './harness/inspect.mjs';
-import { Server, closeAll } from './harness/server.mjs';
+import { Chromium } from '../harness/browsers.mjs';
+import { PALETTE, enter, shows } from '../harness/call.mjs';
+import { inspect } from '../harness/inspect.mjs';
+import { Server, closeAll } from '../harness/server.mjs';
 
-/** @typedef {import('./harness/browsers.mjs').Tab} Tab */
+/** @typedef {import('../harness/browsers.mjs').Tab} Tab */
 
 const LOOKS = /** @type {const} */ ([
   { name: 'light', options: { theme: 'light', locale: 'en-US' } },

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Chromium, Firefox } from './harness/browsers.mjs';
-import { Server } from './harness/server.mjs';
+import { Chromium, Firefox } from '../harness/browsers.mjs';
+import { Server } from '../harness/server.mjs';
 
 /** @type {Server} */
 let server;

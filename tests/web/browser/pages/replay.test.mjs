@@ -4,13 +4,13 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { after, before, test } from 'node:test';
-import { Chromium, Firefox } from './harness/browsers.mjs';
-import { PALETTE, begin, enter, shows } from './harness/call.mjs';
-import { inspect } from './harness/inspect.mjs';
-import { flows } from './harness/media.mjs';
-import { Server, closeAll } from './harness/server.mjs';
+import { Chromium, Firefox } from '../harness/browsers.mjs';
+import { PALETTE, begin, enter, shows } from '../harness/call.mjs';
+import { inspect } from '../harness/inspect.mjs';
+import { flows } from '../harness/media.mjs';
+import { Server, closeAll } from '../harness/server.mjs';
 
-/** @typedef {import('./harness/browsers.mjs').Tab} Tab */
+/** @typedef {import('../harness/browsers.mjs').Tab} Tab */
 
 /** What two people have to say. */
 const SECONDS = 8;

@@ -2,12 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Chromium } from './harness/browsers.mjs';
-import { PALETTE, enter, guardFaces, shows, wrongFaces } from './harness/call.mjs';
-import { flows } from './harness/media.mjs';
-import { Server, closeAll } from './harness/server.mjs';
+import { Chromium } from '../harness/browsers.mjs';
+import { PALETTE, enter, guardFaces, shows, wrongFaces } from '../harness/call.mjs';
+import { flows } from '../harness/media.mjs';
+import { Server, closeAll } from '../harness/server.mjs';
 
-/** @typedef {import('./harness/browsers.mjs').Tab} Tab */
+/** @typedef {import('../harness/browsers.mjs').Tab} Tab */
 
 const OWNERS = { Anna: 'red', Boris: 'green', Clara: 'blue', 'Clara/screen': 'yellow' };
 /** @type {Server} */

@@ -1,0 +1,37 @@
+// Runs the browser tests: those that look at pages two at a time, those that measure media one by one, and says how
+// long each file took.
+//
+//   node run.mjs                 every *.test.mjs
+//   node run.mjs --long          every *.long.mjs
+
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { run } from 'node:test';
+import { tap } from 'node:test/reporters';
+
+const FOLDER = join(import.meta.dirname, 'browser');
+/** A file that takes longer hangs. */
+const TIMEOUT_MS = 300_000;
+
+const isLong = process.argv.includes('--long');
+const files = (/** @type {string} */ folder) => readdirSync(join(FOLDER, folder))
+  .filter((name) => name.endsWith(isLong ? '.long.mjs' : '.test.mjs')).sort().map((name) => join(FOLDER, folder, name));
+
+/** @type {Map<string, number>} */
+const seconds = new Map();
+let failed = 0;
+for (const { folder, concurrency } of [{ folder: 'pages', concurrency: 2 }, { folder: 'media', concurrency: 1 }]) {
+  const wanted = files(folder);
+  if (wanted.length === 0) continue;
+  const tests = run({ files: wanted, concurrency, ...(isLong ? {} : { timeout: TIMEOUT_MS }) });
+  tests.on('test:fail', () => (failed += 1));
+  const count = (/** @type {{nesting: number, file?: string, details: {duration_ms: number}}} */ { nesting, file, details }) => {
+    if (nesting === 0 && file) seconds.set(file, (seconds.get(file) ?? 0) + details.duration_ms / 1000);
+  };
+  tests.on('test:pass', count);
+  tests.on('test:fail', count);
+  for await (const text of tests.compose(tap)) process.stdout.write(text);
+}
+if (seconds.size === 0) failed += 1;
+for (const [file, took] of [...seconds].sort(([, a], [, b]) => b - a)) console.log(`${took.toFixed(0).padStart(5)} s  ${file.slice(FOLDER.length + 1)}`);
+process.exitCode = failed > 0 ? 1 : 0;
