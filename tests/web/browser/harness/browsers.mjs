@@ -39,6 +39,9 @@ const PREFS = {
   'intl.locale.requested': 'en-US',
 };
 
+/** What pages are looked at with: pictures cost two cores dearly where no graphics card paints them. */
+const SMALL = process.env.BROWSER_TESTS === 'pages';
+
 /** Longer than anything a page does on a busy machine; a hung page fails the test. */
 export const PATIENCE = 30_000;
 
@@ -169,9 +172,10 @@ export class Chromium {
       viewport: options.viewport ?? { width: 1280, height: 800 },
       colorScheme: options.theme ?? 'light',
       locale: options.locale ?? 'en-US',
+      reducedMotion: SMALL ? 'reduce' : 'no-preference',
       ...(options.touch ? { hasTouch: true, isMobile: true } : {}),
     });
-    await context.addInitScript(install, options.instruments ?? {});
+    await context.addInitScript(install, { small: SMALL, ...options.instruments });
     const page = await context.newPage();
     return new Tab(page, () => context.close());
   }
@@ -199,7 +203,7 @@ export class Firefox {
     const context = await this.browser.createBrowserContext();
     const page = await context.newPage();
     await page.setViewport(options.viewport ?? { width: 1280, height: 800 });
-    await page.evaluateOnNewDocument(install, options.instruments ?? {});
+    await page.evaluateOnNewDocument(install, { small: SMALL, ...options.instruments });
     return new Tab(page, () => context.close());
   }
 

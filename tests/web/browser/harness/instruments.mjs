@@ -9,6 +9,7 @@
  * @property {number} [tone] of the microphone in Hz
  * @property {number} [mediaPort] replaces the port of every remote candidate, so that a proxy can stand between
  * @property {boolean} [flashes] Chromium only: camera and microphone flash and beep together, each full second
+ * @property {boolean} [small] a camera of few and small pictures, where a page is looked at and not its media
  * @property {boolean} [films] the browser's own (fake) camera, at the size that the page asks for, and the tone
  * @property {boolean} [sharp] the page takes its display for a fine one, so that small tiles want the best layer
  * @property {boolean} [real] leave the browser's own (fake) devices as they are
@@ -100,6 +101,7 @@ export function install(wish) {
 
   if (wish.real || !navigator.mediaDevices) return;
 
+  const rate = wish.small ? 5 : 15;
   /** @param {() => number[]} colour @param {number} width @param {number} height */
   const picture = (colour, width, height) => {
     const canvas = document.createElement('canvas');
@@ -114,8 +116,8 @@ export function install(wish) {
       paint.fillRect((n++ * 8) % width, height - 16, 16, 16);
     };
     draw();
-    const stream = canvas.captureStream(15);
-    const timer = setInterval(draw, 66);
+    const stream = canvas.captureStream(rate);
+    const timer = setInterval(draw, 1000 / rate);
     stream.getVideoTracks()[0]?.addEventListener('ended', () => clearInterval(timer));
     return stream;
   };
@@ -172,7 +174,7 @@ export function install(wish) {
   let /** @type {{video: MediaStreamTrack, audio: MediaStreamTrack} | undefined} */ pair;
 
   /** @param {MediaTrackConstraints | boolean} video */
-  const camera = async (video) => (wish.films ? await native({ video }) : picture(() => kit.colour, 640, 360)).getVideoTracks();
+  const camera = async (video) => (wish.films ? await native({ video }) : picture(() => kit.colour, wish.small ? 320 : 640, wish.small ? 180 : 360)).getVideoTracks();
 
   devices.getUserMedia = async (constraints = {}) => wish.flashes ? new MediaStream([
     ...(constraints.audio ? [(pair ??= flashing()).audio] : []),
