@@ -186,7 +186,8 @@ rust_tests() {
         return 1
     }
     if cargo nextest --version >/dev/null 2>&1; then
-        cargo nextest run --workspace --locked --no-fail-fast
+        # Many wait for a clock of their own more than they compute.
+        cargo nextest run --workspace --locked --no-fail-fast --test-threads=4
     else
         cargo test --workspace --locked --no-fail-fast --lib --bins --tests
     fi
