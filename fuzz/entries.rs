@@ -143,7 +143,7 @@ pub fn sdp(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let ice = IceCredentials { ufrag: "ufrag".into(), pwd: "0123456789012345678901".into() };
     let fingerprint = Fingerprint::of(FingerprintHash::Sha256, b"certificate");
-    let candidates = [std::net::SocketAddr::from(([127, 0, 0, 1], 10_000))];
+    let candidates = [sfu::HostCandidate::udp(([127, 0, 0, 1], 10_000).into())];
     let local = Local {
         ice: &ice,
         fingerprint: &fingerprint,

@@ -16,7 +16,7 @@ use protocol::Source;
 use protocol::media::{View, ViewTile};
 use protocol::room::MediaState;
 use sfu::rtp::Header;
-use sfu::{Command, PeerId, Stats, TrackNames};
+use sfu::{Command, Path, PeerId, Stats, TrackNames};
 use std::time::Duration;
 use world::{ROOM, World, person};
 
@@ -134,7 +134,8 @@ fn step(world: &mut World, what: u8, input: &mut Input<'_>, next_peer: &mut u64)
         }
         9 => {
             let mut bytes = input.bytes().to_vec();
-            let from = ([203, 0, 113, what], 4_000 + u16::from(what)).into();
+            let from = ([203, 0, 113, what], 4_000 + u16::from(what));
+            let from = Path::Udp(from.into());
             world.sfu.receive(world.now, from, &mut bytes);
         }
         10 => {
@@ -214,7 +215,7 @@ fn step(world: &mut World, what: u8, input: &mut Input<'_>, next_peer: &mut u64)
 }
 
 fn from_client(world: &mut World, peer: u64, mut datagram: Vec<u8>) {
-    let from = world.client(peer).address;
+    let from = world.client(peer).address.into();
     world.sfu.receive(world.now, from, &mut datagram);
 }
 

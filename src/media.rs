@@ -15,7 +15,7 @@ pub use addresses::advertised;
 
 use crate::recording::TapQueue;
 use anyhow::Context;
-use sfu::{Command, Event, Identity};
+use sfu::{Command, Event, HostCandidate, Identity};
 use signaling::{MediaBusy, MediaPlane};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -120,7 +120,7 @@ pub fn start(config: &MediaConfig) -> anyhow::Result<(Media, tokio::sync::mpsc::
         poll,
         socket::MediaSocket::new(socket, config.batched),
         identity,
-        candidates.clone(),
+        candidates.iter().copied().map(HostCandidate::udp).collect(),
         thread::Ends { orders, events, tap: config.tap.clone() },
     )?;
     let stop = queue.clone();

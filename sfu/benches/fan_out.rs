@@ -37,7 +37,7 @@ fn main() {
         let packets: Vec<Vec<Vec<u8>>> = (0..ROUNDS)
             .map(|_| (0..burst).map(|_| world.client(1).send(CAMERA, 3000, &media)).collect())
             .collect();
-        let from = world.client(1).address;
+        let from = world.client(1).address.into();
         let now = world.now;
         let before = world.sfu.stats().packets_out;
         let start = cpu_time();

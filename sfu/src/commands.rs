@@ -485,9 +485,9 @@ impl Sfu {
             session_id: setup.session_id,
             session_version: setup.session_version,
             ufrags: Vec::new(),
-            addresses: Vec::new(),
+            paths: Vec::new(),
             known_ssrcs: Vec::new(),
-            media_address: None,
+            media_path: None,
             side,
         });
         self.peer_keys.insert(id, key);

@@ -2,6 +2,7 @@
 
 use crate::bwe::SEAL_BYTES;
 use crate::key::TrackKey;
+use crate::path::Path;
 use crate::peer::{Peer, Side};
 use crate::room::Room;
 use crate::slot::{Forwarded, Stamp, Written};
@@ -10,7 +11,6 @@ use crate::subscriber::{self, Held, Subscriber};
 use crate::transmits::Transmits;
 use crate::transport::Transport;
 use protocol::Kind;
-use std::net::SocketAddr;
 use std::time::Instant;
 
 /// Writes and seals one subscriber's share of a batch. No lock, no wait, and no allocation but the slab's
@@ -60,8 +60,8 @@ pub fn release(
 }
 
 /// Where to, once the transport stands.
-fn reachable(transport: &Transport) -> Option<SocketAddr> {
-    transport.remote_addr().filter(|_| transport.is_connected())
+fn reachable(transport: &Transport) -> Option<Path> {
+    transport.remote_path().filter(|_| transport.is_connected())
 }
 
 fn hold(
@@ -100,7 +100,7 @@ fn send(
     now: Instant,
     subscriber: &mut Subscriber,
     transport: &mut Transport,
-    to: SocketAddr,
+    to: Path,
     slot: usize,
     packet: &Forwarded<'_>,
     transmits: &mut Transmits,

@@ -3,12 +3,12 @@
 use crate::command::PeerId;
 use crate::credentials::IceCredentials;
 use crate::key::RoomKey;
+use crate::path::Path;
 use crate::publisher::Publisher;
 use crate::subscriber::Subscriber;
 use crate::transmits::Transmits;
 use crate::transport::Transport;
 use protocol::ParticipantId;
-use std::net::SocketAddr;
 
 /// A transport and what it is for.
 pub struct Peer {
@@ -30,12 +30,12 @@ pub struct Peer {
     pub session_version: u64,
     /// ICE user fragments by which its checks find it.
     pub ufrags: Vec<String>,
-    /// Addresses that its checks or packets have vouched for; the transport bounds them.
-    pub addresses: Vec<SocketAddr>,
-    /// SSRCs by which this peer is found when it comes from a new address.
+    /// Paths that its checks or packets have vouched for; the transport bounds them.
+    pub paths: Vec<Path>,
+    /// SSRCs by which this peer is found when it comes on a new path.
     pub known_ssrcs: Vec<u32>,
     /// Where its media went last.
-    pub media_address: Option<SocketAddr>,
+    pub media_path: Option<Path>,
     /// Its direction.
     pub side: Side,
 }
@@ -54,7 +54,7 @@ pub const MAX_KNOWN_SSRCS: usize = 16;
 impl Peer {
     /// Seals RTCP that was appended to the slab at `start` and queues it.
     pub fn send_rtcp(&mut self, out: &mut Transmits, start: usize) {
-        match self.transport.remote_addr() {
+        match self.transport.remote_path() {
             Some(to) if self.transport.is_connected() && out.mark() > start => {
                 self.transport.seal_rtcp(out.slab(), start);
                 out.commit(to, start);
@@ -65,11 +65,11 @@ impl Peer {
 
     /// Whether its media goes elsewhere since this was asked last.
     pub fn has_moved(&mut self) -> bool {
-        let now = self.transport.remote_addr().filter(|_| self.transport.is_connected());
-        if now.is_none() || now == self.media_address {
+        let now = self.transport.remote_path().filter(|_| self.transport.is_connected());
+        if now.is_none() || now == self.media_path {
             return false;
         }
-        std::mem::replace(&mut self.media_address, now).is_some()
+        std::mem::replace(&mut self.media_path, now).is_some()
     }
 
     /// Queues STUN answers and DTLS flights.

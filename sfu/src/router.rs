@@ -14,6 +14,7 @@ use crate::event::{CloseReason, Event};
 use crate::fan_out;
 use crate::handover;
 use crate::key::{PeerKey, RoomKey, TrackKey};
+use crate::path::{HostCandidate, Path};
 use crate::peer::{MAX_KNOWN_SSRCS, Peer, Side};
 use crate::publisher::Fate;
 use crate::relay::{PlaneId, Relayed};
@@ -30,7 +31,6 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use slotmap::SlotMap;
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
@@ -45,7 +45,7 @@ pub struct Config {
     /// Certificate for DTLS.
     pub identity: Identity,
     /// Addresses that clients are told, best first.
-    pub candidates: Vec<SocketAddr>,
+    pub candidates: Vec<HostCandidate>,
     /// Real time, for sender reports.
     pub wall: WallClock,
     /// Seed of everything that is left to chance here (SSRCs, ids, ICE credentials).
@@ -59,7 +59,7 @@ pub struct Sfu {
     pub(crate) peers: SlotMap<PeerKey, Peer>,
     pub(crate) peer_keys: HashMap<PeerId, PeerKey>,
     pub(crate) ufrags: HashMap<String, PeerKey>,
-    addresses: HashMap<SocketAddr, PeerKey>,
+    paths: HashMap<Path, PeerKey>,
     ssrcs: HashMap<u32, PeerKey>,
     pub(crate) rooms: SlotMap<RoomKey, Room>,
     pub(crate) room_keys: HashMap<RoomId, RoomKey>,
@@ -86,7 +86,7 @@ impl Sfu {
             peers: SlotMap::with_key(),
             peer_keys: HashMap::new(),
             ufrags: HashMap::new(),
-            addresses: HashMap::new(),
+            paths: HashMap::new(),
             ssrcs: HashMap::new(),
             rooms: SlotMap::with_key(),
             room_keys: HashMap::new(),
@@ -104,11 +104,11 @@ impl Sfu {
     }
 
     /// Takes one datagram; it is decrypted in place. What it makes to be sent is complete after `flush`.
-    pub fn receive(&mut self, now: Instant, from: SocketAddr, datagram: &mut [u8]) {
+    pub fn receive(&mut self, now: Instant, from: Path, datagram: &mut [u8]) {
         self.stats.datagrams_in += 1;
-        let known = self.addresses.get(&from).copied();
+        let known = self.paths.get(&from).copied();
         let found = if stun::is_stun(datagram) {
-            // A check names the transport it is for; the address may have changed hands.
+            // A check names the transport it is for; the path may have changed hands.
             stun::addressed_ufrag(datagram)
                 .and_then(|ufrag| self.ufrags.get(ufrag))
                 .copied()
@@ -125,6 +125,29 @@ impl Sfu {
         self.guarded(key, |sfu| sfu.receive_for(now, key, from, datagram, rebinds));
     }
 
+    /// Forgets a path that is no more: its stream has ended, its relay was given up. Its number never
+    /// comes again.
+    pub fn lose_path(&mut self, now: Instant, path: Path) {
+        let Some(key) = self.paths.get(&path).copied() else { return };
+        self.guarded(key, |sfu| {
+            if let Some(peer) = sfu.peers.get_mut(key) {
+                peer.transport.lose_path(now, path);
+            }
+            sfu.after_transport(now, key);
+        });
+    }
+
+    /// Whether datagrams on a path belong to somebody: a check on it was authentic.
+    pub fn knows_path(&self, path: Path) -> bool {
+        self.paths.contains_key(&path)
+    }
+
+    /// Tells clients other addresses from now on; those that are here keep theirs until their next
+    /// offer or answer.
+    pub fn set_candidates(&mut self, candidates: Vec<HostCandidate>) {
+        self.config.candidates = candidates;
+    }
+
     /// Runs what concerns one peer. A panic in it costs that peer and nothing else.
     pub(crate) fn guarded(&mut self, key: PeerKey, work: impl FnOnce(&mut Self)) {
         if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
@@ -138,7 +161,7 @@ impl Sfu {
         &mut self,
         now: Instant,
         key: PeerKey,
-        from: SocketAddr,
+        from: Path,
         datagram: &mut [u8],
         rebinds: bool,
     ) {
@@ -221,7 +244,7 @@ impl Sfu {
             room.want_keyframe(track, encoding);
         }
         let (Side::Subscribe(subscriber), Some(to)) =
-            (&mut peer.side, peer.transport.remote_addr())
+            (&mut peer.side, peer.transport.remote_path())
         else {
             return;
         };
@@ -278,20 +301,20 @@ impl Sfu {
         while let Some(event) = self.peers.get_mut(key).and_then(|peer| peer.transport.poll_event())
         {
             match event {
-                TransportEvent::AddressAccepted(address) => {
-                    self.addresses.insert(address, key);
+                TransportEvent::PathAccepted(path) => {
+                    self.paths.insert(path, key);
                     if let Some(peer) = self.peers.get_mut(key)
-                        && !peer.addresses.contains(&address)
+                        && !peer.paths.contains(&path)
                     {
-                        peer.addresses.push(address);
+                        peer.paths.push(path);
                     }
                 }
-                TransportEvent::AddressForgotten(address) => {
-                    if self.addresses.get(&address) == Some(&key) {
-                        self.addresses.remove(&address);
+                TransportEvent::PathForgotten(path) => {
+                    if self.paths.get(&path) == Some(&key) {
+                        self.paths.remove(&path);
                     }
                     if let Some(peer) = self.peers.get_mut(key) {
-                        peer.addresses.retain(|known| *known != address);
+                        peer.paths.retain(|known| *known != path);
                     }
                 }
                 TransportEvent::Connected => self.on_connected(key),
@@ -419,10 +442,10 @@ impl Sfu {
         for ufrag in &peer.ufrags {
             self.ufrags.remove(ufrag);
         }
-        // Another peer may have taken an address or SSRC over.
-        for address in &peer.addresses {
-            if self.addresses.get(address) == Some(&key) {
-                self.addresses.remove(address);
+        // Another peer may have taken a path or SSRC over.
+        for path in &peer.paths {
+            if self.paths.get(path) == Some(&key) {
+                self.paths.remove(path);
             }
         }
         for ssrc in &peer.known_ssrcs {

@@ -26,7 +26,7 @@ pub use subscribe::{SlotSpec, SubscribeSection, offer_subscribe, read_answer};
 pub use watch::{WatchAnswer, answer_watch};
 
 use crate::credentials::{Fingerprint, IceCredentials};
-use std::net::SocketAddr;
+use crate::path::HostCandidate;
 
 /// What this end says about itself in every offer and answer.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +36,7 @@ pub struct Local<'a> {
     /// Digest of our certificate.
     pub fingerprint: &'a Fingerprint,
     /// Where we are reached, best first.
-    pub candidates: &'a [SocketAddr],
+    pub candidates: &'a [HostCandidate],
     /// Stays the same as long as the transport lives.
     pub session_id: u64,
     /// Grows with every offer or answer of a transport.

@@ -123,7 +123,7 @@ impl Sfu {
     fn send_padding(&mut self, now: Instant, key: PeerKey) {
         let Some(peer) = self.peers.get_mut(key) else { return };
         let (Side::Subscribe(subscriber), Some(to)) =
-            (&mut peer.side, peer.transport.remote_addr())
+            (&mut peer.side, peer.transport.remote_path())
         else {
             return;
         };

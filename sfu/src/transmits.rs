@@ -1,5 +1,6 @@
 //! Sealed datagrams waiting for the socket, laid out so that the kernel can send them in runs.
 
+use crate::path::{Carrier, Path};
 use std::net::SocketAddr;
 
 /// Segments of one UDP_SEGMENT send; the kernel takes no more.
@@ -7,12 +8,12 @@ const MAX_SEGMENTS: usize = 64;
 /// Bytes of one UDP_SEGMENT send; the kernel takes no more.
 const MAX_RUN_BYTES: usize = 65_507;
 
-/// Datagrams for one address that lie one behind the other: all of `segment` bytes but the last,
+/// Datagrams for one path that lie one behind the other: all of `segment` bytes but the last,
 /// which may be shorter.
 #[derive(Clone, Copy, Debug)]
 pub struct Run<'a> {
     /// Where they go.
-    pub to: SocketAddr,
+    pub to: Path,
     /// Bytes of each datagram but the last.
     pub segment: usize,
     /// All of them.
@@ -28,7 +29,7 @@ impl Run<'_> {
 
 #[derive(Debug)]
 struct Span {
-    to: SocketAddr,
+    to: Path,
     start: usize,
     end: usize,
     segment: usize,
@@ -41,6 +42,7 @@ struct Span {
 pub struct Transmits {
     slab: Vec<u8>,
     spans: Vec<Span>,
+    has_others: bool,
 }
 
 impl Transmits {
@@ -55,7 +57,7 @@ impl Transmits {
     }
 
     /// The datagram from `start` to the slab's end goes to `to`.
-    pub fn commit(&mut self, to: SocketAddr, start: usize) {
+    pub fn commit(&mut self, to: Path, start: usize) {
         let end = self.slab.len();
         let length = end - start;
         if length == 0 {
@@ -73,6 +75,7 @@ impl Transmits {
             span.is_closed = length < span.segment;
             return;
         }
+        self.has_others |= to.carrier() != Carrier::Udp;
         self.spans.push(Span { to, start, end, segment: length, segments: 1, is_closed: false });
     }
 
@@ -82,7 +85,7 @@ impl Transmits {
     }
 
     /// Appends one whole datagram.
-    pub fn push(&mut self, to: SocketAddr, datagram: &[u8]) {
+    pub fn push(&mut self, to: Path, datagram: &[u8]) {
         let start = self.mark();
         self.slab.extend_from_slice(datagram);
         self.commit(to, start);
@@ -97,6 +100,19 @@ impl Transmits {
         })
     }
 
+    /// What waits for the UDP socket, in order.
+    pub fn udp_runs(&self) -> impl Iterator<Item = (SocketAddr, Run<'_>)> {
+        self.runs().filter_map(|run| match run.to {
+            Path::Udp(address) => Some((address, run)),
+            Path::Tcp { .. } | Path::Relayed { .. } => None,
+        })
+    }
+
+    /// Whether anything waits for other paths than the UDP socket's.
+    pub fn has_others(&self) -> bool {
+        self.has_others
+    }
+
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.spans.is_empty()
@@ -106,16 +122,18 @@ impl Transmits {
     pub fn clear(&mut self) {
         self.slab.clear();
         self.spans.clear();
+        self.has_others = false;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::path::ConnectionId;
     use proptest::prelude::*;
 
-    fn address(port: u16) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], port))
+    fn address(port: u16) -> Path {
+        Path::Udp(SocketAddr::from(([127, 0, 0, 1], port)))
     }
 
     proptest! {
@@ -131,7 +149,7 @@ mod tests {
             for run in transmits.runs() {
                 prop_assert!(run.segments() <= MAX_SEGMENTS && run.bytes.len() <= MAX_RUN_BYTES);
                 for datagram in run.bytes.chunks(run.segment) {
-                    sent.push((run.to.port(), datagram.to_vec()));
+                    sent.push((run.to.address().port(), datagram.to_vec()));
                 }
             }
             prop_assert_eq!(sent.len(), datagrams.len());
@@ -143,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_sizes_to_one_address_form_one_run_that_a_shorter_one_ends() {
+    fn equal_sizes_to_one_path_form_one_run_that_a_shorter_one_ends() {
         let mut transmits = Transmits::default();
         for length in [100, 100, 60, 100] {
             transmits.push(address(1), &vec![0; length]);
@@ -152,5 +170,20 @@ mod tests {
         assert_eq!(runs, [3, 1]);
         transmits.clear();
         assert!(transmits.is_empty());
+    }
+
+    #[test]
+    fn only_datagrams_are_for_the_socket() {
+        let mut transmits = Transmits::default();
+        transmits.push(address(1), &[1]);
+        assert!(!transmits.has_others());
+        let stream = Path::Tcp { connection: ConnectionId(1), address: address(1).address() };
+        transmits.push(stream, &[2]);
+        transmits.push(address(1), &[3]);
+        assert!(transmits.has_others());
+        let ours: Vec<_> = transmits.udp_runs().map(|(_, run)| run.bytes).collect();
+        assert_eq!(ours, [[1], [3]]);
+        transmits.clear();
+        assert!(!transmits.has_others());
     }
 }

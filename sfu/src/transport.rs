@@ -1,6 +1,6 @@
 //! One peer's way to the server: ICE-lite, DTLS and SRTP without sockets.
 //!
-//! Datagrams come in with their address and the time, and go out the same way; keys, paths and
+//! Datagrams come in with their path and the time, and go out the same way; keys, paths and
 //! replay windows live here. It must never know about rooms, tracks or what packets carry.
 //!
 //! After every call that takes `now`, poll transmits and events until there are none.
@@ -16,10 +16,10 @@ pub use identity::{Identity, IdentityError};
 
 use crate::credentials::{DtlsRole, Fingerprint, IceCredentials, RemoteParameters};
 use crate::event::CloseReason;
+use crate::path::Path;
 use ice::{IceLite, Refused};
 use srtp::{MasterKeys, Opened, Opener, Sealer, Unopened};
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// What a datagram was for those above.
@@ -36,14 +36,14 @@ pub enum Arrival<'a> {
 /// Something that happened to a transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransportEvent {
-    /// Datagrams from this address are this peer's from now on. Comes again with every check, for an
+    /// Datagrams on this path are this peer's from now on. Comes again with every check, for an
     /// address may have been somebody else's in between.
-    AddressAccepted(SocketAddr),
-    /// Datagrams from this address are this peer's no more.
-    AddressForgotten(SocketAddr),
+    PathAccepted(Path),
+    /// Datagrams on this path are this peer's no more.
+    PathForgotten(Path),
     /// Keys are there and the fingerprint is right: media can flow.
     Connected,
-    /// The transport is over: all its addresses are forgotten, and it takes nothing more.
+    /// The transport is over: all its paths are forgotten, and it takes nothing more.
     /// What it still has to transmit says goodbye.
     Closed(CloseReason),
 }
@@ -68,7 +68,7 @@ pub struct Transport {
     remote_fingerprint: Option<Fingerprint>,
     phase: Phase,
     last_heard: Instant,
-    transmits: VecDeque<(SocketAddr, Vec<u8>)>,
+    transmits: VecDeque<(Path, Vec<u8>)>,
     events: VecDeque<TransportEvent>,
     stats: TransportStats,
 }
@@ -148,14 +148,9 @@ impl Transport {
         self.ice.knows_ufrag(ufrag)
     }
 
-    /// Takes a datagram. From an address that is not accepted only STUN is taken.
+    /// Takes a datagram. On a path that is not accepted only STUN is taken.
     /// What is not returned as an arrival may be spoiled.
-    pub fn receive<'a>(
-        &mut self,
-        now: Instant,
-        from: SocketAddr,
-        datagram: &'a mut [u8],
-    ) -> Arrival<'a> {
+    pub fn receive<'a>(&mut self, now: Instant, from: Path, datagram: &'a mut [u8]) -> Arrival<'a> {
         match Protocol::of(datagram) {
             Some(Protocol::Stun) => self.receive_stun(now, from, datagram),
             Some(Protocol::Dtls) if self.ice.accepts(from) => {
@@ -178,13 +173,13 @@ impl Transport {
         Arrival::Nothing
     }
 
-    /// Takes SRTP or SRTCP from an address that is not accepted: a NAT may have moved the peer there.
-    /// If it is authentic and new it arrives, and if it is ahead of its stream too, the peer is at that
-    /// address now. Otherwise nothing but a counter changes, the datagram included.
+    /// Takes SRTP or SRTCP on a path that is not accepted: a NAT may have moved the peer there.
+    /// If it is authentic and new it arrives, and if it is ahead of its stream too, the peer is on that
+    /// path now. Otherwise nothing but a counter changes, the datagram included.
     pub fn try_rebind<'a>(
         &mut self,
         now: Instant,
-        from: SocketAddr,
+        from: Path,
         datagram: &'a mut [u8],
     ) -> Arrival<'a> {
         if self.ice.accepts(from) {
@@ -207,19 +202,27 @@ impl Transport {
         if protocol == Some(Protocol::Rtcp) { Arrival::Rtcp(packet) } else { Arrival::Rtp(packet) }
     }
 
-    /// Accepts an address because a check of ours was answered from there (see [`client`]).
+    /// Accepts a path because a check of ours was answered there (see [`client`]).
     /// In the role of DTLS client the first one begins the handshake.
-    pub fn accept(&mut self, now: Instant, address: SocketAddr) {
+    pub fn accept(&mut self, now: Instant, path: Path) {
         if self.is_closed() {
             return;
         }
         self.last_heard = now;
-        self.adopt(now, address);
+        self.adopt(now, path);
         self.begin_if_active(now);
     }
 
+    /// Forgets a path that is no more, a stream that has ended or a relay that was given up. Media goes
+    /// where the peer was heard last besides, or waits for its next check.
+    pub fn lose_path(&mut self, now: Instant, path: Path) {
+        if self.ice.lose(now, path) {
+            self.events.push_back(TransportEvent::PathForgotten(path));
+        }
+    }
+
     /// The next datagram to send: answers to checks, DTLS.
-    pub fn poll_transmit(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
+    pub fn poll_transmit(&mut self) -> Option<(Path, Vec<u8>)> {
         self.transmits.pop_front()
     }
 
@@ -255,7 +258,7 @@ impl Transport {
     }
 
     /// Where media goes now.
-    pub fn remote_addr(&self) -> Option<SocketAddr> {
+    pub fn remote_path(&self) -> Option<Path> {
         self.ice.remote()
     }
 
@@ -310,7 +313,7 @@ impl Transport {
         matches!(self.phase, Phase::Closed)
     }
 
-    fn receive_stun(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
+    fn receive_stun(&mut self, now: Instant, from: Path, datagram: &[u8]) {
         if self.is_closed() {
             return;
         }
@@ -326,8 +329,8 @@ impl Transport {
             Ok(checked) => {
                 self.last_heard = now;
                 let forgotten = checked.forgotten.into_iter();
-                self.events.extend(forgotten.map(TransportEvent::AddressForgotten));
-                self.events.push_back(TransportEvent::AddressAccepted(from));
+                self.events.extend(forgotten.map(TransportEvent::PathForgotten));
+                self.events.push_back(TransportEvent::PathAccepted(from));
                 self.transmit(from, checked.answer);
                 self.begin_if_active(now);
             }
@@ -336,7 +339,7 @@ impl Transport {
         }
     }
 
-    fn receive_dtls(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
+    fn receive_dtls(&mut self, now: Instant, from: Path, datagram: &[u8]) {
         if self.is_closed() {
             return;
         }
@@ -351,7 +354,7 @@ impl Transport {
         self.advance(advanced);
     }
 
-    /// Begins DTLS when that is on us and the peer's address is known.
+    /// Begins DTLS when that is on us and a path to the peer is known.
     fn begin_if_active(&mut self, now: Instant) {
         let is_due = self.session.is_none()
             && self.role == DtlsRole::Client
@@ -431,22 +434,22 @@ impl Transport {
     }
 
     /// Queues a datagram. When nobody polls, it is lost as any datagram may be.
-    fn transmit(&mut self, to: SocketAddr, datagram: Vec<u8>) {
+    fn transmit(&mut self, to: Path, datagram: Vec<u8>) {
         if self.transmits.len() < MAX_TRANSMITS {
             self.transmits.push_back((to, datagram));
         }
     }
 
-    fn adopt(&mut self, now: Instant, address: SocketAddr) {
-        let is_new = !self.ice.accepts(address);
-        let forgotten = self.ice.adopt(now, address);
-        self.events.extend(forgotten.map(TransportEvent::AddressForgotten));
+    fn adopt(&mut self, now: Instant, path: Path) {
+        let is_new = !self.ice.accepts(path);
+        let forgotten = self.ice.adopt(now, path);
+        self.events.extend(forgotten.map(TransportEvent::PathForgotten));
         if is_new {
-            self.events.push_back(TransportEvent::AddressAccepted(address));
+            self.events.push_back(TransportEvent::PathAccepted(path));
         }
     }
 
-    fn hear_packet(&mut self, now: Instant, from: SocketAddr, opened: Opened) {
+    fn hear_packet(&mut self, now: Instant, from: Path, opened: Opened) {
         self.last_heard = now;
         self.ice.heard_packet(now, from, opened.is_newest);
     }

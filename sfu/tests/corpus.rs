@@ -8,6 +8,7 @@ mod entries;
 #[path = "../../fuzz/plane.rs"]
 mod plane;
 
+use sfu::HostCandidate;
 use std::path::Path;
 
 /// Places where an input that makes whole handshakes is cut besides.
@@ -135,7 +136,7 @@ fn the_offers_of_real_clients_are_answered() {
     let local = sfu::sdp::Local {
         ice: &ice,
         fingerprint: &fingerprint,
-        candidates: &[([127, 0, 0, 1], 10_000).into()],
+        candidates: &[HostCandidate::udp(([127, 0, 0, 1], 10_000).into())],
         session_id: 1,
         session_version: 1,
     };

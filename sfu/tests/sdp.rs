@@ -8,10 +8,10 @@ use rtc_sdp::SessionDescription;
 use std::collections::HashSet;
 use std::fs;
 use std::io::Cursor;
-use std::net::SocketAddr;
 use std::path::Path;
 use veche_sfu::credentials::{DtlsRole, Fingerprint, FingerprintHash, IceCredentials};
 use veche_sfu::format::{Codec, Payload};
+use veche_sfu::path::HostCandidate;
 use veche_sfu::sdp::{
     Feedback, Local, PublishAnswer, PublishSection, SdpError, SlotSpec, WatchAnswer,
     answer_publish, answer_watch, offer_subscribe, read_answer,
@@ -21,7 +21,7 @@ use veche_sfu::sdp::{
 struct Server {
     ice: IceCredentials,
     fingerprint: Fingerprint,
-    candidates: Vec<SocketAddr>,
+    candidates: Vec<HostCandidate>,
 }
 
 impl Server {
@@ -30,8 +30,8 @@ impl Server {
             ice: IceCredentials { ufrag: "ours".into(), pwd: "our-password-of-24-chars".into() },
             fingerprint: Fingerprint::of(FingerprintHash::Sha256, b"certificate"),
             candidates: vec![
-                "192.0.2.1:7000".parse().unwrap(),
-                "[2001:db8::1]:7000".parse().unwrap(),
+                HostCandidate::udp("192.0.2.1:7000".parse().unwrap()),
+                HostCandidate::tcp("[2001:db8::1]:7000".parse().unwrap()),
             ],
         }
     }
@@ -117,6 +117,11 @@ fn assert_fits(name: &str, offer: &str, answer: &str) {
     assert_eq!(offered.len(), answered.len(), "{name}: as many m-lines as offered");
     assert!(answered[0].contains(&"a=ice-lite"), "{name}");
     assert_eq!(answer.matches("a=candidate:").count(), 2, "{name}: candidates stand once");
+    assert!(answer.contains(" 1 udp ") && answer.contains(" typ host\r\n"), "{name}");
+    assert!(
+        answer.contains(" 1 tcp ") && answer.contains(" typ host tcptype passive\r\n"),
+        "{name}"
+    );
     let mut accepted = Vec::new();
     for (theirs, ours) in offered[1..].iter().zip(&answered[1..]) {
         let m_theirs: Vec<&str> = theirs[0].split(' ').collect();
@@ -356,12 +361,13 @@ fn a_later_offer_of_ours_leaves_earlier_m_lines_alone() {
 
 #[test]
 fn the_largest_offer_of_ours_fits_into_a_message() {
-    let server =
-        Server { candidates: vec!["[2001:db8::1]:65535".parse().unwrap(); 8], ..Server::new() };
+    let longest = "[2001:db8:1111:2222:3333:4444:5555:6666]:65535".parse().unwrap();
+    let candidates = [vec![HostCandidate::udp(longest); 8], vec![HostCandidate::tcp(longest); 16]];
+    let server = Server { candidates: candidates.concat(), ..Server::new() };
     let offer = offer_subscribe(&slots(8, 25), &server.local());
     assert!(offer.len() < protocol::limits::MAX_SDP_BYTES, "{} bytes", offer.len());
     SessionDescription::unmarshal(&mut Cursor::new(offer.as_bytes())).unwrap();
-    assert_eq!(offer.matches("a=candidate:").count(), 8);
+    assert_eq!(offer.matches("a=candidate:").count(), 24);
     assert_eq!(offer.matches("a=setup:actpass").count(), 33);
 }
 

@@ -2,7 +2,7 @@
 
 use mio::unix::SourceFd;
 use mio::{Interest, Poll, Token};
-use sfu::{Run, Transmits};
+use sfu::Transmits;
 use socket2::{SockAddr, Socket};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -111,16 +111,16 @@ impl BatchedSocket {
     /// Sends everything, as few system calls as the kernel allows. What it refuses is dropped and
     /// counted: this is UDP, and waiting would delay everybody else.
     pub fn send(&mut self, transmits: &Transmits) {
-        let mut runs = transmits.runs().peekable();
+        let mut runs = transmits.udp_runs().peekable();
         while runs.peek().is_some() {
             self.out.clear();
-            for run in runs.by_ref().take(SEND_BATCH) {
+            for (to, run) in runs.by_ref().take(SEND_BATCH) {
                 if self.has_segmentation || run.segments() == 1 {
-                    self.out.push(self.is_v6, &run);
+                    self.out.push(on_the_socket(self.is_v6, to), run.segment, run.bytes);
                 } else {
                     for datagram in run.bytes.chunks(run.segment) {
-                        let single = Run { to: run.to, segment: datagram.len(), bytes: datagram };
-                        self.out.push(self.is_v6, &single);
+                        let to = on_the_socket(self.is_v6, to);
+                        self.out.push(to, datagram.len(), datagram);
                     }
                 }
             }
@@ -192,16 +192,14 @@ impl Outgoing {
         self.headers.clear();
     }
 
-    fn push(&mut self, is_v6: bool, run: &Run<'_>) {
-        self.names.push(SockAddr::from(on_the_socket(is_v6, run.to)));
-        self.vectors.push(libc::iovec {
-            iov_base: run.bytes.as_ptr().cast_mut().cast(),
-            iov_len: run.bytes.len(),
-        });
+    fn push(&mut self, to: SocketAddr, segment: usize, bytes: &[u8]) {
+        self.names.push(SockAddr::from(to));
+        self.vectors
+            .push(libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() });
         let mut control = Control([0; CONTROL]);
-        let is_segmented = run.segments() > 1;
+        let is_segmented = bytes.len() > segment;
         if is_segmented {
-            write_segment_size(&mut control, run.segment as u16);
+            write_segment_size(&mut control, segment as u16);
         }
         self.controls.push(control);
         // SAFETY: a plain C structure for which zeroes are a valid value.

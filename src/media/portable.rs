@@ -47,8 +47,8 @@ impl PortableSocket {
 
     /// Sends everything; what the system refuses is dropped and counted.
     pub fn send(&mut self, transmits: &Transmits) {
-        for run in transmits.runs() {
-            let to = match run.to {
+        for (to, run) in transmits.udp_runs() {
+            let to = match to {
                 SocketAddr::V4(v4) if self.is_v6 => {
                     SocketAddr::from((v4.ip().to_ipv6_mapped(), v4.port()))
                 }

@@ -4,9 +4,11 @@ use super::socket::MediaSocket;
 use crate::recording::TapQueue;
 use anyhow::Context;
 use mio::{Events, Interest, Poll, Token};
-use sfu::{Census, CloseReason, Command, Config, DropReason, Event, Identity, Sfu, WallClock};
+use sfu::{
+    Census, CloseReason, Command, Config, DropReason, Event, HostCandidate, Identity, Path, Sfu,
+    WallClock,
+};
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc::Sender;
@@ -52,7 +54,7 @@ impl MediaThread {
         poll: Poll,
         mut socket: MediaSocket,
         identity: Identity,
-        candidates: Vec<SocketAddr>,
+        candidates: Vec<HostCandidate>,
         ends: Ends,
     ) -> anyhow::Result<Self> {
         let now = Instant::now();
@@ -104,7 +106,8 @@ impl MediaThread {
         for batch in 1..=BATCHES_PER_TURN {
             let sfu = &mut self.sfu;
             let now = Instant::now();
-            let is_full = self.socket.receive(|from, datagram| sfu.receive(now, from, datagram));
+            let is_full =
+                self.socket.receive(|from, datagram| sfu.receive(now, Path::Udp(from), datagram));
             self.flush(now);
             if !is_full {
                 break;

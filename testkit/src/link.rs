@@ -130,11 +130,11 @@ impl Link {
         if is_stun(datagram) {
             if self.checks.answer(datagram).is_some() {
                 self.answers += 1;
-                self.transport.accept(now, from);
+                self.transport.accept(now, from.into());
             }
             return;
         }
-        match self.transport.receive(now, from, datagram) {
+        match self.transport.receive(now, from.into(), datagram) {
             Arrival::Rtp(packet) => each(Packet::Rtp(packet)),
             Arrival::Rtcp(packet) => each(Packet::Rtcp(packet)),
             Arrival::Nothing => {}
@@ -152,14 +152,14 @@ impl Link {
             self.transport.handle_timeout(now);
         }
         while let Some((to, datagram)) = self.transport.poll_transmit() {
-            self.send_raw_to(&datagram, to)?;
+            self.send_raw_to(&datagram, to.address())?;
         }
         while let Some(event) = self.transport.poll_event() {
             match event {
                 TransportEvent::Closed(reason) => self.closed = Some(reason),
                 TransportEvent::Connected
-                | TransportEvent::AddressAccepted(_)
-                | TransportEvent::AddressForgotten(_) => {}
+                | TransportEvent::PathAccepted(_)
+                | TransportEvent::PathForgotten(_) => {}
             }
         }
         Ok(())

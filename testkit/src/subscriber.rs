@@ -294,7 +294,7 @@ mod tests {
         run(&sdp::Local {
             ice: &ice,
             fingerprint: &fingerprint,
-            candidates: &[([127, 0, 0, 1], 10_000).into()],
+            candidates: &[sfu::HostCandidate::udp(([127, 0, 0, 1], 10_000).into())],
             session_id: 1,
             session_version: 1,
         })

@@ -2,7 +2,7 @@
 
 use super::Local;
 use crate::credentials::{Fingerprint, FingerprintHash, IceCredentials};
-use std::net::SocketAddr;
+use crate::path::HostCandidate;
 
 /// Session lines and the transport of most samples.
 pub(super) const SESSION: &str = "v=0\no=- 1 1 IN IP4 0.0.0.0\ns=-\nt=0 0\na=group:BUNDLE a v\n";
@@ -23,14 +23,14 @@ pub(super) fn offer() -> String {
 pub(super) struct Server {
     ice: IceCredentials,
     fingerprint: Fingerprint,
-    candidates: [SocketAddr; 2],
+    candidates: [HostCandidate; 2],
 }
 
 impl Server {
     pub(super) fn new() -> Self {
         let ice = IceCredentials { ufrag: "ours".into(), pwd: "our-password-of-24-chars".into() };
         let candidates = ["192.0.2.1:7000", "[2001:db8::1]:7000"]
-            .map(|address| address.parse().expect("these are addresses"));
+            .map(|address| HostCandidate::udp(address.parse().expect("these are addresses")));
         Self { ice, fingerprint: Fingerprint::of(FingerprintHash::Sha256, b""), candidates }
     }
 

@@ -5,6 +5,7 @@ use super::transport::Bundle;
 use super::{Feedback, Local};
 use crate::credentials::DtlsRole;
 use crate::format::{Codec, Payload};
+use crate::path::Carrier;
 use std::fmt;
 use std::fmt::Write;
 
@@ -68,12 +69,18 @@ impl<'a> Writer<'a> {
         let local = self.local;
         if has_candidates {
             for (index, candidate) in local.candidates.iter().enumerate() {
+                let (transport, tcp_type) = match candidate.carrier {
+                    Carrier::Udp => ("udp", ""),
+                    Carrier::Tcp => ("tcp", " tcptype passive"),
+                    // Relayed addresses are the client's own candidates.
+                    Carrier::Relay => continue,
+                };
                 self.line(format_args!(
-                    "a=candidate:{} 1 udp {} {} {} typ host",
+                    "a=candidate:{} 1 {transport} {} {} {} typ host{tcp_type}",
                     index + 1,
-                    priority(index),
-                    candidate.ip(),
-                    candidate.port()
+                    priority(candidate.carrier, index),
+                    candidate.address.ip(),
+                    candidate.address.port()
                 ));
             }
             self.line(format_args!("a=end-of-candidates"));
@@ -164,8 +171,33 @@ fn encoding(codec: Codec) -> &'static str {
     }
 }
 
-/// Priority of a host candidate (RFC 8445 §5.1.2.1); earlier ones are preferred.
-fn priority(index: usize) -> u32 {
-    let local = u16::MAX - u16::try_from(index).unwrap_or(u16::MAX);
-    (126 << 24) | (u32::from(local) << 8) | 255
+/// Priority of a host candidate (RFC 8445 §5.1.2.1); earlier ones are preferred, and datagrams to any
+/// stream: a stream is for where nothing else passes, as one lost packet holds up all behind it.
+fn priority(carrier: Carrier, index: usize) -> u32 {
+    let index = u16::try_from(index).unwrap_or(u16::MAX);
+    let (kind, local) = match carrier {
+        Carrier::Udp => (UDP_HOST, u16::MAX - index),
+        // RFC 6544 §4.2: three bits of direction, 4 for passive hosts, and 13 of our own.
+        Carrier::Tcp | Carrier::Relay => (TCP_HOST, (4 << 13) | (0x1fff_u16.saturating_sub(index))),
+    };
+    (kind << 24) | (u32::from(local) << 8) | 255
+}
+
+/// Type preference of host candidates (RFC 8445 §5.1.2.2).
+const UDP_HOST: u32 = 126;
+/// Below every UDP candidate that a browser may have (server reflexive ones have 100), above relays.
+const TCP_HOST: u32 = 90;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_datagram_path_comes_before_any_stream() {
+        let lowest_udp = priority(Carrier::Udp, 31);
+        assert!(priority(Carrier::Udp, 0) > lowest_udp);
+        assert!(lowest_udp > priority(Carrier::Tcp, 0));
+        assert!(priority(Carrier::Tcp, 0) > priority(Carrier::Tcp, 1));
+        assert!(priority(Carrier::Tcp, 31) > 0);
+    }
 }

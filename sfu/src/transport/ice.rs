@@ -1,20 +1,20 @@
-//! ICE-lite (RFC 8445 §2.5): which addresses are the peer's, and which of them it uses now.
+//! ICE-lite (RFC 8445 §2.5): which paths are the peer's, and which of them it uses now.
 //!
 //! Answers every authenticated check, believes every nomination, and follows the peer where its
 //! packets come from. It never sends a check of its own.
 
 use super::stun::{self, IntegrityKey, Message, TransactionId};
 use crate::credentials::IceCredentials;
+use crate::path::Path;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// What a check led to.
 pub(super) struct Checked {
     /// The datagram to send back.
     pub(super) answer: Vec<u8>,
-    /// Addresses that are accepted no more.
-    pub(super) forgotten: Vec<SocketAddr>,
+    /// Paths that are accepted no more.
+    pub(super) forgotten: Vec<Path>,
 }
 
 /// Why a check is not answered.
@@ -32,12 +32,12 @@ pub(super) struct IceLite {
     /// Credentials before a restart; valid until a path is nominated with the new ones.
     retiring: Vec<Credentials>,
     generation: u32,
-    paths: Vec<Path>,
-    remote: Option<SocketAddr>,
+    paths: Vec<Heard>,
+    remote: Option<Path>,
     /// When anything authentic came from `remote`.
     remote_heard: Instant,
     /// The last checks and where they came from.
-    recent: VecDeque<(TransactionId, SocketAddr)>,
+    recent: VecDeque<(TransactionId, Path)>,
 }
 
 struct Credentials {
@@ -46,10 +46,10 @@ struct Credentials {
     generation: u32,
 }
 
-/// An address that the peer was heard from.
-struct Path {
-    address: SocketAddr,
-    heard: Instant,
+/// A path that the peer was heard on.
+struct Heard {
+    path: Path,
+    at: Instant,
     /// Of the credentials of its last check.
     generation: u32,
 }
@@ -87,19 +87,19 @@ impl IceLite {
     }
 
     /// Where the peer is now.
-    pub(super) fn remote(&self) -> Option<SocketAddr> {
+    pub(super) fn remote(&self) -> Option<Path> {
         self.remote
     }
 
-    pub(super) fn accepts(&self, address: SocketAddr) -> bool {
-        self.remote == Some(address) || self.paths.iter().any(|path| path.address == address)
+    pub(super) fn accepts(&self, path: Path) -> bool {
+        self.remote == Some(path) || self.paths.iter().any(|heard| heard.path == path)
     }
 
     /// Judges a connectivity check.
     pub(super) fn check(
         &mut self,
         now: Instant,
-        from: SocketAddr,
+        from: Path,
         check: &Message<'_>,
     ) -> Result<Checked, Refused> {
         let ufrag = check.addressed_ufrag().ok_or(Refused::Forged)?;
@@ -108,11 +108,11 @@ impl IceLite {
             return Err(Refused::Forged);
         }
         let generation = credentials.generation;
-        let answer = stun::binding_success(check.transaction(), from, &credentials.key);
+        let answer = stun::binding_success(check.transaction(), from.address(), &credentials.key);
         self.remember(check.transaction(), from)?;
 
-        let is_unheard = |path: &Path| now.saturating_duration_since(path.heard) >= FORGET_AFTER;
-        let mut forgotten = self.forget(|path| path.address != from && is_unheard(path));
+        let is_unheard = |heard: &Heard| now.saturating_duration_since(heard.at) >= FORGET_AFTER;
+        let mut forgotten = self.forget(|heard| heard.path != from && is_unheard(heard));
         let dropped = self.hear(now, from, generation);
         forgotten.extend(dropped);
         if check.nominates() || self.remote.is_none() || self.is_remote_stale(now) {
@@ -123,34 +123,49 @@ impl IceLite {
         }
         if check.nominates() && generation == self.generation && !self.retiring.is_empty() {
             self.retiring.clear();
-            forgotten.extend(self.forget(|path| path.generation != generation));
+            forgotten.extend(self.forget(|heard| heard.generation != generation));
         }
         Ok(Checked { answer, forgotten })
     }
 
     /// Notes an authentic packet from an accepted address; one that is ahead of its stream moves the peer there.
-    pub(super) fn heard_packet(&mut self, now: Instant, from: SocketAddr, is_newest: bool) {
+    pub(super) fn heard_packet(&mut self, now: Instant, from: Path, is_newest: bool) {
         if self.remote == Some(from) {
             self.remote_heard = now;
         } else if is_newest {
             self.remote = Some(from);
             self.remote_heard = now;
-            let path = self.paths.iter_mut().find(|path| path.address == from);
-            path.into_iter().for_each(|path| path.heard = now);
+            let known = self.paths.iter_mut().find(|heard| heard.path == from);
+            known.into_iter().for_each(|heard| heard.at = now);
         }
     }
 
-    /// Accepts an address without a check, because something else proved it; the peer is there now.
-    /// Gives the addresses that had to go.
-    pub(super) fn adopt(&mut self, now: Instant, address: SocketAddr) -> Option<SocketAddr> {
-        let dropped = self.hear(now, address, self.generation);
-        self.remote = Some(address);
+    /// Accepts a path without a check, because something else proved it; the peer is there now.
+    /// Gives the one that had to go.
+    pub(super) fn adopt(&mut self, now: Instant, path: Path) -> Option<Path> {
+        let dropped = self.hear(now, path, self.generation);
+        self.remote = Some(path);
         self.remote_heard = now;
         dropped
     }
 
+    /// A path that is no more. If the peer was there, it is where it was heard last besides, or nowhere
+    /// until it is heard again. Whether the path was known.
+    pub(super) fn lose(&mut self, now: Instant, path: Path) -> bool {
+        let known = self.paths.len();
+        self.paths.retain(|heard| heard.path != path);
+        let was_remote = self.remote == Some(path);
+        if was_remote {
+            let is_fresh = |heard: &&Heard| now.saturating_duration_since(heard.at) < STALE_AFTER;
+            let next = self.paths.iter().filter(is_fresh).max_by_key(|heard| heard.at);
+            self.remote = next.map(|heard| heard.path);
+            self.remote_heard = next.map_or(self.remote_heard, |heard| heard.at);
+        }
+        was_remote || self.paths.len() < known
+    }
+
     /// The peer begins DTLS from an accepted address: answers go there.
-    pub(super) fn follow_handshake(&mut self, from: SocketAddr) {
+    pub(super) fn follow_handshake(&mut self, from: Path) {
         self.remote = Some(from);
     }
 
@@ -160,10 +175,10 @@ impl IceLite {
     }
 
     /// Checks carry nothing against replay, so one that comes again from elsewhere is not believed.
-    fn remember(&mut self, transaction: TransactionId, from: SocketAddr) -> Result<(), Refused> {
+    fn remember(&mut self, transaction: TransactionId, from: Path) -> Result<(), Refused> {
         let known = self.recent.iter().find(|(known, _)| *known == transaction);
         match known {
-            Some((_, address)) if *address == from => Ok(()),
+            Some((_, path)) if *path == from => Ok(()),
             Some(_) => Err(Refused::Replayed),
             None => {
                 if self.recent.len() == MAX_RECENT {
@@ -175,29 +190,29 @@ impl IceLite {
         }
     }
 
-    /// Notes that the peer was heard from an address; gives the one that had to go for it.
-    fn hear(&mut self, now: Instant, address: SocketAddr, generation: u32) -> Option<SocketAddr> {
-        if let Some(path) = self.paths.iter_mut().find(|path| path.address == address) {
-            path.heard = now;
-            path.generation = path.generation.max(generation);
+    /// Notes that the peer was heard on a path; gives the one that had to go for it.
+    fn hear(&mut self, now: Instant, path: Path, generation: u32) -> Option<Path> {
+        if let Some(heard) = self.paths.iter_mut().find(|heard| heard.path == path) {
+            heard.at = now;
+            heard.generation = heard.generation.max(generation);
             return None;
         }
         let dropped = if self.paths.len() < MAX_PATHS { None } else { self.forget_oldest() };
-        self.paths.push(Path { address, heard: now, generation });
+        self.paths.push(Heard { path, at: now, generation });
         dropped
     }
 
-    fn forget_oldest(&mut self) -> Option<SocketAddr> {
-        let others = self.paths.iter().filter(|path| self.remote != Some(path.address));
-        let oldest = others.min_by_key(|path| path.heard)?.address;
-        self.forget(|path| path.address == oldest).pop()
+    fn forget_oldest(&mut self) -> Option<Path> {
+        let others = self.paths.iter().filter(|heard| self.remote != Some(heard.path));
+        let oldest = others.min_by_key(|heard| heard.at)?.path;
+        self.forget(|heard| heard.path == oldest).pop()
     }
 
-    /// Forgets addresses, but never the one in use.
-    fn forget(&mut self, is_over: impl Fn(&Path) -> bool) -> Vec<SocketAddr> {
+    /// Forgets paths, but never the one in use.
+    fn forget(&mut self, is_over: impl Fn(&Heard) -> bool) -> Vec<Path> {
         let remote = self.remote;
-        let over = self.paths.extract_if(.., |path| remote != Some(path.address) && is_over(path));
-        over.map(|path| path.address).collect()
+        let over = self.paths.extract_if(.., |heard| remote != Some(heard.path) && is_over(heard));
+        over.map(|heard| heard.path).collect()
     }
 
     fn is_remote_stale(&self, now: Instant) -> bool {
@@ -212,18 +227,18 @@ impl Credentials {
     }
 }
 
-/// More let a peer hold more addresses; fewer drop candidates of machines with many interfaces,
+/// More let a peer hold more paths; fewer drop candidates of machines with many interfaces,
 /// which come back with their next check.
 const MAX_PATHS: usize = 16;
 
 /// Restarts that may be under way at once; an older one is void.
 const MAX_RETIRING: usize = 2;
 
-/// More cost memory per peer (44 bytes each); fewer let an observer replay a check sooner.
+/// More cost memory per peer (56 bytes each); fewer let an observer replay a check sooner.
 /// Browsers send one to two checks every 2.5 s, so these last for a minute or two.
 const MAX_RECENT: usize = 64;
 
-/// Longer keeps addresses that somebody else may have by now; shorter forgets a path between two checks.
+/// Longer keeps paths that somebody else may have by now; shorter forgets a path between two checks.
 const FORGET_AFTER: Duration = Duration::from_secs(30);
 
 /// Firefox never nominates again after its NAT moved it: once the path in use was silent for longer

@@ -188,12 +188,12 @@ impl Client {
     pub fn receive(&mut self, now: Instant, datagram: &[u8]) {
         if stun::is_stun(datagram) {
             if self.checks.as_ref().is_some_and(|checks| checks.answer(datagram).is_some()) {
-                self.transport.accept(now, self.server);
+                self.transport.accept(now, self.server.into());
             }
             return;
         }
         let mut datagram = datagram.to_vec();
-        match self.transport.receive(now, self.server, &mut datagram) {
+        match self.transport.receive(now, self.server.into(), &mut datagram) {
             Arrival::Nothing => {}
             Arrival::Rtp(packet) => {
                 let number = Header::parse(packet).and_then(|h| h.extension(packet, 3));

@@ -31,7 +31,7 @@ fn a_burst_into_a_large_room_leaves_in_slabs_and_reaches_everybody_once_and_in_o
         let mut media = Media::vp8(false, 2 + n as u16);
         media.payload.resize(PAYLOAD, n as u8);
         let mut packet = world.client(1).send(CAMERA, 6_000 + n * 3_000, &media);
-        world.sfu.receive(world.now, from, &mut packet);
+        world.sfu.receive(world.now, from.into(), &mut packet);
     }
     let mut slabs = Vec::new();
     loop {

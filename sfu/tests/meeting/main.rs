@@ -343,7 +343,7 @@ fn a_screen_is_added_and_taken_away_on_the_same_transport() {
 fn strangers_get_no_answer_and_leave_no_trace() {
     let mut world = anna_and_boris(14);
     let real = world.client(1).send(MIC, 0, &Media::voice(20));
-    let from = "203.0.113.9:999".parse().expect("an address");
+    let from = sfu::Path::Udp("203.0.113.9:999".parse().expect("an address"));
     let census = world.sfu.census();
     for length in 0..200usize {
         for first in [0u8, 1, 20, 22, 23, 63, 64, 127, 128, 129, 191, 200, 255] {

@@ -7,7 +7,7 @@ use protocol::room::MediaState;
 use protocol::{ParticipantId, RoomId, SlotBinding, Source};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use sfu::{Command, Config, Event, Identity, PeerId, Sfu, TrackNames, WallClock};
+use sfu::{Command, Config, Event, HostCandidate, Identity, PeerId, Sfu, TrackNames, WallClock};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -67,7 +67,7 @@ impl World {
         let address = SocketAddr::from(([10, 0, 1, 1], 7000));
         let config = Config {
             identity: identity.clone(),
-            candidates: vec![address],
+            candidates: vec![HostCandidate::udp(address)],
             wall: WallClock::new(now, 1_700_000_000_000_000_000),
             seed: [seed as u8; 32],
         };
@@ -242,7 +242,7 @@ impl World {
         due.sort_by_key(|flight| (flight.at, flight.order));
         for mut flight in due {
             if flight.to == self.address {
-                self.sfu.receive(self.now, flight.from, &mut flight.bytes);
+                self.sfu.receive(self.now, flight.from.into(), &mut flight.bytes);
             } else if let Some(client) =
                 self.clients.values_mut().find(|client| client.address == flight.to)
             {
@@ -269,7 +269,7 @@ impl World {
         let mut out = Vec::new();
         for run in self.sfu.transmits().runs() {
             for datagram in run.bytes.chunks(run.segment) {
-                out.push((run.to, datagram.to_vec()));
+                out.push((run.to.address(), datagram.to_vec()));
             }
         }
         self.sfu.transmits().clear();

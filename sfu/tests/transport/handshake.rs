@@ -70,7 +70,7 @@ fn a_join_takes_two_round_trips_after_the_check() {
     assert_eq!(network.elapsed(), Duration::from_millis(60));
     assert_eq!(
         network.server_events[..2],
-        [TransportEvent::AddressAccepted(address(1)), TransportEvent::Connected]
+        [TransportEvent::PathAccepted(address(1)), TransportEvent::Connected]
     );
     assert_eq!(network.server.overhead(), 16, "AES-GCM is chosen");
     assert_media_flows(&mut network);

@@ -3,10 +3,10 @@
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use veche_sfu::credentials::{DtlsRole, IceCredentials, RemoteParameters};
+use veche_sfu::path::Path;
 use veche_sfu::transport::client::ConnectivityChecks;
 use veche_sfu::transport::stun::{TransactionId, is_stun};
 use veche_sfu::transport::{Arrival, Identity, Transport, TransportEvent};
@@ -23,7 +23,7 @@ pub enum Way {
 pub struct Datagram {
     pub way: Way,
     /// The client's address, whichever way it goes.
-    pub client_address: SocketAddr,
+    pub client_address: Path,
     pub bytes: Vec<u8>,
 }
 
@@ -49,7 +49,7 @@ pub enum Clear {
 }
 
 /// One line of what happened, without lengths: ECDSA signatures vary in theirs whatever the seed.
-pub type Trace = (Duration, Way, SocketAddr, u8);
+pub type Trace = (Duration, Way, Path, u8);
 
 /// How a network and its ends are made.
 pub struct Setup {
@@ -80,7 +80,7 @@ pub struct Network {
     pub now: Instant,
     pub server: Transport,
     pub client: Transport,
-    pub client_address: SocketAddr,
+    pub client_address: Path,
     /// Whether checks carry USE-CANDIDATE.
     pub nominates: bool,
     /// Whether the client sends checks at all.
@@ -201,7 +201,7 @@ impl Network {
     pub fn server_sends_rtp(&mut self, packet: &[u8], index: u64) {
         let mut slab = packet.to_vec();
         self.server.seal_rtp(&mut slab, 0, 12, index);
-        let to = self.server.remote_addr().expect("the client is known");
+        let to = self.server.remote_path().expect("the client is known");
         self.send(Way::ToClient, to, slab);
     }
 
@@ -224,7 +224,7 @@ impl Network {
     }
 
     /// Gives the server a datagram past the network; the answers that it causes.
-    pub fn inject(&mut self, from: SocketAddr, bytes: &[u8]) -> Vec<(SocketAddr, Vec<u8>)> {
+    pub fn inject(&mut self, from: Path, bytes: &[u8]) -> Vec<(Path, Vec<u8>)> {
         let mut bytes = bytes.to_vec();
         if let Some(clear) = clear(self.server.receive(self.now, from, &mut bytes)) {
             self.at_server.push(clear);
@@ -234,7 +234,7 @@ impl Network {
     }
 
     /// Sends a datagram through the network.
-    pub fn send(&mut self, way: Way, client_address: SocketAddr, bytes: Vec<u8>) {
+    pub fn send(&mut self, way: Way, client_address: Path, bytes: Vec<u8>) {
         let datagram = Datagram { way, client_address, bytes };
         let is_unlucky = self.rng.random_bool(self.loss);
         let late = match (self.fates)(&datagram) {
@@ -340,12 +340,12 @@ pub fn rtcp(ssrc: u32) -> Vec<u8> {
 }
 
 /// One of the addresses that a client may have.
-pub fn address(number: u8) -> SocketAddr {
-    SocketAddr::from(([192, 0, 2, number], 5000))
+pub fn address(number: u8) -> Path {
+    Path::Udp(([192, 0, 2, number], 5000).into())
 }
 
-pub fn server_address() -> SocketAddr {
-    SocketAddr::from(([198, 51, 100, 1], 8443))
+pub fn server_address() -> Path {
+    Path::Udp(([198, 51, 100, 1], 8443).into())
 }
 
 pub fn credentials(name: &str) -> IceCredentials {

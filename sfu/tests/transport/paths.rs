@@ -3,6 +3,7 @@
 use crate::network::{Clear, Network, Setup, Way, address, credentials, rtcp, rtp};
 use std::time::Duration;
 use veche_sfu::event::CloseReason;
+use veche_sfu::path::{ConnectionId, Path};
 use veche_sfu::transport::client::ConnectivityChecks;
 use veche_sfu::transport::{Arrival, TransportEvent};
 
@@ -18,7 +19,7 @@ fn dtls_is_taken_before_any_nomination() {
     network.nominates = false;
     assert!(network.connect_within(Duration::from_secs(5)));
     assert_eq!(network.elapsed(), Duration::from_millis(60));
-    assert_eq!(network.server.remote_addr(), Some(address(1)));
+    assert_eq!(network.server.remote_path(), Some(address(1)));
 }
 
 #[test]
@@ -26,10 +27,10 @@ fn a_nomination_moves_media() {
     let mut network = connected();
     let check = network.check(false);
     assert_eq!(network.inject(address(2), &check).len(), 1, "answered");
-    assert_eq!(network.server.remote_addr(), Some(address(1)), "checked, not chosen");
+    assert_eq!(network.server.remote_path(), Some(address(1)), "checked, not chosen");
     let check = network.check(true);
     network.inject(address(2), &check);
-    assert_eq!(network.server.remote_addr(), Some(address(2)));
+    assert_eq!(network.server.remote_path(), Some(address(2)));
 }
 
 #[test]
@@ -43,13 +44,13 @@ fn authentic_media_on_a_checked_path_moves_the_peer() {
     let packet = network.client_seals(&rtp(1, 11), 11);
     network.inject(address(2), &packet);
     assert_eq!(network.at_server.pop(), Some(Clear::Rtp(rtp(1, 11))));
-    assert_eq!(network.server.remote_addr(), Some(address(2)), "without a nomination");
+    assert_eq!(network.server.remote_path(), Some(address(2)), "without a nomination");
 
     // One that was under way on the old path is taken, but does not move the peer back.
     let late = network.client_seals(&rtp(1, 9), 9);
     network.inject(address(1), &late);
     assert_eq!(network.at_server.pop(), Some(Clear::Rtp(rtp(1, 9))));
-    assert_eq!(network.server.remote_addr(), Some(address(2)));
+    assert_eq!(network.server.remote_path(), Some(address(2)));
 }
 
 #[test]
@@ -61,7 +62,7 @@ fn authentic_rtcp_on_a_checked_path_moves_the_peer() {
     network.client.seal_rtcp(&mut slab, 0);
     network.inject(address(2), &slab);
     assert_eq!(network.at_server.pop(), Some(Clear::Rtcp(rtcp(5))));
-    assert_eq!(network.server.remote_addr(), Some(address(2)));
+    assert_eq!(network.server.remote_path(), Some(address(2)));
 }
 
 #[test]
@@ -70,7 +71,7 @@ fn media_from_an_address_that_was_not_checked_is_not_received() {
     let packet = network.client_seals(&rtp(1, 10), 10);
     assert_eq!(network.inject(address(2), &packet), []);
     assert_eq!(network.at_server, []);
-    assert_eq!(network.server.remote_addr(), Some(address(1)));
+    assert_eq!(network.server.remote_path(), Some(address(1)));
 }
 
 #[test]
@@ -83,15 +84,15 @@ fn a_nat_that_moves_a_publisher_is_noticed_by_its_first_packet() {
         Arrival::Rtp(clear) => assert_eq!(*clear, rtp(1, 10)),
         arrival => panic!("{arrival:?}"),
     }
-    assert_eq!(network.server.poll_event(), Some(TransportEvent::AddressAccepted(address(9))));
-    assert_eq!(network.server.remote_addr(), Some(address(9)));
+    assert_eq!(network.server.poll_event(), Some(TransportEvent::PathAccepted(address(9))));
+    assert_eq!(network.server.remote_path(), Some(address(9)));
 
     // The same from elsewhere is a replay: nothing changes, the datagram included.
     let mut replayed = sealed.clone();
     let arrival = network.server.try_rebind(network.now, address(10), &mut replayed);
     assert!(matches!(arrival, Arrival::Nothing));
     assert_eq!(replayed, sealed);
-    assert_eq!(network.server.remote_addr(), Some(address(9)));
+    assert_eq!(network.server.remote_path(), Some(address(9)));
     assert_eq!(network.server.poll_event(), None);
     assert_eq!(network.server.stats().replays, 1);
 }
@@ -105,7 +106,7 @@ fn a_nat_that_moves_a_subscriber_is_noticed_by_its_report() {
         Arrival::Rtcp(clear) => assert_eq!(*clear, rtcp(5)),
         arrival => panic!("{arrival:?}"),
     }
-    assert_eq!(network.server.remote_addr(), Some(address(9)));
+    assert_eq!(network.server.remote_path(), Some(address(9)));
 }
 
 #[test]
@@ -117,7 +118,7 @@ fn a_late_packet_from_an_unknown_address_moves_nobody() {
     let mut late = network.client_seals(&rtp(1, 9), 9);
     let arrival = network.server.try_rebind(network.now, address(9), &mut late);
     assert!(matches!(arrival, Arrival::Rtp(_)), "it is authentic and new");
-    assert_eq!(network.server.remote_addr(), Some(address(1)));
+    assert_eq!(network.server.remote_path(), Some(address(1)));
     assert_eq!(network.server.poll_event(), None);
 }
 
@@ -133,7 +134,7 @@ fn what_is_not_authentic_rebinds_nothing() {
         assert!(matches!(arrival, Arrival::Nothing), "bit {bit}");
         assert_eq!(forged, before, "bit {bit}");
     }
-    assert_eq!(network.server.remote_addr(), Some(address(1)));
+    assert_eq!(network.server.remote_path(), Some(address(1)));
     assert_eq!(network.server.poll_event(), None);
 }
 
@@ -143,7 +144,7 @@ fn a_path_in_use_that_fell_silent_gives_way_to_one_that_is_checked() {
     // As Firefox does behind a NAT that forgot it: checks go on from elsewhere, none nominates.
     network.client_address = address(2);
     network.nominates = false;
-    let has_moved = |network: &Network| network.server.remote_addr() == Some(address(2));
+    let has_moved = |network: &Network| network.server.remote_path() == Some(address(2));
     assert!(network.run_until(Duration::from_secs(60), has_moved));
     assert!(network.elapsed() < Duration::from_secs(16));
     assert!(network.server.is_connected());
@@ -155,8 +156,8 @@ fn addresses_without_checks_are_forgotten() {
     let check = network.check(false);
     network.inject(address(2), &check);
     network.run_for(Duration::from_secs(40));
-    assert!(network.server_events.contains(&TransportEvent::AddressForgotten(address(2))));
-    assert!(!network.server_events.contains(&TransportEvent::AddressForgotten(address(1))));
+    assert!(network.server_events.contains(&TransportEvent::PathForgotten(address(2))));
+    assert!(!network.server_events.contains(&TransportEvent::PathForgotten(address(1))));
     let packet = network.client_seals(&rtp(1, 10), 10);
     network.inject(address(2), &packet);
     assert_eq!(network.at_server, []);
@@ -170,14 +171,14 @@ fn a_peer_has_a_bounded_number_of_addresses() {
         let check = network.check(false);
         network.inject(address(number), &check);
     }
-    let accepted = |event: &&TransportEvent| matches!(event, TransportEvent::AddressAccepted(_));
-    let forgotten = |event: &&TransportEvent| matches!(event, TransportEvent::AddressForgotten(_));
+    let accepted = |event: &&TransportEvent| matches!(event, TransportEvent::PathAccepted(_));
+    let forgotten = |event: &&TransportEvent| matches!(event, TransportEvent::PathForgotten(_));
     let accepted = network.server_events.iter().filter(accepted).count();
     let forgotten = network.server_events.iter().filter(forgotten).count();
     assert_eq!(accepted, 198);
     assert_eq!(accepted - forgotten, 15, "16 with the one in use");
-    assert_eq!(network.server.remote_addr(), Some(address(1)));
-    assert!(!network.server_events.contains(&TransportEvent::AddressForgotten(address(1))));
+    assert_eq!(network.server.remote_path(), Some(address(1)));
+    assert!(!network.server_events.contains(&TransportEvent::PathForgotten(address(1))));
 }
 
 #[test]
@@ -200,15 +201,15 @@ fn after_an_ice_restart_both_credentials_count_until_a_new_path_is_nominated() {
     let check = network.check(false);
     assert_eq!(network.inject(address(2), &check).len(), 1);
     assert!(network.server.knows_ufrag("server"), "not nominated yet");
-    assert_eq!(network.server.remote_addr(), Some(address(1)));
+    assert_eq!(network.server.remote_path(), Some(address(1)));
 
     network.server_events.clear();
     let check = network.check(true);
     assert_eq!(network.inject(address(2), &check).len(), 1);
-    assert_eq!(network.server.remote_addr(), Some(address(2)));
+    assert_eq!(network.server.remote_path(), Some(address(2)));
     assert!(!network.server.knows_ufrag(&old.ufrag));
     let moved =
-        [TransportEvent::AddressForgotten(address(1)), TransportEvent::AddressAccepted(address(2))];
+        [TransportEvent::PathForgotten(address(1)), TransportEvent::PathAccepted(address(2))];
     assert_eq!(network.server_events, moved);
     network.checks = checks_before;
     let check = network.check(true);
@@ -233,7 +234,7 @@ fn a_check_that_comes_again_from_elsewhere_is_not_believed() {
     assert_eq!(network.inject(address(1), &check).len(), 1, "a retransmission is answered");
     network.server_events.clear();
     assert_eq!(network.inject(address(66), &check), [], "a replay is not");
-    assert_eq!(network.server.remote_addr(), Some(address(1)));
+    assert_eq!(network.server.remote_path(), Some(address(1)));
     assert_eq!(network.server_events, []);
     assert_eq!(network.server.stats().replays, 1);
 }
@@ -245,7 +246,7 @@ fn every_check_claims_its_address_anew() {
     let check = network.check(false);
     network.inject(address(1), &check);
     // Somebody else's transport may have claimed it since the last one.
-    assert_eq!(network.server_events, [TransportEvent::AddressAccepted(address(1))]);
+    assert_eq!(network.server_events, [TransportEvent::PathAccepted(address(1))]);
 }
 
 #[test]
@@ -255,11 +256,64 @@ fn answers_go_where_the_handshake_comes_from() {
     network.nominates = false;
     let check = network.check(false);
     network.inject(address(7), &check);
-    assert_eq!(network.server.remote_addr(), Some(address(7)));
+    assert_eq!(network.server.remote_path(), Some(address(7)));
     assert!(network.connect_within(Duration::from_secs(5)));
     assert_eq!(network.elapsed(), Duration::from_millis(60));
-    assert_eq!(network.server.remote_addr(), Some(address(1)));
+    assert_eq!(network.server.remote_path(), Some(address(1)));
     let strays =
         network.trace.iter().filter(|(_, way, to, _)| *way == Way::ToClient && *to != address(1));
     assert_eq!(strays.count(), 0);
+}
+
+fn stream(id: u64) -> Path {
+    Path::Tcp { connection: ConnectionId(id), address: address(1).address() }
+}
+
+#[test]
+fn a_nominated_stream_takes_over_from_datagrams_and_back() {
+    let mut network = connected();
+    let check = network.check(true);
+    let answers = network.inject(stream(1), &check);
+    assert_eq!(answers.len(), 1);
+    assert_eq!(answers[0].0, stream(1), "the answer goes the way that the check came");
+    assert_eq!(network.server.remote_path(), Some(stream(1)));
+    let check = network.check(true);
+    network.inject(address(1), &check);
+    assert_eq!(network.server.remote_path(), Some(address(1)));
+}
+
+#[test]
+fn a_stream_that_ends_leaves_the_peer_where_it_was_heard_last_besides() {
+    let mut network = connected();
+    for path in [stream(1), stream(2)] {
+        let check = network.check(true);
+        network.inject(path, &check);
+    }
+    network.server.lose_path(network.now, stream(2));
+    assert_eq!(network.server.remote_path(), Some(stream(1)));
+    network.server.lose_path(network.now, stream(1));
+    assert_eq!(network.server.remote_path(), Some(address(1)));
+    let forgotten: Vec<_> = std::iter::from_fn(|| network.server.poll_event()).collect();
+    assert_eq!(forgotten, [stream(2), stream(1)].map(TransportEvent::PathForgotten));
+}
+
+#[test]
+fn a_peer_whose_only_path_ended_is_sent_nothing_until_its_next_check() {
+    let mut network = connected();
+    network.checks_run = false;
+    network.server.lose_path(network.now, address(1));
+    assert_eq!(network.server.remote_path(), None);
+    assert!(network.server.is_connected(), "its keys are good, it is only nowhere");
+    // Firefox would never nominate again.
+    let check = network.check(false);
+    network.inject(stream(1), &check);
+    assert_eq!(network.server.remote_path(), Some(stream(1)));
+}
+
+#[test]
+fn a_path_that_was_never_heard_is_lost_without_a_word() {
+    let mut network = connected();
+    network.server.lose_path(network.now, stream(9));
+    assert_eq!(network.server.poll_event(), None);
+    assert_eq!(network.server.remote_path(), Some(address(1)));
 }

@@ -13,7 +13,7 @@ const STRANGER: u8 = 66;
 /// What of a transport must not change.
 fn state(network: &mut Network) -> impl PartialEq + std::fmt::Debug + use<> {
     (
-        network.server.remote_addr(),
+        network.server.remote_path(),
         network.server.last_heard(),
         network.server.is_connected(),
         network.server.poll_timeout(),
