@@ -6,6 +6,7 @@ use crate::chat::MessageChange;
 use crate::error::Error;
 use crate::recordings;
 use crate::row::{number, parsed, text};
+use protocol::client::StateChange;
 use protocol::recording::RecordEnd;
 use protocol::room::{By, Forcible, Role};
 use protocol::{MessageId, Power, RecordingId, RoomId, ServerMessage, UserId};
@@ -68,23 +69,8 @@ pub enum Change {
     },
     /// Somebody may come again.
     Unban,
-    /// The room's settings; `None` stays.
-    SetState {
-        /// Topic.
-        topic: Option<String>,
-        /// Lock.
-        is_locked: Option<bool>,
-        /// Mute-all.
-        mute_all: Option<bool>,
-        /// Lobby.
-        has_lobby: Option<bool>,
-        /// Capacity.
-        capacity: Option<u32>,
-        /// Recording by itself.
-        auto_record: Option<bool>,
-        /// Words for those who are recorded.
-        record_consent: Option<String>,
-    },
+    /// The room's settings.
+    SetState(StateChange),
     /// A recording begins, unless one runs.
     StartRecording {
         /// Its id.
@@ -195,15 +181,7 @@ async fn change_room(
     change: &Change,
 ) -> Result<Result<(), Refused>, Error> {
     match change {
-        Change::SetState {
-            topic,
-            is_locked,
-            mute_all,
-            has_lobby,
-            capacity,
-            auto_record,
-            record_consent,
-        } => {
+        Change::SetState(change) => {
             sqlx::query(
                 "UPDATE rooms SET topic = COALESCE($1, topic), \
                  is_locked = COALESCE($2, is_locked), mute_all = COALESCE($3, mute_all), \
@@ -211,13 +189,13 @@ async fn change_room(
                  auto_record = COALESCE($6, auto_record), \
                  record_consent = COALESCE($7, record_consent) WHERE id = $8",
             )
-            .bind(topic.as_deref())
-            .bind(is_locked.map(i64::from))
-            .bind(mute_all.map(i64::from))
-            .bind(has_lobby.map(i64::from))
-            .bind(capacity.map(i64::from))
-            .bind(auto_record.map(i64::from))
-            .bind(record_consent.as_deref())
+            .bind(change.topic.as_deref())
+            .bind(change.is_locked.map(i64::from))
+            .bind(change.mute_all.map(i64::from))
+            .bind(change.has_lobby.map(i64::from))
+            .bind(change.capacity.map(i64::from))
+            .bind(change.auto_record.map(i64::from))
+            .bind(change.record_consent.as_deref())
             .bind(room.to_string())
             .execute(&mut *connection)
             .await?;
@@ -243,7 +221,7 @@ async fn change_person(
 ) -> Result<bool, Error> {
     match &ordered.change {
         Change::Nothing
-        | Change::SetState { .. }
+        | Change::SetState(_)
         | Change::BreakOut(_)
         | Change::StartRecording { .. }
         | Change::StopRecording { .. }

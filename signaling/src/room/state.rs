@@ -61,15 +61,6 @@ impl Room {
             out.done(&asker.reply);
             return Ok(());
         }
-        let StateChange {
-            topic,
-            is_locked,
-            mute_all,
-            has_lobby,
-            capacity,
-            auto_record,
-            record_consent,
-        } = change;
         let order = Order {
             message: ServerMessage::StateChanged {
                 // Whether it records is told by events of its own.
@@ -83,15 +74,7 @@ impl Room {
             },
             power: Some(Power::SetState),
             target: None,
-            change: Change::SetState {
-                topic,
-                is_locked,
-                mute_all,
-                has_lobby,
-                capacity,
-                auto_record,
-                record_consent,
-            },
+            change: Change::SetState(change),
             audience: Audience::Everybody,
         };
         self.decide(at, &asker, order, out)
