@@ -1,14 +1,14 @@
 //! Breakout rooms, as moderators open, fill and close them in the main room, and as both follow.
 
 use super::orders::{Asker, Complaint, Order};
-use super::{Effects, Moment, Reply, Room};
+use super::{Effects, Moment, Room};
 use crate::names;
 use protocol::breakout::{Breakout, Breakouts, NewBreakouts};
 use protocol::limits::{
     BREAKOUT_SECONDS, MAX_BREAKOUT_MINUTES, MAX_BREAKOUT_SECONDS, MAX_BREAKOUTS,
     MAX_BROADCAST_CHARS, MAX_PARTICIPANTS, RETURN_WITHIN,
 };
-use protocol::room::{By, Role};
+use protocol::room::By;
 use protocol::server::LeaveReason;
 use protocol::{ErrorCode, ParticipantId, Power, RoomId, ServerMessage, UserId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -229,19 +229,12 @@ impl Room {
         if !is_deserted && now.ends_ms.is_none_or(|ends_ms| at.wall_ms < ends_ms) {
             return;
         }
-        let asker = Asker {
-            by: now.by.clone(),
-            role: Role::Owner,
-            reply: Reply::Nobody,
-            participant: None,
-            breakout: None,
-            fresh: Uuid::nil(),
-        };
+        let by = now.by.clone();
         let message = ServerMessage::BreakoutClosed { by: None, seq: 0 };
         let change = Change::BreakOut(Box::new(BreakoutChange::Close));
         let order = Order { power: None, ..breakout_order(message, change) };
         self.family.is_ending = true;
-        self.decide(at, &asker, order, out).ok();
+        self.decide_by_itself(at, by, order, out);
     }
 
     /// Sends people from this breakout room to the main room.

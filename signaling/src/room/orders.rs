@@ -27,6 +27,20 @@ pub(super) struct Asker {
     pub fresh: Uuid,
 }
 
+impl Asker {
+    /// The room itself, in somebody's name for the log: it may do everything, and nobody waits for an answer.
+    pub(super) fn itself(by: By) -> Self {
+        Self {
+            by,
+            role: Role::Owner,
+            reply: Reply::Nobody,
+            participant: None,
+            breakout: None,
+            fresh: Uuid::nil(),
+        }
+    }
+}
+
 /// What an order does, but for who gives it.
 pub(super) struct Order {
     pub message: ServerMessage,
@@ -181,6 +195,11 @@ impl Room {
         let cause = Cause::Order { reply: asker.reply.clone() };
         out.push(Effect::Persist(Box::new(Draft { event, cause })));
         Ok(())
+    }
+
+    /// What the room decides itself, in somebody's name for the log; nobody hears of a refusal.
+    pub(super) fn decide_by_itself(&mut self, at: Moment, by: By, order: Order, out: &mut Effects) {
+        self.decide(at, &Asker::itself(by), order, out).ok();
     }
 
     pub(super) fn order_stored(

@@ -1,12 +1,12 @@
 //! Recording as the room knows it: that it runs, who began it, and when it has to end. What is written, and
 //! where, the recorder knows.
 
-use super::input::{Effect, Reply};
+use super::input::Effect;
 use super::orders::{Asker, Complaint, Order};
 use super::{Effects, Moment, Room};
 use crate::recorder::{Beginning, RecorderOrder};
 use protocol::recording::{RecordEnd, RecordingNow};
-use protocol::room::{By, Role};
+use protocol::room::By;
 use protocol::{ErrorCode, Power, RecordingId, ServerMessage};
 use sfu::Command;
 use store::{Audience, Change};
@@ -116,19 +116,6 @@ impl Room {
         if let Some(reason) = reason {
             self.end_recording(at, id, reason, out);
         }
-    }
-
-    fn decide_by_itself(&mut self, at: Moment, by: By, order: Order, out: &mut Effects) {
-        let fresh = uuid::Uuid::nil();
-        let asker = Asker {
-            by,
-            role: Role::Owner,
-            reply: Reply::Nobody,
-            participant: None,
-            breakout: None,
-            fresh,
-        };
-        self.decide(at, &asker, order, out).ok();
     }
 
     fn nobody(&self) -> By {

@@ -1,7 +1,7 @@
 //! The room's own state: topic, lock, mute-all, lobby, capacity; and the hands, in order.
 
 use super::orders::{Asker, Complaint, Order};
-use super::{Effects, Moment, Reply, Room};
+use super::{Effects, Moment, Room};
 use crate::names;
 use protocol::client::StateChange;
 use protocol::limits::MAX_PARTICIPANTS;
@@ -99,15 +99,7 @@ impl Room {
         }
         if before.has_lobby && !self.state.has_lobby {
             // Nobody needs to wait any more.
-            let asker = Asker {
-                by,
-                role: protocol::room::Role::Owner,
-                reply: Reply::Nobody,
-                participant: None,
-                breakout: None,
-                fresh: uuid::Uuid::nil(),
-            };
-            self.admit(at, asker, None, out).ok();
+            self.admit(at, Asker::itself(by), None, out).ok();
         }
     }
 
