@@ -130,14 +130,16 @@ impl Signaling {
 
     async fn exports_of(&self, recording: &Recording) -> Result<Vec<Export>, ApiError> {
         let settings = &self.inner.settings.recording;
-        let mut exports = settings.exporter.of(recording.id);
-        for view in VIEWS
-            .into_iter()
-            .filter(|view| exports.iter().all(|known| known.view != *view))
-            .collect::<Vec<_>>()
-        {
+        let jobs = settings.exporter.of(recording.id);
+        let mut exports = Vec::with_capacity(VIEWS.len());
+        for view in VIEWS {
+            if let Some(job) = jobs.iter().find(|job| job.view == view) {
+                exports.push(job.clone());
+                continue;
+            }
             let file = file_of(view);
-            let found = settings.records.open(&recording.slug, recording.id, &file).await.map_err(|error| {
+            let found = settings.records.open(&recording.slug, recording.id, &file).await;
+            let found = found.map_err(|error| {
                 tracing::error!(%error, recording = %recording.id, "a recording's folder cannot be read");
                 ApiError::new(ErrorCode::Unavailable, "its files cannot be read now, try again")
             })?;
@@ -150,7 +152,6 @@ impl Signaling {
                 error: None,
             }));
         }
-        exports.sort_by_key(|export| VIEWS.iter().position(|view| *view == export.view));
         Ok(exports)
     }
 }
