@@ -16,7 +16,10 @@ const TIMEOUT_MS = 300_000;
 const isLong = process.argv.includes('--long');
 /** The longest begin first, so that none is waited for at the end. */
 const LONGEST = ['moderation', 'chat', 'mobility', 'handshake', 'evening', 'replay'];
-const place = (/** @type {string} */ name) => (LONGEST.indexOf(name.split('.')[0] ?? '') + LONGEST.length + 1) % (LONGEST.length + 1);
+const place = (/** @type {string} */ name) => {
+  const at = LONGEST.indexOf(name.split('.')[0] ?? '');
+  return at < 0 ? LONGEST.length : at;
+};
 const files = (/** @type {string} */ folder) => readdirSync(join(FOLDER, folder))
   .filter((name) => name.endsWith(isLong ? '.long.mjs' : '.test.mjs'))
   .sort((a, b) => place(a) - place(b)).map((name) => join(FOLDER, folder, name));
