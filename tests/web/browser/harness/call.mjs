@@ -56,6 +56,15 @@ export function connected(tab, patience = PATIENCE) {
     && document.body.dataset.connection === 'connected' && document.body.dataset.media === 'connected', undefined, patience);
 }
 
+/** Two clicks of a moderator's: the menu of a person, and what is to be done. @param {Tab} tab @param {string} name @param {string} deed */
+export async function order(tab, name, deed) {
+  await tab.click(`.person[data-name=${name}] [data-action=person-menu]`);
+  await tab.click(`.menu [data-action=${deed}]`);
+}
+
+/** Waits until a tile says so of its person's microphone. @param {Tab} tab @param {string} name @param {string} state */
+export const mic = (tab, name, state) => tab.until(`the microphone of ${name} ${state}`, (/** @type {string[]} */ [n, s]) => document.querySelector(`veche-tile[data-name="${n}"]`)?.getAttribute('data-mic') === s, [name, state]);
+
 /**
  * What the tiles show, each picture named by the nearest colour.
  * @param {Tab} tab

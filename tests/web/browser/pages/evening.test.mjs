@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Chromium } from '../harness/browsers.mjs';
-import { PALETTE, begin, connected, shows } from '../harness/call.mjs';
+import { PALETTE, begin, connected, mic, order, shows } from '../harness/call.mjs';
 import { inspect } from '../harness/inspect.mjs';
 import { Server, closeAll } from '../harness/server.mjs';
 
@@ -28,15 +28,6 @@ async function come(tab, url, name, screen) {
   await tab.click('[data-action=join]');
   await tab.until(screen, (/** @type {string} */ s) => document.body.dataset.screen === s, screen);
 }
-
-/** @param {Tab} tab @param {string} name @param {string} deed */
-async function order(tab, name, deed) {
-  await tab.click(`.person[data-name=${name}] [data-action=person-menu]`);
-  await tab.click(`.menu [data-action=${deed}]`);
-}
-
-/** @param {Tab} tab @param {string} name @param {string} state */
-const mic = (tab, name, state) => tab.until(`the microphone of ${name} ${state}`, (/** @type {string[]} */ [n, s]) => document.querySelector(`veche-tile[data-name="${n}"]`)?.getAttribute('data-mic') === s, [name, state]);
 
 /** @param {Tab} tab @param {string} text */
 const reads = (tab, text) => tab.until(`the line ${text}`, (/** @type {string} */ wanted) => [...document.querySelectorAll('.line .bubble-text')].find((p) => p.textContent === wanted)?.closest('.line')?.getAttribute('data-message'), text);

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Chromium } from '../harness/browsers.mjs';
-import { PALETTE, begin, connected, enter, knock, shows } from '../harness/call.mjs';
+import { PALETTE, begin, connected, enter, knock, mic, order, shows } from '../harness/call.mjs';
 import { inspect } from '../harness/inspect.mjs';
 import { Server, closeAll } from '../harness/server.mjs';
 
@@ -35,24 +35,15 @@ before(async () => {
 });
 after(() => closeAll(browser, server));
 
-/** Two clicks of Ada's: the menu of a person, and what is to be done. @param {string} name @param {string} deed @param {Tab} [tab] */
-async function order(name, deed, tab = ada) {
-  await tab.click(`.person[data-name=${name}] [data-action=person-menu]`);
-  await tab.click(`.menu [data-action=${deed}]`);
-}
-
 /** Waits for a toast. @param {Tab} tab @param {RegExp} words */
 const toasted = (tab, words) => tab.until(`a toast ${words}`, (/** @type {string} */ source) => [...document.querySelectorAll('.toast')].some((t) => new RegExp(source).test(t.textContent ?? '')), words.source);
-
-/** @param {Tab} tab @param {string} name @param {string} state */
-const micOf = (tab, name, state) => tab.until(`the microphone of ${name} ${state}`, (/** @type {string[]} */ [n, s]) => document.querySelector(`veche-tile[data-name="${n}"]`)?.getAttribute('data-mic') === s, [name, state]);
 
 /** Waits until a button of the bar says so. @param {Tab} tab @param {string} action @param {string} state */
 const button = (tab, action, state) => tab.until(`the button ${action} ${state}`, (/** @type {string[]} */ [a, s]) => document.querySelector(`.bar [data-action=${a}]`)?.getAttribute('data-state') === s, [action, state]);
 
 test('a mute by a moderator looks different, names who did it, and opens nothing when it ends', async () => {
-  await order('Bob', 'force_mic');
-  await Promise.all([micOf(ada, 'Bob', 'forced'), micOf(cleo, 'Bob', 'forced'), micOf(bob, 'Bob', 'forced')]);
+  await order(ada, 'Bob', 'force_mic');
+  await Promise.all([mic(ada, 'Bob', 'forced'), mic(cleo, 'Bob', 'forced'), mic(bob, 'Bob', 'forced')]);
   await bob.until('the note', () => /Ada/.test(document.querySelector('.call-notes')?.textContent ?? ''));
   await button(bob, 'mic', 'forced');
   await inspect(bob, 'moderation-muted-phone');
@@ -60,30 +51,30 @@ test('a mute by a moderator looks different, names who did it, and opens nothing
   await toasted(bob, /выключил модератор/);
   await ada.until('by whom', () => /muted by Ada/.test(document.querySelector('.person[data-name=Bob] .person-state')?.textContent ?? ''));
   await inspect(ada, 'moderation-people-light');
-  await order('Bob', 'release_mic');
-  await micOf(ada, 'Bob', 'muted');
+  await order(ada, 'Bob', 'release_mic');
+  await mic(ada, 'Bob', 'muted');
   // Lifted, but not opened.
   await button(bob, 'mic', 'off');
   await bob.click('.bar [data-action=mic]');
-  await micOf(ada, 'Bob', 'on');
+  await mic(ada, 'Bob', 'on');
 });
 
 test('a camera and a screen share are stopped, and the devices with them', async () => {
-  await order('Bob', 'force_camera');
+  await order(ada, 'Bob', 'force_camera');
   await ada.until('no picture of Bob', () => document.querySelector('veche-tile[data-name=Bob]')?.getAttribute('data-state') === 'avatar');
   await bob.until('the light out', () => /** @type {any} */ (window).veche.meeting.local.camera.track === null);
-  await order('Bob', 'release_camera');
+  await order(ada, 'Bob', 'release_camera');
   await button(bob, 'camera', 'off');
   await bob.click('.bar [data-action=camera]');
   await shows(ada, { Bob: 'green', Cleo: 'blue' });
 
   await cleo.run(() => /** @type {any} */ (window).veche.meeting.startScreen());
   await ada.visible('veche-tile[data-source=screen]');
-  await order('Cleo', 'stop_share');
+  await order(ada, 'Cleo', 'stop_share');
   await ada.gone('veche-tile[data-source=screen]');
   await cleo.until('the screen let go', () => /** @type {any} */ (window).veche.meeting.local.screen === null);
   await toasted(cleo, /Ada has stopped your screen share/);
-  await order('Cleo', 'release_screen');
+  await order(ada, 'Cleo', 'release_screen');
   await toasted(cleo, /may share your screen again/);
 });
 
@@ -94,7 +85,7 @@ test('hands stand in order, and come down one by one or all', async () => {
   await ada.until("Bob's hand", () => document.querySelector('veche-tile[data-name=Bob]')?.getAttribute('data-hand') === '2');
   await ada.until('them in that order', () => [...document.querySelectorAll('.person')].map((p) => p.getAttribute('data-name')).join() === 'Ada,Cleo,Bob');
   await inspect(ada, 'moderation-hands-light');
-  await order('Cleo', 'lower_hand');
+  await order(ada, 'Cleo', 'lower_hand');
   await toasted(cleo, /Ada has lowered your hand/);
   await bob.until('first now', () => document.querySelector('veche-tile[data-name=Bob]')?.getAttribute('data-hand') === '1');
   await ada.click('[data-action=lower-all]');
@@ -103,10 +94,10 @@ test('hands stand in order, and come down one by one or all', async () => {
 
 test('everybody is muted, and one of them may speak for some minutes', async () => {
   await ada.click('[data-action=mute-all]');
-  await Promise.all([micOf(ada, 'Bob', 'forced'), micOf(ada, 'Cleo', 'forced'), micOf(bob, 'Ada', 'on')]);
+  await Promise.all([mic(ada, 'Bob', 'forced'), mic(ada, 'Cleo', 'forced'), mic(bob, 'Ada', 'on')]);
   await cleo.visible('.note [data-action=raise-hand]');
   await inspect(cleo, 'moderation-mute-all-dark');
-  await order('Cleo', 'let_speak_for');
+  await order(ada, 'Cleo', 'let_speak_for');
   await ada.visible('dialog [name=minutes]');
   await ada.fill('dialog [name=minutes]', '0');
   await ada.click('dialog [data-action=confirm]');
@@ -115,27 +106,27 @@ test('everybody is muted, and one of them may speak for some minutes', async () 
   await inspect(ada, 'moderation-minutes-light');
   await ada.click('dialog [data-action=confirm]');
   await ada.gone('dialog');
-  await micOf(ada, 'Cleo', 'muted');
+  await mic(ada, 'Cleo', 'muted');
   await toasted(cleo, /You may speak until/);
-  await micOf(ada, 'Bob', 'forced');
-  await order('Cleo', 'end_speak');
-  await micOf(ada, 'Cleo', 'forced');
+  await mic(ada, 'Bob', 'forced');
+  await order(ada, 'Cleo', 'end_speak');
+  await mic(ada, 'Cleo', 'forced');
   await ada.click('[data-action=mute-all]');
-  await micOf(ada, 'Bob', 'muted');
+  await mic(ada, 'Bob', 'muted');
 });
 
 test('a promotion counts at once, and so does its end', async () => {
   assert.equal(await cleo.run(() => document.querySelectorAll('[data-action=person-menu]').length), 0);
-  await order('Cleo', 'make_admin');
+  await order(ada, 'Cleo', 'make_admin');
   await toasted(cleo, /You are a moderator now/);
   await cleo.click('[data-action=people]');
   await cleo.visible('.person[data-name=Bob] [data-action=person-menu]');
   await cleo.visible('.person[data-name=Ada] [data-action=volume]');
   await inspect(cleo, 'moderation-people-dark');
-  await order('Bob', 'force_mic', cleo);
+  await order(cleo, 'Bob', 'force_mic');
   await toasted(ada, /Bob: microphone off \(Cleo\)/);
-  await order('Bob', 'release_mic', cleo);
-  await order('Cleo', 'make_member');
+  await order(cleo, 'Bob', 'release_mic');
+  await order(ada, 'Cleo', 'make_member');
   await cleo.until('no powers', () => document.querySelectorAll('[data-action=person-menu]').length === 0);
 });
 
@@ -178,7 +169,7 @@ test('a lobby: who comes waits, is let in or refused, and moderators see them on
 });
 
 test('who is removed reads by whom and why; who is banned stays away until the ban is lifted', async () => {
-  await order('Cleo', 'kick');
+  await order(ada, 'Cleo', 'kick');
   await ada.fill('dialog [name=reason]', 'Noise <i>again</i>');
   await inspect(ada, 'moderation-kick-light');
   await ada.click('dialog [data-action=confirm]');
@@ -187,7 +178,7 @@ test('who is removed reads by whom and why; who is banned stays away until the b
   await inspect(cleo, 'moderation-kicked-dark');
   await cleo.click('[data-action=rejoin]');
   await knock(cleo, 'Cleo');
-  await order('Cleo', 'ban');
+  await order(ada, 'Cleo', 'ban');
   await ada.click('dialog [data-action=confirm]');
   await cleo.until('the end', () => document.querySelector('[data-reason=banned]') !== null);
   assert.equal(await cleo.run(() => document.querySelectorAll('[data-action=rejoin]').length), 0);
@@ -240,7 +231,7 @@ test('an invitation with a role and a number of uses is made, shown again, used,
 });
 
 test('the room is given away, and the old owner stays a moderator', async () => {
-  await order('Bob', 'give_room');
+  await order(ada, 'Bob', 'give_room');
   await ada.click('dialog [data-action=confirm]');
   await bob.until('the owner', () => /** @type {any} */ (window).veche.meeting.state.participants.find((/** @type {any} */ p) => p.display_name === 'Bob')?.role === 'owner');
   await bob.click('.bar [data-action=people]');
