@@ -1,5 +1,6 @@
 //! What all HTTP doors share: the error answer, and what is said about paths that are none.
 
+use crate::room::Refusal;
 use axum::Json;
 use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -42,6 +43,26 @@ impl ApiError {
     /// Its words.
     pub fn message(&self) -> &str {
         &self.message
+    }
+}
+
+/// What a room answers is a code and words, without a status of HTTP.
+impl From<ApiError> for (ErrorCode, String) {
+    fn from(error: ApiError) -> Self {
+        (error.code, error.message.into_owned())
+    }
+}
+
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        let (code, reason) = error.into();
+        Self { code, reason }
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(Refusal { code, reason }: Refusal) -> Self {
+        Self::new(code, reason)
     }
 }
 

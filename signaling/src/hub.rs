@@ -173,7 +173,7 @@ impl Hub {
         self.deliver(room, Note::Knock { request: Box::new(request), reply }).await?;
         match answer.await {
             Ok(Door::Open(sdp)) => Ok(sdp),
-            Ok(Door::Refused(Refusal { code, reason })) => Err(ApiError::new(code, reason)),
+            Ok(Door::Refused(refusal)) => Err(refusal.into()),
             Err(_) => Err(unavailable()),
         }
     }
@@ -222,8 +222,7 @@ impl Hub {
         message: ClientMessage,
     ) -> Result<(), ApiError> {
         let order = Order { by, role, message, breakout: None };
-        let answer = self.ordered(room, order).await?;
-        answer.map_err(|Refusal { code, reason }| ApiError::new(code, reason))
+        Ok(self.ordered(room, order).await??)
     }
 
     async fn ordered(&self, room: RoomId, order: Order) -> Result<Ordered, ApiError> {
@@ -236,9 +235,7 @@ impl Hub {
     async fn pass(&self, passed: Passed) -> (Reply, Ordered) {
         let Passed { to, from, by, role, message, reply } = passed;
         let order = Order { by, role, message, breakout: Some(from) };
-        let answer = self.ordered(to, order).await.unwrap_or_else(|error| {
-            Err(Refusal { code: error.code(), reason: error.message().to_owned() })
-        });
+        let answer = self.ordered(to, order).await.unwrap_or_else(|error| Err(error.into()));
         (reply, answer)
     }
 
@@ -257,8 +254,7 @@ impl Hub {
     pub(crate) async fn note(&self, room: RoomId, note: Noted) -> Result<(), ApiError> {
         let (reply, answer) = oneshot::channel();
         self.deliver(room, Note::Noted { note: Box::new(note), reply: Some(reply) }).await?;
-        let answer = answer.await.map_err(|_| unavailable())?;
-        answer.map_err(|Refusal { code, reason }| ApiError::new(code, reason))
+        Ok(answer.await.map_err(|_| unavailable())??)
     }
 
     /// Tells a main room who is in its breakout room; says whether it could be told now.

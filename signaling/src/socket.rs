@@ -155,7 +155,8 @@ async fn serve(socket: WebSocket, hub: Hub, room: RoomId, mut join: JoinRequest)
             }
         }
         Err(error) => {
-            complain(&outbox, error.code(), error.message().to_owned(), None);
+            let (code, reason) = error.into();
+            complain(&outbox, code, reason, None);
             outbox.close(close::TRY_LATER);
             timeout(LINGER, write(&mut sink, &outbox)).await.ok();
         }

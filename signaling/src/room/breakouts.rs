@@ -45,8 +45,7 @@ impl Room {
             by: asker.by.clone(),
         };
         for (place, room) in rooms.iter().enumerate() {
-            let name = names::room_name(&room.name);
-            let name = name.map_err(|error| (error.code(), error.message().to_owned()))?;
+            let name = names::room_name(&room.name)?;
             let id = nth_id(asker.fresh, place);
             let slug = format!("b-{}", id.0.simple());
             breakouts.rooms.push(Breakout { id, slug, name, people: Vec::new() });

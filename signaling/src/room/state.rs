@@ -18,17 +18,14 @@ impl Room {
         out: &mut Effects,
     ) -> Result<(), Complaint> {
         if let Some(topic) = &change.topic {
-            let topic = names::topic(topic);
-            change.topic = Some(topic.map_err(|error| (error.code(), error.message().to_owned()))?);
+            change.topic = Some(names::topic(topic)?);
         }
         let most = u32::try_from(MAX_PARTICIPANTS).unwrap_or(u32::MAX);
         if change.capacity.is_some_and(|capacity| !(1..=most).contains(&capacity)) {
             return Err((ErrorCode::Invalid, format!("capacity is 1 to {most}")));
         }
         if let Some(words) = &change.record_consent {
-            let words = names::consent(words);
-            change.record_consent =
-                Some(words.map_err(|error| (error.code(), error.message().to_owned()))?);
+            change.record_consent = Some(names::consent(words)?);
         }
         if !asker.role.may(Power::SetState) {
             return Err((ErrorCode::Forbidden, "only moderators may do that".to_owned()));
