@@ -61,6 +61,8 @@ pub struct Config {
     pub media_port: u16,
     /// Addresses advertised for media; empty for the interfaces' own.
     pub media_addresses: Vec<IpAddr>,
+    /// Whether many packets go into one system call, where the system can.
+    pub media_batching: bool,
     /// `stun:` URLs for clients.
     pub stun_servers: Vec<String>,
     /// `turn:` URLs for clients.
@@ -211,6 +213,7 @@ impl Config {
             recording_upload_mb: layers.number("recording_upload_mb", 0..=1_000_000)?,
             media_port: layers.number("media_port", 0..=u16::MAX)?,
             media_addresses: check::media_addresses(layers)?,
+            media_batching: check::flag(layers, "media_batching")?,
             stun_servers: check::urls(layers, "stun_servers", &["stun:", "stuns:"])?,
             turn_urls: check::urls(layers, "turn_urls", &["turn:", "turns:"])?,
             turn_secret: layers.text("turn_secret")?.map(Secret::new),
@@ -335,6 +338,7 @@ mod tests {
         ("media_port", "11000"),
         ("media_addresses", "192.0.2.1"),
         ("media_threads", "2"),
+        ("media_batching", "false"),
         ("stun_servers", "stun:stun.example.org"),
         ("turn_urls", "turn:turn.example.org"),
         ("turn_secret", "s3cret"),

@@ -58,8 +58,12 @@ async fn serve(config: Config, data: &DataDir, ready_file: Option<&Path>) -> any
         min_free_bytes: config.recording_min_free_mb.saturating_mul(MIB),
     });
     let tap = recording.tap();
-    let (mut media, mut events) =
-        media::start(&MediaConfig { port: config.media_port, addresses, batched: true, tap })?;
+    let (mut media, mut events) = media::start(&MediaConfig {
+        port: config.media_port,
+        addresses,
+        batched: config.media_batching,
+        tap,
+    })?;
     recording.run(media.plane())?;
     recording::recover(store.clone(), records.clone(), now_ms()).await?;
     let own: Vec<IpAddr> = media.candidates.iter().map(SocketAddr::ip).collect();
