@@ -88,6 +88,17 @@ test('hands stand in order, and come down one by one or all', async () => {
   await order(ada, 'Cleo', 'lower_hand');
   await toasted(cleo, /Ada has lowered your hand/);
   await bob.until('first now', () => document.querySelector('veche-tile[data-name=Bob]')?.getAttribute('data-hand') === '1');
+  // On a phone a panel covers the stage, and what is told stands below its heading.
+  await bob.click('.bar [data-action=chat]');
+  await bob.visible('.panel:not([hidden]) > header');
+  await bob.run(async () => (await import(/** @type {any} */ ('/js/notices.js'))).toast('Told while a panel is open'));
+  const overlap = await bob.run(() => {
+    const [heading, toast] = ['.panel:not([hidden]) > header', '.toast'].map((at) => /** @type {Element} */ (document.querySelector(at)).getBoundingClientRect());
+    return /** @type {DOMRect} */ (heading).bottom - /** @type {DOMRect} */ (toast).top;
+  });
+  assert.ok(overlap <= 0, `a toast covers ${overlap} pixels of the heading`);
+  await inspect(bob, 'moderation-toast-panel-phone');
+  await bob.click('.bar [data-action=chat]');
   await ada.click('[data-action=lower-all]');
   await bob.until('no hand', () => document.querySelector('.bar [data-action=hand]')?.getAttribute('aria-pressed') === 'false');
 });
