@@ -7,6 +7,7 @@ import { LocalMedia } from '../media.js';
 import { Meeting } from '../meeting.js';
 import { toast } from '../notices.js';
 import { preferences } from '../preferences.js';
+import { ApiError } from '../session.js';
 import { self } from '../state.js';
 import { callView } from './call.js';
 import { wordsFor } from './form.js';
@@ -84,19 +85,22 @@ export class RoomVisit {
   }
 
   /**
-   * Goes in.
+   * Goes in; after a reload in a breakout room, back to where one was.
    * @param {string} displayName
    * @param {(step: import('../state.js').Step) => void} onStep
    */
   async join(displayName, onStep) {
-    const meeting = new Meeting(this.app.api, this.devices(), { slug: this.slug, code: this.code, key: this.key });
-    const stop = meeting.store.subscribe((state) => onStep(state.step));
-    try {
-      await meeting.join(displayName);
-    } finally {
-      stop();
+    const before = remembered(this.slug);
+    if (before) {
+      try {
+        return this.#watch(await this.#enter(before, displayName, onStep), before);
+      } catch (error) {
+        if (error instanceof ApiError && error.code === 'network') throw error;
+        // It is over, or one belongs elsewhere.
+        remember(this.slug, null);
+      }
     }
-    this.#watch(meeting);
+    this.#watch(await this.#enter(null, displayName, onStep), null);
   }
 
   /**
@@ -113,7 +117,7 @@ export class RoomVisit {
     from.part();
     this.app.show();
     try {
-      this.#watch(await this.#enter(room, name));
+      this.#watch(await this.#enter(room, name), room);
     } catch (error) {
       toast(wordsFor(error));
       await this.#goBack(room, name);
@@ -134,13 +138,19 @@ export class RoomVisit {
   }
 
   /**
-   * @param {Breakout | null} room
+   * @param {{slug: string} | null} room
    * @param {string} name
+   * @param {(step: import('../state.js').Step) => void} [onStep]
    */
-  async #enter(room, name) {
+  async #enter(room, name, onStep = () => {}) {
     const invitation = room ? { slug: room.slug, code: null, key: null } : { slug: this.slug, code: this.code, key: this.key };
     const meeting = new Meeting(this.app.api, this.devices(), invitation);
-    await meeting.join(name);
+    const stop = meeting.store.subscribe((state) => onStep(state.step));
+    try {
+      await meeting.join(name);
+    } finally {
+      stop();
+    }
     return meeting;
   }
 
@@ -153,16 +163,20 @@ export class RoomVisit {
     if (this.app.visit !== this) return;
     try {
       if (room === null) return this.again();
-      this.#watch(await this.#enter(null, name));
+      this.#watch(await this.#enter(null, name), null);
     } catch {
       this.again();
     }
   }
 
-  /** @param {Meeting} meeting that is shown from now on */
-  #watch(meeting) {
+  /**
+   * @param {Meeting} meeting that is shown from now on
+   * @param {{slug: string} | null} breakout
+   */
+  #watch(meeting, breakout) {
     this.destination = null;
     if (this.app.visit !== this) return meeting.leave();
+    remember(this.slug, breakout);
     this.meeting = meeting;
     let shown = pageOf(meeting);
     meeting.store.subscribe(() => {
@@ -173,7 +187,10 @@ export class RoomVisit {
       const page = pageOf(meeting);
       if (page === shown) return;
       shown = page;
-      if (page === 'left') this.local = null;
+      if (page === 'left') {
+        this.local = null;
+        remember(this.slug, null);
+      }
       this.app.show();
     });
     this.#follow(meeting);
@@ -211,6 +228,7 @@ export class RoomVisit {
   /** The page goes elsewhere. */
   end() {
     clearTimeout(this.#departure);
+    remember(this.slug, null);
     if (this.meeting) this.meeting.leave();
     this.local?.close();
     this.local = null;
@@ -238,6 +256,35 @@ export function roomView(app, route) {
  */
 function keyOf(meeting, room) {
   return room ? `${room.id} ${meeting.state.breakouts?.opened_ms}` : null;
+}
+
+/** Of this tab: the breakout room of a meeting that a reload leads back to. @param {string} slug of the main room */
+const placeOf = (slug) => `veche.breakout.${slug}`;
+
+/**
+ * @param {string} slug
+ * @param {{slug: string} | null} breakout
+ */
+function remember(slug, breakout) {
+  try {
+    if (breakout) sessionStorage.setItem(placeOf(slug), breakout.slug);
+    else sessionStorage.removeItem(placeOf(slug));
+  } catch {
+    // Without storage a reload leads to the main room.
+  }
+}
+
+/**
+ * @param {string} slug
+ * @returns {{slug: string} | null}
+ */
+function remembered(slug) {
+  try {
+    const breakout = sessionStorage.getItem(placeOf(slug));
+    return breakout ? { slug: breakout } : null;
+  } catch {
+    return null;
+  }
 }
 
 /** @param {Meeting} meeting */

@@ -80,6 +80,10 @@ test('two rooms for a while', async () => {
   await inRoom(vera, /Room 1/);
   await shows(boris, { Vera: 'red' });
   await inspect(vera, 'breakout-inside');
+  // Her page is loaded anew: nobody put her into that room, and it leads back there all the same.
+  await enter(vera, url, 'Vera');
+  await inRoom(vera, /Room 1/);
+  await shows(boris, { Vera: 'red' });
 
   // Clara comes back by herself and stays; then the rooms are closed and all are together again.
   await clara.click('.note [data-action=breakout-back]');
