@@ -100,12 +100,19 @@ pub struct RefreshRequest {
     pub refresh_token: String,
 }
 
-/// `POST auth/logout`: with a refresh token, or with nothing but the header's access token (guests have no other).
+/// `POST auth/logout`: with a refresh token, or with nothing but the header's access token.
 #[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct LogoutRequest {
     /// Ends its session, even where the access token is over.
     #[serde(default)]
     pub refresh_token: Option<String>,
+}
+
+/// `PATCH auth/me`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct RenameRequest {
+    /// Name to show, 1–64 characters.
+    pub display_name: String,
 }
 
 /// Answer of every call that signs in.
@@ -117,7 +124,7 @@ pub struct AuthResponse {
     pub token_type: String,
     /// Seconds until it ends.
     pub expires_in: u64,
-    /// For accounts: gets the next access token.
+    /// Gets the next access token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<String>,
     /// Who you are.

@@ -23,6 +23,17 @@ impl Signaling {
         self.open_session(user).await
     }
 
+    /// Another name for somebody.
+    pub(crate) async fn rename(
+        &self,
+        identity: &Identity,
+        display_name: &str,
+    ) -> Result<User, ApiError> {
+        let display_name = names::display_name(display_name)?;
+        let user = self.inner.store.rename_user(identity.user_id, &display_name).await?;
+        user.ok_or_else(unknown)
+    }
+
     /// A new account. The set-up token makes the first admin, whatever registration says.
     pub(crate) async fn register(
         &self,
@@ -77,6 +88,7 @@ impl Signaling {
         let session = keys.session_of_refresh(shown).ok_or_else(over)?;
         let next = keys.refresh_token(session, rand::random());
         let now_ms = now_ms();
+        let user = self.inner.store.session_user(session, now_ms).await?.ok_or_else(over)?;
         let rotated = self
             .inner
             .store
@@ -84,14 +96,15 @@ impl Signaling {
                 session,
                 &keys.refresh_hash(shown),
                 &keys.refresh_hash(&next),
-                after(now_ms, self.inner.settings.refresh_token_ttl),
+                after(now_ms, self.refresh_ttl(user.role)),
                 now_ms,
             )
             .await?;
         match rotated {
-            Rotated::Yes(user) => Ok(self.signed_in(user, session, Some(next), now_ms)),
+            Rotated::Yes(user) => Ok(self.signed_in(user, session, next, now_ms)),
             Rotated::Reused => {
                 tracing::warn!(%session, "a refresh token was used twice, its session has ended");
+                self.inner.signed_in.end(session);
                 Err(over())
             }
             Rotated::Ended => Err(over()),
@@ -111,13 +124,16 @@ impl Signaling {
         }
         for session in named.into_iter().chain(own.filter(|own| named != Some(*own))) {
             self.inner.store.end_session(session).await?;
+            self.inner.signed_in.end(session);
         }
         Ok(())
     }
 
     /// Ends every session of somebody.
     pub(crate) async fn log_out_everywhere(&self, identity: &Identity) -> Result<(), ApiError> {
-        Ok(self.inner.store.end_sessions_of(identity.user_id).await?)
+        self.inner.store.end_sessions_of(identity.user_id).await?;
+        self.inner.signed_in.end_of(identity.user_id);
+        Ok(())
     }
 
     /// Checks the secrets of a registration; says whether it makes the first admin.
@@ -151,18 +167,12 @@ impl Signaling {
         let now_ms = now_ms();
         let id = Uuid::now_v7();
         let keys = &self.inner.keys;
-        let (refresh_token, ttl) = match user.role {
-            AccountRole::Guest => (None, self.inner.tokens.ttl(user.role)),
-            AccountRole::Admin | AccountRole::User => (
-                Some(keys.refresh_token(id, rand::random())),
-                self.inner.settings.refresh_token_ttl,
-            ),
-        };
+        let refresh_token = keys.refresh_token(id, rand::random());
         let session = NewSession {
             id,
             user_id: user.id,
-            refresh_hash: refresh_token.as_deref().map(|token| keys.refresh_hash(token)),
-            expires_ms: after(now_ms, ttl),
+            refresh_hash: keys.refresh_hash(&refresh_token),
+            expires_ms: after(now_ms, self.refresh_ttl(user.role)),
         };
         self.inner.store.open_session(&session, now_ms).await?;
         Ok(self.signed_in(user, id, refresh_token, now_ms))
@@ -172,7 +182,7 @@ impl Signaling {
         &self,
         user: User,
         session: Uuid,
-        refresh_token: Option<String>,
+        refresh_token: String,
         now_ms: i64,
     ) -> AuthResponse {
         let tokens = &self.inner.tokens;
@@ -180,11 +190,23 @@ impl Signaling {
             access_token: tokens.issue(user.id, user.role, session, now_ms),
             token_type: "bearer".into(),
             expires_in: tokens.ttl(user.role).as_secs(),
-            refresh_token,
+            refresh_token: Some(refresh_token),
             user,
         }
     }
+
+    /// How long a session goes on that nobody refreshes.
+    fn refresh_ttl(&self, role: AccountRole) -> Duration {
+        match role {
+            AccountRole::Admin | AccountRole::User => self.inner.settings.refresh_token_ttl,
+            AccountRole::Guest => GUEST_KEPT.min(self.inner.settings.refresh_token_ttl),
+        }
+    }
 }
+
+/// A guest of a weekly meeting is known again. Longer keeps the names of people who never come back; shorter makes them
+/// strangers in their own rooms.
+const GUEST_KEPT: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 
 /// Whether accounts can be made on a deployment, and how.
 pub(crate) fn registration(settings: &Settings) -> Registration {
@@ -193,6 +215,11 @@ pub(crate) fn registration(settings: &Settings) -> Registration {
         None if settings.is_production => Registration::Closed,
         None => Registration::Open,
     }
+}
+
+/// Who was signed in a moment ago is not there any more.
+pub(crate) fn unknown() -> ApiError {
+    ApiError::new(ErrorCode::Unauthorized, "you are not known here any more")
 }
 
 /// Compared by digest, so that time tells neither where they differ nor how long the secret is.

@@ -73,8 +73,18 @@ export class Session {
    */
   async becomeSomebody(displayName) {
     if (this.account) return;
-    if (this.user?.display_name === displayName && this.#isFresh()) return;
-    await this.newGuest(displayName);
+    if (!this.user) return this.newGuest(displayName);
+    if (!this.#isFresh()) await this.#renew(this.#session?.access_token ?? null);
+    if (this.user.display_name !== displayName) await this.rename(displayName);
+  }
+
+  /** Another name for whoever we are. @param {string} displayName */
+  async rename(displayName) {
+    const user = await this.call('PATCH', 'auth/me', { body: { display_name: displayName } });
+    if (!this.#session) return;
+    this.#session = { ...this.#session, user };
+    write(this.#session);
+    this.#tell();
   }
 
   /** @param {string} displayName */
@@ -222,12 +232,13 @@ export class Session {
         return;
       }
       if (!session) throw new ApiError('unauthorized', 401, 'signed out');
-      if (session.user.role === 'guest') return this.newGuest(session.user.display_name);
       try {
         if (!session.refresh_token) throw new ApiError('unauthorized', 401, 'no refresh token');
         this.#keep(await this.#fetch('POST', 'auth/refresh', { body: { refresh_token: session.refresh_token }, open: true }, null));
       } catch (error) {
         if (error instanceof ApiError && error.status >= 400 && error.status < 500 && error.status !== 429) {
+          // A guest is a name: who cannot be the one of before any more is another one.
+          if (session.user.role === 'guest') return this.newGuest(session.user.display_name);
           this.#forget();
           throw new ApiError('unauthorized', 401, 'signed out');
         }

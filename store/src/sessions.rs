@@ -16,8 +16,8 @@ pub struct NewSession {
     pub id: Uuid,
     /// Whose.
     pub user_id: UserId,
-    /// Digest of its first refresh token; guests have none.
-    pub refresh_hash: Option<String>,
+    /// Digest of its first refresh token.
+    pub refresh_hash: String,
     /// When it ends by itself.
     pub expires_ms: i64,
 }

@@ -63,6 +63,27 @@ impl Store {
         self.writer.write(move |connection| Box::pin(insert_account(connection, new, now_ms))).await
     }
 
+    /// Gives an identity another name to show; `None` where there is no such identity.
+    pub async fn rename_user(&self, id: UserId, display_name: &str) -> Result<Option<User>, Error> {
+        let display_name = display_name.to_owned();
+        self.writer
+            .write(move |connection| {
+                Box::pin(async move {
+                    sqlx::query(
+                        "UPDATE users SET display_name = $1, display_name_folded = $2 WHERE id = $3",
+                    )
+                    .bind(&display_name)
+                    .bind(folded(&display_name))
+                    .bind(id.to_string())
+                    .execute(connection)
+                    .await?;
+                    Ok(Work::Done(()))
+                })
+            })
+            .await?;
+        self.user(id).await
+    }
+
     /// The identity with this id.
     pub async fn user(&self, id: UserId) -> Result<Option<User>, Error> {
         let row = sqlx::query(

@@ -27,9 +27,9 @@ async fn created(store: &Store, new: &NewAccount) -> protocol::rest::User {
     }
 }
 
-async fn session(store: &Store, user: UserId, hash: Option<&str>, expires_ms: i64) -> Uuid {
+async fn session(store: &Store, user: UserId, hash: &str, expires_ms: i64) -> Uuid {
     let id = Uuid::now_v7();
-    let new = NewSession { id, user_id: user, refresh_hash: hash.map(str::to_owned), expires_ms };
+    let new = NewSession { id, user_id: user, refresh_hash: hash.to_owned(), expires_ms };
     store.open_session(&new, NOW).await.expect("stores");
     id
 }
@@ -190,9 +190,9 @@ async fn a_session_signs_in_until_it_ends() {
     for database in TestDatabase::all().await {
         let store = &database.store;
         let user = created(store, &account("ada", "ada@example.org")).await;
-        let first = session(store, user.id, Some("a"), NOW + 10).await;
-        let second = session(store, user.id, Some("b"), NOW + 10).await;
-        let third = session(store, user.id, None, NOW + 10).await;
+        let first = session(store, user.id, "a", NOW + 10).await;
+        let second = session(store, user.id, "b", NOW + 10).await;
+        let third = session(store, user.id, "c", NOW + 10).await;
         assert_eq!(store.session_user(first, NOW).await.expect("reads"), Some(user.clone()));
         assert_eq!(store.session_user(first, NOW + 10).await.expect("reads"), None);
         store.end_session(first).await.expect("ends");
@@ -210,7 +210,7 @@ async fn a_refresh_token_is_good_once_and_a_second_use_ends_the_session() {
     for database in TestDatabase::all().await {
         let store = &database.store;
         let user = created(store, &account("ada", "ada@example.org")).await;
-        let id = session(store, user.id, Some("one"), NOW + 10).await;
+        let id = session(store, user.id, "one", NOW + 10).await;
         let rotate = |shown: &'static str, next: &'static str, at: i64| {
             store.rotate_refresh(id, shown, next, at + 10, at)
         };
@@ -227,7 +227,7 @@ async fn a_refresh_token_is_good_once_and_a_second_use_ends_the_session() {
 async fn of_many_exchanges_of_one_refresh_token_one_succeeds() {
     for database in TestDatabase::all().await {
         let user = created(&database.store, &account("ada", "ada@example.org")).await;
-        let id = session(&database.store, user.id, Some("one"), NOW + 10).await;
+        let id = session(&database.store, user.id, "one", NOW + 10).await;
         let racers: Vec<_> = (0..10)
             .map(|racer| {
                 let store = database.store.clone();
@@ -253,7 +253,12 @@ async fn the_oldest_sessions_of_one_person_end_where_there_are_too_many() {
         let mut all = Vec::new();
         for number in 0..55 {
             let id = Uuid::now_v7();
-            let new = NewSession { id, user_id: user.id, refresh_hash: None, expires_ms: NOW + 99 };
+            let new = NewSession {
+                id,
+                user_id: user.id,
+                refresh_hash: number.to_string(),
+                expires_ms: NOW + 99,
+            };
             store.open_session(&new, NOW + number).await.expect("stores");
             all.push(id);
         }
@@ -276,11 +281,11 @@ async fn guests_are_forgotten_when_nobody_can_be_them_again() {
         {
             let id = UserId(Uuid::now_v7());
             store.create_guest(id, "Guest", created_ms).await.expect("stores");
-            session(store, id, None, expires_ms).await;
+            session(store, id, "g", expires_ms).await;
             guests.push(id);
         }
         let account = created(store, &account("ada", "ada@example.org")).await;
-        session(store, account.id, Some("x"), NOW - 1).await;
+        session(store, account.id, "x", NOW - 1).await;
         store.purge_expired(NOW - 50, NOW).await.expect("purges");
         let mut there = Vec::new();
         for id in guests {

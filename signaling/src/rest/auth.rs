@@ -1,12 +1,14 @@
 //! Signing in and out.
 
+use crate::accounts::unknown;
 use crate::app::ApiError;
 use crate::extract::{ClientAddress, Json};
 use crate::{Identity, Signaling};
 use axum::extract::State;
 use axum::http::StatusCode;
 use protocol::rest::{
-    AuthResponse, GuestRequest, LoginRequest, LogoutRequest, RefreshRequest, RegisterRequest, User,
+    AuthResponse, GuestRequest, LoginRequest, LogoutRequest, RefreshRequest, RegisterRequest,
+    RenameRequest, User,
 };
 use protocol::{ErrorBody, ErrorCode};
 use utoipa_axum::router::OpenApiRouter;
@@ -20,7 +22,7 @@ pub(super) fn routes() -> OpenApiRouter<Signaling> {
         .routes(routes!(refresh))
         .routes(routes!(logout))
         .routes(routes!(logout_all))
-        .routes(routes!(me))
+        .routes(routes!(me, rename))
 }
 
 type SignedIn = Result<axum::Json<AuthResponse>, ApiError>;
@@ -149,6 +151,25 @@ async fn me(
     identity: Identity,
 ) -> Result<axum::Json<User>, ApiError> {
     let user = signaling.inner.store.user(identity.user_id).await?;
-    let gone = || ApiError::new(ErrorCode::Unauthorized, "you are not known here any more");
-    user.map(axum::Json).ok_or_else(gone)
+    user.map(axum::Json).ok_or_else(unknown)
+}
+
+/// Take another name to show. Rooms see it when you next come in.
+#[utoipa::path(patch, path = "/auth/me", tag = "auth", request_body = RenameRequest,
+    security(("bearer" = [])), responses(
+    (status = 200, description = "You", body = User),
+    (status = 400, description = "`bad_request`, `invalid`", body = ErrorBody),
+    (status = 401, description = "`unauthorized`", body = ErrorBody),
+    (status = 413, description = "`too_large`", body = ErrorBody),
+    (status = 415, description = "`unsupported_media`", body = ErrorBody),
+    (status = 429, description = "`rate_limited`, with Retry-After", body = ErrorBody),
+    (status = 503, description = "`unavailable`", body = ErrorBody)))]
+async fn rename(
+    State(signaling): State<Signaling>,
+    address: ClientAddress,
+    identity: Identity,
+    Json(request): Json<RenameRequest>,
+) -> Result<axum::Json<User>, ApiError> {
+    signaling.inner.limits.refresh.check(address)?;
+    signaling.rename(&identity, &request.display_name).await.map(axum::Json)
 }

@@ -15,7 +15,6 @@ async fn a_guest_is_a_name_and_a_token() {
     assert_eq!(answer["token_type"], "bearer");
     assert_eq!(answer["user"]["display_name"], "Ада");
     assert_eq!(answer["user"]["role"], "guest");
-    assert_eq!(answer["refresh_token"], Value::Null);
     let me = server.get("auth/me", &text(&answer["access_token"])).await.ok();
     assert_eq!(me, answer["user"]);
 }
@@ -202,6 +201,42 @@ async fn another_session_of_the_same_person_survives_a_reuse() {
     server.post("auth/refresh", "", body.clone()).await.ok();
     server.post("auth/refresh", "", body).await.is_refused(401, "unauthorized");
     server.get("auth/me", &text(&other["access_token"])).await.ok();
+}
+
+#[tokio::test]
+async fn a_guest_goes_on_being_the_same_by_refreshing() {
+    let server = Server::new().await;
+    let first = server.post("auth/guest", "", json!({"display_name": "Ада"})).await.created();
+    let token = text(&first["access_token"]);
+    server.post("rooms", &token, json!({"name": "Weekly", "slug": "weekly"})).await.created();
+    let body = json!({"refresh_token": first["refresh_token"]});
+    let second = server.post("auth/refresh", "", body.clone()).await.ok();
+    assert_eq!(second["user"], first["user"]);
+    let room = server.get("rooms/weekly", &text(&second["access_token"])).await.ok();
+    assert_eq!(room["role"], "owner");
+    server.post("auth/refresh", "", body).await.is_refused(401, "unauthorized");
+}
+
+#[tokio::test]
+async fn people_rename_themselves_and_stay_who_they_are() {
+    for database in TestDatabase::all().await {
+        let server = Server::on(database, Settings::for_tests());
+        let guest = server.post("auth/guest", "", json!({"display_name": "Ада"})).await.created();
+        let account = server.account("bob").await;
+        for (who, name) in [(&guest, "Ada"), (&account, "Robert")] {
+            let token = text(&who["access_token"]);
+            let rename = |name: &str| {
+                let body = json!({"display_name": name});
+                server.call("PATCH auth/me", &token, body)
+            };
+            let user = rename(&format!("  {name} ")).await.ok();
+            assert_eq!((&user["id"], &user["display_name"]), (&who["user"]["id"], &json!(name)));
+            assert_eq!(server.get("auth/me", &token).await.ok(), user, "{}", server.database.name);
+            rename("a\u{202E}b").await.is_refused(400, "invalid");
+        }
+        let body = json!({"display_name": "Nobody"});
+        server.call("PATCH auth/me", "", body).await.is_refused(401, "unauthorized");
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use protocol::rest::{
     AuditPage, AuthResponse, BanList, CreateInviteRequest, CreateRoomRequest, EventList,
     GuestRequest, IceServers, Invite, InviteList, InvitedRoom, LoginRequest, LogoutRequest,
     MemberList, MessagePage, ParticipantList, PublicConfig, RefreshRequest, RegisterRequest,
-    RoomList, TicketRequest, TicketResponse, UpdateRoomRequest, User,
+    RenameRequest, RoomList, TicketRequest, TicketResponse, UpdateRoomRequest, User,
 };
 use protocol::room::Room;
 use protocol::stats::RoomStats;
@@ -111,6 +111,7 @@ fn the_examples_are_what_the_types_are() {
     is::<RefreshRequest>("POST /api/v1/auth/refresh", "request");
     is::<LogoutRequest>("POST /api/v1/auth/logout", "request");
     is::<User>("GET /api/v1/auth/me", "answer");
+    is::<RenameRequest>("PATCH /api/v1/auth/me", "request");
     is::<CreateRoomRequest>("POST /api/v1/rooms", "request");
     is::<Room>("POST /api/v1/rooms", "answer");
     is::<RoomList>("GET /api/v1/rooms", "answer");

@@ -128,6 +128,7 @@ async fn the_document_lists_every_call_with_its_answers() {
         "POST /api/v1/auth/logout",
         "POST /api/v1/auth/logout-all",
         "GET /api/v1/auth/me",
+        "PATCH /api/v1/auth/me",
         "GET /api/v1/rooms",
         "POST /api/v1/rooms",
         "GET /api/v1/rooms/{slug}",
@@ -175,6 +176,8 @@ async fn who_asks_too_often_is_told_when_to_come_back() {
         ("POST rooms", json!({"name": ""})),
         ("GET rooms/by-invite/none", Value::Null),
         ("POST rooms/by-invite/none/join", Value::Null),
+        ("POST rooms/none/ticket", json!({})),
+        ("PATCH auth/me", json!({"display_name": ""})),
     ] {
         let mut refusal = None;
         for _ in 0..1_000 {
