@@ -726,5 +726,7 @@ pub mod close {
         REFUSED = 4007, "not admitted";
         /// The breakout room is over, or you belong elsewhere now: back to the main room.
         SENT_BACK = 4008, "back to the main room";
+        /// The session it was opened by is over: you have signed out.
+        SIGNED_OUT = 4009, "signed out";
     }
 }

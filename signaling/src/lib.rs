@@ -28,6 +28,7 @@ mod rest;
 mod resume;
 pub mod room;
 pub mod settings;
+mod signed_in;
 mod socket;
 mod tickets;
 mod uploads;
@@ -45,6 +46,7 @@ use crate::keys::Keys;
 use crate::limits::Limits;
 use crate::passwords::Passwords;
 use crate::resume::ResumeKey;
+use crate::signed_in::SignedIn;
 use crate::tickets::Tickets;
 use axum::Router;
 use axum::routing::any;
@@ -68,6 +70,7 @@ pub(crate) struct Inner {
     pub hub: Hub,
     /// Held for the few lines that take or give one; any door may do either.
     pub tickets: Mutex<Tickets>,
+    pub signed_in: SignedIn,
     pub tokens: Tokens,
     pub keys: Keys,
     pub limits: Limits,
@@ -92,6 +95,7 @@ impl Signaling {
                 settings.rules.clone(),
             ),
             tickets: Mutex::default(),
+            signed_in: SignedIn::default(),
             tokens: Tokens::new(&settings),
             keys: Keys::new(&settings.jwt_secret),
             limits: Limits::new(&settings),

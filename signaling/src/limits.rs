@@ -19,6 +19,8 @@ pub(crate) struct Limits {
     pub create_room: Limit,
     /// Invite codes looked up, and invite keys tried.
     pub invite: Limit,
+    /// Doors to rooms' sockets.
+    pub ticket: Limit,
     /// Files and covers uploaded.
     pub upload: Limit,
 }
@@ -39,6 +41,7 @@ impl Limits {
             refresh: limit(300, 200),
             create_room: limit(30, 10_000),
             invite: limit(200, 500),
+            ticket: limit(600, 100),
             upload: limit(60, 2_000),
         }
     }

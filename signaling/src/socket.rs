@@ -14,6 +14,7 @@ use crate::extract::{ClientAddress, Path, Query};
 use crate::hub::{Hub, RoomHandle};
 use crate::identity::Identity;
 use crate::room::{JoinRequest, Place, SocketId};
+use crate::signed_in::Held;
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
@@ -65,14 +66,14 @@ async fn open(
         let reason = "sockets are not opened from that origin; CORS_ORIGINS lists those that may";
         return Err(ApiError::new(ErrorCode::Forbidden, reason));
     }
-    let (room, join) = signaling.admit(&slug, entry, address).await?;
+    let (room, join, held) = signaling.admit(&slug, entry, address).await?;
     let hub = signaling.inner.hub.clone();
     Ok(upgrade
         .max_frame_size(MAX_READ_BYTES)
         .max_message_size(MAX_READ_BYTES)
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
-        .on_upgrade(move |socket| serve(socket, hub, room, join)))
+        .on_upgrade(move |socket| serve(socket, hub, room, join, held)))
 }
 
 impl Signaling {
@@ -82,7 +83,7 @@ impl Signaling {
         slug: &str,
         entry: Entry,
         address: ClientAddress,
-    ) -> Result<(RoomId, JoinRequest), ApiError> {
+    ) -> Result<(RoomId, JoinRequest, Held), ApiError> {
         let (identity, room, role, place) = match (entry.ticket, entry.token) {
             (Some(secret), _) => {
                 let refusal = || {
@@ -108,7 +109,11 @@ impl Signaling {
                 return Err(ApiError::new(ErrorCode::Unauthorized, reason));
             }
         };
-        let Identity { user_id, display_name, .. } = identity;
+        let held = self.inner.signed_in.hold(identity.user_id, identity.session_id);
+        // Asked again: a ticket may be older than the end of its session.
+        let Identity { user_id, session_id, expires_ms, .. } = identity;
+        let identity = self.identify_session(user_id, session_id, expires_ms).await?;
+        let display_name = identity.display_name;
         let join = JoinRequest {
             // Given when the socket is open.
             socket: SocketId(0),
@@ -119,7 +124,7 @@ impl Signaling {
             room: self.room_shown(&room, Some(role)),
             place,
         };
-        Ok((room.id, join))
+        Ok((room.id, join, held))
     }
 
     /// Whose place somebody wants, by a resume secret or because it is their own.
@@ -134,7 +139,7 @@ impl Signaling {
 }
 
 /// Serves one socket until it is over.
-async fn serve(socket: WebSocket, hub: Hub, room: RoomId, mut join: JoinRequest) {
+async fn serve(socket: WebSocket, hub: Hub, room: RoomId, mut join: JoinRequest, held: Held) {
     let (id, _running) = hub.new_socket();
     join.socket = id;
     metrics::gauge!("veche_sockets").increment(1.0);
@@ -151,6 +156,13 @@ async fn serve(socket: WebSocket, hub: Hub, room: RoomId, mut join: JoinRequest)
                 () = &mut writing => {
                     handle.socket_gone(id, Instant::now()).await;
                     timeout(LINGER, reading).await.ok();
+                }
+                () = held.is_over() => {
+                    // Before the room answers the leave with a close of its own.
+                    outbox.close(close::SIGNED_OUT);
+                    handle.request(id, ClientMessage::Leave, None).await.ok();
+                    timeout(LINGER, async { tokio::join!(&mut writing, &mut reading) }).await.ok();
+                    handle.socket_gone(id, Instant::now()).await;
                 }
             }
         }

@@ -41,6 +41,7 @@ async fn issue(
     Path(slug): Path<String>,
     body: Option<Json<TicketRequest>>,
 ) -> Result<axum::Json<TicketResponse>, ApiError> {
+    signaling.inner.limits.ticket.check(address)?;
     let request = body.map(|Json(body)| body).unwrap_or_default();
     let TicketRequest { invite_key, resume, take_over } = request;
     if invite_key.is_some() {

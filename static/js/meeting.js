@@ -449,6 +449,7 @@ function reasonOf(code) {
   if (code === CLOSE.replaced) return 'replaced';
   if (code === CLOSE.flooding) return 'flooding';
   if (code === CLOSE.sentBack) return 'sent_back';
+  if (code === CLOSE.signedOut) return 'signed_out';
   return 'closed';
 }
 

@@ -6,10 +6,10 @@ import { waitAfterRestart, waitBefore } from './backoff.js';
 /** @typedef {import('./types.js').ServerMessage} ServerMessage */
 
 /** Close codes of the server (`protocol/src/server.rs`). */
-export const CLOSE = { tooSlow: 4001, replaced: 4002, roomClosed: 4003, kicked: 4004, flooding: 4005, refused: 4007, sentBack: 4008, restarting: 1012 };
+export const CLOSE = { tooSlow: 4001, replaced: 4002, roomClosed: 4003, kicked: 4004, flooding: 4005, refused: 4007, sentBack: 4008, signedOut: 4009, restarting: 1012 };
 
 /** After these nobody comes back by themselves. */
-const FINAL = new Set([CLOSE.replaced, CLOSE.roomClosed, CLOSE.kicked, CLOSE.flooding, CLOSE.refused, CLOSE.sentBack]);
+const FINAL = new Set([CLOSE.replaced, CLOSE.roomClosed, CLOSE.kicked, CLOSE.flooding, CLOSE.refused, CLOSE.sentBack, CLOSE.signedOut]);
 
 /** A ping this often: less notices a dead line late, more wakes phones for nothing. */
 const PING_MS = 3_000;

@@ -13,7 +13,7 @@ import { LIMITS } from './limits.js';
 /** @typedef {import('./chat.js').PendingMessage} PendingMessage */
 
 /** @typedef {'room' | 'socket' | 'media'} Step */
-/** @typedef {'left' | 'kicked' | 'closed' | 'replaced' | 'flooding' | 'refused' | 'full' | 'banned' | 'locked' | 'turned_away' | 'sent_back'} EndReason */
+/** @typedef {'left' | 'kicked' | 'closed' | 'replaced' | 'flooding' | 'refused' | 'full' | 'banned' | 'locked' | 'turned_away' | 'sent_back' | 'signed_out'} EndReason */
 /** @typedef {'chat' | 'people' | 'details'} Panel */
 /** @typedef {'waiting' | 'connecting' | 'connected' | 'blocked'} Flow */
 

@@ -1,6 +1,7 @@
 //! The socket as clients see it, over real connections.
 
 mod cuts;
+mod sessions;
 
 use super::*;
 use crate::live::{Live, Person, text};

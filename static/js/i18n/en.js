@@ -228,6 +228,8 @@ export const en = {
   'ended.full.text': 'Your place in “{name}” was taken while you were away. Try again when somebody has left.',
   'ended.sent_back.title': 'The breakout room is over',
   'ended.sent_back.text': '{name}',
+  'ended.signed_out.title': 'You have signed out',
+  'ended.signed_out.text': 'That ended your visit to “{name}”, here and in other windows of this browser.',
   'ended.refused.title': 'You are no longer in the meeting',
   'ended.refused.text': '“{name}” did not let you back in. Try to join again.',
   'ended.rejoin': 'Join again',

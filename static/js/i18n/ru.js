@@ -229,6 +229,8 @@ export const ru = {
   'ended.full.text': 'Пока вас не было, ваше место в комнате «{name}» заняли. Попробуйте, когда кто-нибудь выйдет.',
   'ended.sent_back.title': 'Малая комната закрыта',
   'ended.sent_back.text': '{name}',
+  'ended.signed_out.title': 'Вы вышли из учётной записи',
+  'ended.signed_out.text': 'Поэтому участие во встрече «{name}» завершено — здесь и в других окнах этого браузера.',
   'ended.refused.title': 'Вы больше не на встрече',
   'ended.refused.text': 'Вернуться в комнату «{name}» не получилось. Попробуйте войти заново.',
   'ended.rejoin': 'Войти снова',

@@ -46,6 +46,7 @@ test('close codes mean here what they mean there', () => {
     flooding: code('FLOODING'),
     refused: code('REFUSED'),
     sentBack: code('SENT_BACK'),
+    signedOut: code('SIGNED_OUT'),
     restarting: code('RESTARTING'),
   });
 });
