@@ -11,7 +11,18 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("veche-sfu", &["veche-protocol"]),
     ("veche-store", &["veche-protocol"]),
     ("veche-signaling", &["veche-protocol", "veche-sfu", "veche-store"]),
-    ("veche", &["veche-protocol", "veche-recorder", "veche-sfu", "veche-store", "veche-signaling"]),
+    ("veche-turn", &[]),
+    (
+        "veche",
+        &[
+            "veche-protocol",
+            "veche-recorder",
+            "veche-sfu",
+            "veche-store",
+            "veche-signaling",
+            "veche-turn",
+        ],
+    ),
     // Clients for tests: they know the media plane's pieces from the other end, and no server crate knows them.
     ("veche-testkit", &["veche-protocol", "veche-sfu"]),
 ];
@@ -30,7 +41,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("figment", &["veche"]),
 ];
 
-/// Words that read a clock, chance, the environment or a socket: the media plane is told all of these.
+/// Words that read a clock, chance, the environment or a socket: the media plane and the TURN server are told all of
+/// these.
 const NOT_IN_SFU: &[&str] = &[
     "Instant::now(",
     "SystemTime::now(",
@@ -91,10 +103,11 @@ fn what_belongs_to_one_layer_is_reached_from_there_only() {
 }
 
 #[test]
-fn the_media_plane_reads_no_clock_no_chance_and_no_socket() {
-    let sources = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("sfu/src"));
-    assert!(sources.len() > 10, "sfu/src was not found");
-    for (path, text) in sources {
+fn the_media_plane_and_turn_read_no_clock_no_chance_and_no_socket() {
+    let folders = ["sfu/src", "turn/src"].map(|at| Path::new(env!("CARGO_MANIFEST_DIR")).join(at));
+    let found = folders.each_ref().map(|folder| sources(folder));
+    assert!(found.iter().all(|sources| sources.len() > 5), "sources were not found");
+    for (path, text) in found.into_iter().flatten() {
         // Tests stand at the end of a file and may look at a clock.
         let product = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
         for line in product.lines().filter(|line| !line.trim_start().starts_with("//")) {
