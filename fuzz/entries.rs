@@ -9,6 +9,7 @@ use sfu::codec::dependency::{Described, Shift, Structure};
 use sfu::codec::{self, Layer, h264, opus, red, vp8, vp9};
 use sfu::credentials::{Fingerprint, FingerprintHash, IceCredentials};
 use sfu::format::Codec;
+use sfu::framing;
 use sfu::nack::NackGenerator;
 use sfu::rtcp;
 use sfu::rtp::{self, Header, Outgoing};
@@ -194,6 +195,48 @@ pub fn stun(input: &[u8]) {
         forged[19] ^= 1;
         assert!(!Message::parse(&forged).is_some_and(|message| message.is_authentic(&key)));
     }
+}
+
+/// A stream that comes in pieces: its packets are the same as in one piece, within their bound, and what is not whole
+/// waits. The first byte says how long packets may be, the second how large the pieces are.
+pub fn framing(input: &[u8]) {
+    let Some((&[longest, piece], stream)) = input.split_first_chunk() else { return };
+    let (longest, piece) = (usize::from(longest) * 8, usize::from(piece).max(1));
+    let read = |unread: &mut Vec<u8>, packets: &mut Vec<Vec<u8>>| loop {
+        match framing::first(unread, longest) {
+            Ok(Some(packet)) => {
+                assert!(packet.len() <= longest && packet.end <= unread.len());
+                packets.push(unread[packet.clone()].to_vec());
+                unread.drain(..packet.end);
+            }
+            Ok(None) => return true,
+            Err(too_long) => {
+                assert!(too_long.length > longest);
+                return false;
+            }
+        }
+    };
+    let (mut whole, mut at_once) = (stream.to_vec(), Vec::new());
+    let is_readable = read(&mut whole, &mut at_once);
+    let (mut unread, mut in_pieces) = (Vec::new(), Vec::new());
+    let mut was_readable = true;
+    for bytes in stream.chunks(piece) {
+        unread.extend_from_slice(bytes);
+        was_readable = read(&mut unread, &mut in_pieces);
+        if !was_readable {
+            break;
+        }
+        assert!(
+            unread.len() < framing::HEADER + longest.max(1),
+            "only the newest packet is not whole"
+        );
+    }
+    assert_eq!((in_pieces, was_readable), (at_once.clone(), is_readable));
+    let mut written = Vec::new();
+    for packet in &at_once {
+        assert!(framing::write(&mut written, packet));
+    }
+    assert_eq!(written[..], stream[..written.len()]);
 }
 
 /// The password that the authentic seeds of the `stun` corpus are written with.

@@ -57,8 +57,10 @@ pub struct Config {
     pub recordings_quota_mb: u64,
     /// Megabytes of one uploaded recording; 0 takes none.
     pub recording_upload_mb: u64,
-    /// First UDP port of media; 0 for any.
+    /// First port of media; 0 for any.
     pub media_port: u16,
+    /// Whether media may come by TCP on that port too.
+    pub media_tcp: bool,
     /// Addresses advertised for media; empty for the interfaces' own.
     pub media_addresses: Vec<IpAddr>,
     /// Whether many packets go into one system call, where the system can.
@@ -212,6 +214,7 @@ impl Config {
             recordings_quota_mb: layers.number("recordings_quota_mb", 0..=MANY_MB)?,
             recording_upload_mb: layers.number("recording_upload_mb", 0..=1_000_000)?,
             media_port: layers.number("media_port", 0..=u16::MAX)?,
+            media_tcp: check::flag(layers, "media_tcp")?,
             media_addresses: check::media_addresses(layers)?,
             media_batching: check::flag(layers, "media_batching")?,
             stun_servers: check::urls(layers, "stun_servers", &["stun:", "stuns:"])?,
@@ -336,6 +339,7 @@ mod tests {
         ("recordings_quota_mb", "19"),
         ("recording_upload_mb", "21"),
         ("media_port", "11000"),
+        ("media_tcp", "false"),
         ("media_addresses", "192.0.2.1"),
         ("media_threads", "2"),
         ("media_batching", "false"),

@@ -1,6 +1,6 @@
 //! The media thread: the one place where the media plane meets a socket, a clock and a queue.
 //!
-//! [`start`] binds the UDP port and runs an [`sfu::Sfu`] on a thread of its own. Commands reach it
+//! [`start`] binds the media port, for datagrams and for streams, and runs an [`sfu::Sfu`] on a thread of its own. Commands reach it
 //! through a bounded queue and a waker, events leave through a bounded channel. It must never know
 //! about sessions, accounts or HTTP.
 
@@ -8,17 +8,19 @@ mod addresses;
 #[cfg(target_os = "linux")]
 mod batched;
 mod portable;
+mod ports;
 mod socket;
+mod streams;
 mod thread;
 
 pub use addresses::advertised;
 
 use crate::recording::TapQueue;
 use anyhow::Context;
+use ports::Ports;
 use sfu::{Command, Event, HostCandidate, Identity};
 use signaling::{MediaBusy, MediaPlane};
-use socket2::{Domain, Protocol, Socket, Type};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -29,14 +31,14 @@ use std::thread::JoinHandle;
 const COMMAND_QUEUE: usize = 8_192;
 /// Events waiting for the control plane. What does not fit waits with the media thread.
 const EVENT_QUEUE: usize = 8_192;
-/// Socket buffers asked for: about 3,500 full packets. Larger hides a stuck thread, smaller loses bursts.
-const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
 
 /// What the media thread is told at start.
 #[derive(Clone)]
 pub struct MediaConfig {
-    /// UDP port; 0 takes a free one.
+    /// Port for datagrams and streams; 0 takes a free one.
     pub port: u16,
+    /// Whether clients may come by TCP.
+    pub tcp: bool,
     /// Addresses that clients are told, best first.
     pub addresses: Vec<IpAddr>,
     /// Many datagrams per system call, where the system can.
@@ -100,14 +102,19 @@ impl Drop for Media {
     }
 }
 
+/// Datagrams to every address, then streams to every address.
+fn host_candidates(addresses: &[SocketAddr], with_streams: bool) -> Vec<HostCandidate> {
+    let udp = addresses.iter().copied().map(HostCandidate::udp);
+    let tcp = addresses.iter().copied().map(HostCandidate::tcp).filter(|_| with_streams);
+    udp.chain(tcp).collect()
+}
+
 /// Binds the media port and starts the thread.
 ///
 /// # Errors
 /// When the port is in use or the system refuses a socket, a thread or randomness.
 pub fn start(config: &MediaConfig) -> anyhow::Result<(Media, tokio::sync::mpsc::Receiver<Event>)> {
-    let socket = bind(config.port)
-        .with_context(|| format!("UDP port {} for media cannot be bound", config.port))?;
-    let port = local_port(&socket)?;
+    let Ports { datagrams, streams, port } = Ports::bind(config.port, config.tcp)?;
     let candidates: Vec<SocketAddr> =
         config.addresses.iter().map(|&address| SocketAddr::new(address, port)).collect();
     let poll = mio::Poll::new().context("no readiness queue for media")?;
@@ -118,9 +125,10 @@ pub fn start(config: &MediaConfig) -> anyhow::Result<(Media, tokio::sync::mpsc::
     let identity = Identity::generate().context("no certificate for DTLS")?;
     let plane = thread::MediaThread::new(
         poll,
-        socket::MediaSocket::new(socket, config.batched),
+        socket::MediaSocket::new(datagrams, config.batched),
+        streams,
         identity,
-        candidates.iter().copied().map(HostCandidate::udp).collect(),
+        host_candidates(&candidates, config.tcp),
         thread::Ends { orders, events, tap: config.tap.clone() },
     )?;
     let stop = queue.clone();
@@ -129,47 +137,4 @@ pub fn start(config: &MediaConfig) -> anyhow::Result<(Media, tokio::sync::mpsc::
         .spawn(move || plane.run(|| stop.is_stopping.load(Ordering::Acquire)))
         .context("no thread for media")?;
     Ok((Media { queue, thread: Some(thread), candidates }, heard))
-}
-
-/// One socket for IPv4 and IPv6, or for IPv4 alone where the system has no IPv6.
-fn bind(port: u16) -> anyhow::Result<Socket> {
-    let dual = || -> std::io::Result<Socket> {
-        let socket = Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP))?;
-        socket.set_only_v6(false)?;
-        socket.bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)).into())?;
-        Ok(socket)
-    };
-    let socket = match dual() {
-        Ok(socket) => socket,
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => return Err(error.into()),
-        Err(_) => {
-            let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
-            socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into())?;
-            socket
-        }
-    };
-    socket.set_nonblocking(true)?;
-    enlarge(&socket);
-    Ok(socket)
-}
-
-/// The default buffer holds about 90 packets, one keyframe of a busy room.
-fn enlarge(socket: &Socket) {
-    let asked = socket
-        .set_recv_buffer_size(SOCKET_BUFFER)
-        .and_then(|()| socket.set_send_buffer_size(SOCKET_BUFFER));
-    #[cfg(target_os = "linux")]
-    batched::force_buffers(socket, SOCKET_BUFFER);
-    let granted = socket.recv_buffer_size().unwrap_or(0);
-    if asked.is_err() || granted < SOCKET_BUFFER {
-        tracing::warn!(
-            granted,
-            "the media socket's buffer is small: raise net.core.rmem_max and wmem_max to {SOCKET_BUFFER}"
-        );
-    }
-}
-
-fn local_port(socket: &Socket) -> anyhow::Result<u16> {
-    let address = socket.local_addr()?.as_socket().context("the media socket has no address")?;
-    Ok(address.port())
 }

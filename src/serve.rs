@@ -60,6 +60,7 @@ async fn serve(config: Config, data: &DataDir, ready_file: Option<&Path>) -> any
     let tap = recording.tap();
     let (mut media, mut events) = media::start(&MediaConfig {
         port: config.media_port,
+        tcp: config.media_tcp,
         addresses,
         batched: config.media_batching,
         tap,
@@ -257,6 +258,9 @@ fn banner(
     line("Open", &place.url);
     line("Listens (TCP)", &list(listens));
     line("Media (UDP)", &list(&place.media_addresses));
+    if config.media_tcp {
+        line("Media (TCP)", "the same, for networks that let no UDP out");
+    }
     if let Some(fingerprint) = fingerprint {
         line("Certificate", &format!("self-signed, SHA-256 {fingerprint}"));
     }

@@ -15,6 +15,7 @@ pub mod credentials;
 pub mod event;
 mod fan_out;
 pub mod format;
+pub mod framing;
 mod handover;
 pub mod key;
 mod layering;

@@ -24,6 +24,8 @@ pub enum Path {
     Relayed {
         /// Which allocation; a number is never used twice.
         allocation: AllocationId,
+        /// Which of our own addresses the client sends to, and wants to hear from.
+        peer: u8,
         /// The relayed transport address, which no socket has: the client's candidate.
         address: SocketAddr,
     },
@@ -135,7 +137,7 @@ mod tests {
     fn ways_from_one_address_are_different_ways() {
         let address = SocketAddr::from(([192, 0, 2, 1], 5000));
         let tcp = |id| Path::Tcp { connection: ConnectionId(id), address };
-        let relayed = Path::Relayed { allocation: AllocationId(1), address };
+        let relayed = Path::Relayed { allocation: AllocationId(1), peer: 0, address };
         let ways = [Path::Udp(address), tcp(1), tcp(2), relayed];
         let owners: HashMap<Path, usize> =
             ways.into_iter().enumerate().map(|(i, way)| (way, i)).collect();

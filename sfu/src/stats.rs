@@ -1,6 +1,7 @@
 //! What the media plane has counted since it began.
 
 use crate::event::CloseReason;
+use crate::path::Carrier;
 use crate::peer::Side;
 use crate::router::Sfu;
 use crate::transport::TransportStats;
@@ -88,6 +89,8 @@ pub struct Census {
     pub rooms: usize,
     /// Pictures that receivers are shown, or are not, by [`Census::REASONS`].
     pub pictures: [usize; Census::REASONS.len()],
+    /// Transports that are connected, by what carries their media, in the order of [`Carrier::ALL`].
+    pub paths: [usize; Carrier::ALL.len()],
 }
 
 impl Census {
@@ -104,6 +107,10 @@ impl Census {
     pub(crate) fn of(sfu: &Sfu) -> Self {
         let mut census = Self { rooms: sfu.rooms.len(), ..Self::default() };
         for peer in sfu.peers.values() {
+            let path = peer.transport.remote_path().filter(|_| peer.transport.is_connected());
+            if let Some(path) = path {
+                census.paths[path.carrier() as usize] += 1;
+            }
             let Side::Subscribe(subscriber) = &peer.side else {
                 census.publishers += 1;
                 continue;

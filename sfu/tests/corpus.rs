@@ -66,6 +66,11 @@ fn every_stun_message_of_the_corpus_is_read_or_refused() {
 }
 
 #[test]
+fn every_stream_of_the_corpus_is_cut_into_the_same_packets() {
+    replay("framing", 6, entries::framing);
+}
+
+#[test]
 fn the_plane_outlives_every_input_of_the_corpus() {
     replay_cut("plane", 12, PLANE_CUTS, |input| {
         plane::run(input);

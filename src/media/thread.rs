@@ -1,14 +1,16 @@
 //! The loop of the media thread: wait, take orders, receive a batch, fan it out, send, tell.
 
 use super::socket::MediaSocket;
+use super::streams::Streams;
 use crate::recording::TapQueue;
 use anyhow::Context;
 use mio::{Events, Interest, Poll, Token};
 use sfu::{
-    Census, CloseReason, Command, Config, DropReason, Event, HostCandidate, Identity, Path, Sfu,
-    WallClock,
+    Carrier, Census, CloseReason, Command, Config, DropReason, Event, HostCandidate, Identity,
+    Path, Sfu, WallClock,
 };
 use std::collections::VecDeque;
+use std::net::TcpListener;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc::Sender;
@@ -17,10 +19,16 @@ use tokio::sync::mpsc::error::TrySendError;
 /// Readiness of the waker.
 pub const WAKER: Token = Token(0);
 const SOCKET: Token = Token(1);
+/// Readiness of the listener for streams; those of streams follow.
+const LISTENER: Token = Token(2);
 /// Commands taken between two looks at the socket: an SDP costs up to a millisecond.
 const COMMANDS_PER_TURN: usize = 8;
 /// Receive batches between two looks at commands and timers.
 const BATCHES_PER_TURN: usize = 8;
+/// Reads from streams between two looks at everything else.
+const READS_PER_TURN: usize = 16;
+/// Readiness taken at once.
+const EVENTS: usize = 256;
 /// How often counters are published.
 const METRICS_INTERVAL: Duration = Duration::from_secs(1);
 /// Events that wait for a stuck control plane. Beyond it the oldest are lost, counted and logged:
@@ -41,6 +49,7 @@ pub struct Ends {
 pub struct MediaThread {
     poll: Poll,
     socket: MediaSocket,
+    streams: Streams,
     sfu: Sfu,
     ends: Ends,
     backlog: VecDeque<Event>,
@@ -53,6 +62,7 @@ impl MediaThread {
     pub fn new(
         poll: Poll,
         mut socket: MediaSocket,
+        listener: Option<TcpListener>,
         identity: Identity,
         candidates: Vec<HostCandidate>,
         ends: Ends,
@@ -67,9 +77,11 @@ impl MediaThread {
         let wall = WallClock::new(now, since_1970);
         let sfu = Sfu::new(Config { identity, candidates, wall, seed }, now);
         socket.register(&poll, SOCKET, Interest::READABLE)?;
+        let streams = Streams::new(listener, poll.registry().try_clone()?, LISTENER, now)?;
         Ok(Self {
             poll,
             socket,
+            streams,
             sfu,
             ends,
             backlog: VecDeque::new(),
@@ -80,7 +92,7 @@ impl MediaThread {
 
     /// Runs until `is_stopping` says so; then ends every transport.
     pub fn run(mut self, is_stopping: impl Fn() -> bool) {
-        let mut events = Events::with_capacity(8);
+        let mut events = Events::with_capacity(EVENTS);
         let mut has_more = false;
         while !is_stopping() {
             let timeout = if has_more { Duration::ZERO } else { self.until_next() };
@@ -88,6 +100,11 @@ impl MediaThread {
                 && error.kind() != std::io::ErrorKind::Interrupted
             {
                 tracing::error!(%error, "waiting for media failed");
+            }
+            for event in &events {
+                if !matches!(event.token(), WAKER | SOCKET) {
+                    self.streams.note(LISTENER, event);
+                }
             }
             has_more = self.turn();
         }
@@ -114,6 +131,7 @@ impl MediaThread {
             }
             has_more |= batch == BATCHES_PER_TURN;
         }
+        has_more |= self.receive_streams();
         let now = Instant::now();
         self.sfu.handle_timeout(now);
         self.flush(now);
@@ -123,6 +141,27 @@ impl MediaThread {
             self.publish_metrics();
         }
         has_more
+    }
+
+    /// Takes what came by streams, each batch sent on before the next. True when there is more.
+    fn receive_streams(&mut self) -> bool {
+        let has_more = self.streams.accept(Instant::now());
+        for _ in 0..self.streams.readable().min(READS_PER_TURN) {
+            let now = Instant::now();
+            let sfu = &mut self.sfu;
+            self.streams.receive(|path, packet| {
+                sfu.receive(now, path, packet);
+                sfu.knows_path(path)
+            });
+            self.flush(now);
+        }
+        self.streams.flush();
+        let now = Instant::now();
+        self.streams.tick(now, |path| self.sfu.knows_path(path));
+        while let Some(path) = self.streams.poll_ended() {
+            self.sfu.lose_path(now, path);
+        }
+        has_more || self.streams.readable() > 0
     }
 
     fn until_next(&self) -> Duration {
@@ -147,6 +186,9 @@ impl MediaThread {
         let transmits = self.sfu.transmits();
         if !transmits.is_empty() {
             self.socket.send(transmits);
+            if transmits.has_others() {
+                self.streams.send(transmits);
+            }
             transmits.clear();
         }
     }
@@ -216,7 +258,11 @@ impl MediaThread {
             let by = now.closed[at] - before.closed[at];
             metrics::counter!("veche_media_closed_total", "reason" => reason.label()).increment(by);
         }
+        self.streams.publish_metrics();
         let census = self.sfu.census();
+        for (carrier, count) in Carrier::ALL.into_iter().zip(census.paths) {
+            metrics::gauge!("veche_media_paths", "carrier" => carrier.as_str()).set(count as f64);
+        }
         for (direction, count) in
             [("publish", census.publishers), ("subscribe", census.subscribers)]
         {

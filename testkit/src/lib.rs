@@ -12,6 +12,7 @@ pub mod publisher;
 pub mod server;
 pub mod socket;
 pub mod subscriber;
+mod wire;
 
 pub use api::Api;
 pub use film::{Film, VideoCodec};

@@ -1,14 +1,15 @@
-//! One transport from the client's end: a UDP socket, connectivity checks, DTLS and SRTP.
+//! One transport from the client's end: a socket, connectivity checks, DTLS and SRTP.
 
 use crate::Error;
 use crate::description::Description;
+use crate::wire::Wire;
 use rand::random;
 use sfu::CloseReason;
 use sfu::credentials::{DtlsRole, IceCredentials, RemoteParameters};
 use sfu::transport::client::ConnectivityChecks;
 use sfu::transport::stun::{TransactionId, is_stun};
 use sfu::transport::{Arrival, Identity, Transport, TransportEvent};
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
@@ -18,8 +19,6 @@ const CHECK_EVERY: Duration = Duration::from_millis(2_500);
 const FIRST_CHECKS_EVERY: Duration = Duration::from_millis(50);
 /// Longer than any handshake over loopback takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// What a subscriber of many streams may find waiting when its thread was away.
-const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// A decrypted arrival.
 #[derive(Debug)]
@@ -65,7 +64,7 @@ impl Local {
 
 /// A transport to the server.
 pub struct Link {
-    socket: UdpSocket,
+    wire: Wire,
     server: SocketAddr,
     transport: Transport,
     checks: ConnectivityChecks,
@@ -85,7 +84,7 @@ impl Link {
             Transport::new(&local.identity, local.ice.clone(), DtlsRole::Client, now);
         transport.set_remote(now, remote);
         Ok(Self {
-            socket: bind()?,
+            wire: Wire::udp()?,
             server,
             transport,
             checks,
@@ -105,7 +104,7 @@ impl Link {
     /// Reads everything that waits and does what is due; decrypted packets go to `each`.
     pub fn drive(&mut self, each: &mut dyn FnMut(Packet<'_>)) -> Result<(), Error> {
         loop {
-            let (length, from) = match self.socket.recv_from(&mut self.buffer) {
+            let (length, from) = match self.wire.receive(&mut self.buffer) {
                 Ok(received) => received,
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
                 // An ICMP answer to what we sent: the server is not there (yet, or any more).
@@ -183,8 +182,7 @@ impl Link {
 
     /// Sleeps until something arrives, or at most so long.
     pub fn wait(&self, longest: Duration) {
-        let mut poll =
-            libc::pollfd { fd: self.socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let mut poll = libc::pollfd { fd: self.wire.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         // SAFETY: one valid pollfd that outlives the call.
         unsafe { libc::poll(&raw mut poll, 1, longest.as_micros().div_ceil(1_000) as libc::c_int) };
     }
@@ -230,7 +228,13 @@ impl Link {
 
     /// Goes on from another port, as behind a NAT that forgot the old one. The old socket is closed.
     pub fn rebind(&mut self) -> Result<(), Error> {
-        self.socket = bind()?;
+        self.wire = Wire::udp()?;
+        Ok(())
+    }
+
+    /// Goes on by a new stream (ICE-TCP). What was there before is closed.
+    pub fn use_tcp(&mut self) -> Result<(), Error> {
+        self.wire = Wire::tcp(self.server)?;
         Ok(())
     }
 
@@ -257,7 +261,7 @@ impl Link {
 
     /// The socket, for a poll over many links.
     pub fn as_raw_fd(&self) -> RawFd {
-        self.socket.as_raw_fd()
+        self.wire.as_raw_fd()
     }
 
     /// Where the server is.
@@ -272,7 +276,7 @@ impl Link {
         if let Some(recording) = &mut self.recording {
             recording.push(datagram.to_vec());
         }
-        match self.socket.send_to(datagram, to) {
+        match self.wire.send(datagram, to) {
             // A full buffer or a port that nobody holds loses the packet, as any network may.
             Err(error)
                 if matches!(
@@ -283,15 +287,7 @@ impl Link {
                 Ok(())
             }
             Err(error) => Err(error.into()),
-            Ok(_) => Ok(()),
+            Ok(()) => Ok(()),
         }
     }
-}
-
-fn bind() -> Result<UdpSocket, Error> {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-    socket.set_nonblocking(true)?;
-    // More than the limit allows is cut to the limit: good enough for tests.
-    socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER)?;
-    Ok(socket)
 }

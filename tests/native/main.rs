@@ -10,6 +10,7 @@ mod recording;
 mod recovery;
 mod report;
 mod strangers;
+mod tcp;
 
 use protocol::Kind;
 use std::path::Path;

@@ -94,7 +94,9 @@ export function install(wish) {
     /** @param {RTCSessionDescriptionInit} description */
     setRemoteDescription(description) {
       if (!kit.mediaPort || !description?.sdp) return super.setRemoteDescription(description);
-      const sdp = description.sdp.replace(/(a=candidate:\S+ \d+ udp \d+ \S+) \d+/gi, `$1 ${kit.mediaPort}`);
+      // The proxy is for datagrams; streams would go round it.
+      const sdp = description.sdp.replace(/a=candidate:\S+ \d+ tcp .*\r\n/gi, '')
+        .replace(/(a=candidate:\S+ \d+ udp \d+ \S+) \d+/gi, `$1 ${kit.mediaPort}`);
       return super.setRemoteDescription({ type: description.type, sdp });
     }
   };

@@ -1,0 +1,330 @@
+//! Media over TCP, for clients whose network lets no datagrams out (ICE-TCP, RFC 6544): the clients connect,
+//! each packet has its length in front, and all else is as over UDP.
+//!
+//! A stream belongs to nobody until a check on it was authentic, and is closed soon if that does not happen.
+//! What a stream is too slow for is dropped in whole packets: congestion control sees the loss.
+
+mod door;
+mod stream;
+
+use door::{Door, Limits};
+use mio::event::Event;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry, Token};
+use sfu::transport::stun;
+use sfu::{ConnectionId, Path, Run, Transmits};
+use socket2::SockRef;
+use std::collections::{HashMap, VecDeque};
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+use stream::{Ended, MAX_PACKET, Stream, Taken};
+
+/// Bytes read at once: as much as a batch of datagrams holds.
+const READ: usize = 64 * 1024;
+/// Connections taken before others get a turn.
+const ACCEPTS_PER_TURN: usize = 64;
+/// For the first authentic check to come. A browser sends it with its first round trip; longer lets strangers hold
+/// places, shorter closes streams of bad networks.
+const PROOF_PATIENCE: Duration = Duration::from_secs(5);
+/// Packets that a stream may send before one of them is an authentic check.
+const MAX_UNPROVEN_PACKETS: u32 = 16;
+/// How often streams are looked at that say nothing.
+const TICK: Duration = Duration::from_secs(1);
+/// What the kernel may hold of a stream: what is on its way at 10 Mbit/s and 200 ms. More is memory for each, less
+/// caps fast links that are long.
+const SEND_BUFFER: usize = 256 * 1024;
+/// Of that, what may not even be on its way. More is a queue that is not ours and drops nothing; less wakes us more
+/// often.
+#[cfg(target_os = "linux")]
+const MAX_UNSENT: u32 = 16 * 1024;
+/// A client that acknowledges nothing for so long is gone; ICE gives up after 30 s by itself.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
+
+/// What was counted since it was told last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    /// Streams taken.
+    accepted: u64,
+    /// Streams refused, as there were too many.
+    refused: u64,
+    /// Streams that ended, by reason, in the order of [`Ended::ALL`].
+    ended: [u64; Ended::ALL.len()],
+    /// Packets that came.
+    packets_in: u64,
+    /// Packets that went into a stream.
+    packets_out: u64,
+    /// Packets that no stream had room for, or whose stream has gone.
+    dropped: u64,
+}
+
+/// All streams, and where they come in.
+pub struct Streams {
+    listener: Option<TcpListener>,
+    registry: Registry,
+    streams: HashMap<ConnectionId, Stream>,
+    door: Door,
+    next_id: u64,
+    /// Whether connections may wait to be taken.
+    is_called: bool,
+    readable: VecDeque<ConnectionId>,
+    /// Streams that were given packets since they last wrote.
+    unwritten: Vec<ConnectionId>,
+    ended: VecDeque<Path>,
+    next_tick: Instant,
+    buffer: Box<[u8]>,
+    counts: Counts,
+}
+
+impl Streams {
+    /// Without any stream. `listener` is bound and does not block; its readiness has the token `token`, that of
+    /// streams begins at `token` + 1.
+    ///
+    /// # Errors
+    /// When the system has no room for its readiness.
+    pub fn new(
+        listener: Option<std::net::TcpListener>,
+        registry: Registry,
+        token: Token,
+        now: Instant,
+    ) -> io::Result<Self> {
+        let mut listener = listener.map(TcpListener::from_std);
+        if let Some(listener) = &mut listener {
+            registry.register(listener, token, Interest::READABLE)?;
+        }
+        Ok(Self {
+            is_called: listener.is_some(),
+            listener,
+            registry,
+            streams: HashMap::new(),
+            door: Door::new(Limits::default()),
+            next_id: token.0 as u64 + 1,
+            readable: VecDeque::new(),
+            unwritten: Vec::new(),
+            ended: VecDeque::new(),
+            next_tick: now + TICK,
+            buffer: vec![0; READ + MAX_PACKET].into(),
+            counts: Counts::default(),
+        })
+    }
+
+    /// Notes what has become possible.
+    pub fn note(&mut self, listener: Token, event: &Event) {
+        if event.token() == listener {
+            self.is_called = true;
+            return;
+        }
+        let id = ConnectionId(event.token().0 as u64);
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        stream.is_ending |= event.is_read_closed() || event.is_error();
+        if (event.is_readable() || stream.is_ending) && !stream.is_queued {
+            stream.is_queued = true;
+            self.readable.push_back(id);
+        }
+        if event.is_writable() {
+            self.unwritten.push(id);
+        }
+    }
+
+    /// Takes connections that wait. True when there may be more.
+    pub fn accept(&mut self, now: Instant) -> bool {
+        let Some(listener) = &self.listener else { return false };
+        if !self.is_called {
+            return false;
+        }
+        let mut came = Vec::new();
+        for _ in 0..ACCEPTS_PER_TURN {
+            match listener.accept() {
+                Ok(connection) => came.push(connection),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    // Mostly: no file descriptors left. The next tick tries again.
+                    if error.kind() != ErrorKind::WouldBlock {
+                        tracing::warn!(%error, "cannot accept a connection for media");
+                    }
+                    self.is_called = false;
+                    break;
+                }
+            }
+        }
+        for (io, address) in came {
+            self.add(now, io, address);
+        }
+        self.is_called
+    }
+
+    fn add(&mut self, now: Instant, io: TcpStream, address: SocketAddr) {
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        if !self.door.enters(address.ip()) {
+            self.counts.refused += 1;
+            return;
+        }
+        prepare(&io);
+        let id = ConnectionId(self.next_id);
+        let mut stream = Stream::new(io, Path::Tcp { connection: id, address }, now);
+        if stream.register(&self.registry, Token(id.0 as usize)).is_err() {
+            self.door.leaves(address.ip(), false);
+            self.counts.refused += 1;
+            return;
+        }
+        self.next_id += 1;
+        self.counts.accepted += 1;
+        self.streams.insert(id, stream);
+    }
+
+    /// How many streams have something to read.
+    pub fn readable(&self) -> usize {
+        self.readable.len()
+    }
+
+    /// Reads once from the next stream that has something; `each` gets its packets and says whether the media plane
+    /// knows the path. What this causes is to be sent before the next call.
+    pub fn receive(&mut self, mut each: impl FnMut(Path, &mut [u8]) -> bool) {
+        let Some(id) = self.readable.pop_front() else { return };
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let (path, mut is_proven, mut unproven) =
+            (stream.path, stream.is_proven, stream.unproven_packets);
+        let mut packets = 0;
+        let taken = stream.read(&mut self.buffer, |packet| {
+            packets += 1;
+            if !is_proven && !stun::is_stun(packet) {
+                return ControlFlow::Break(Ended::Malformed);
+            }
+            let is_known = each(path, packet);
+            if !is_proven && is_known {
+                is_proven = true;
+            } else if !is_proven {
+                unproven += 1;
+                if unproven > MAX_UNPROVEN_PACKETS {
+                    return ControlFlow::Break(Ended::Unproven);
+                }
+            }
+            ControlFlow::Continue(())
+        });
+        self.counts.packets_in += packets;
+        stream.unproven_packets = unproven;
+        if is_proven && !std::mem::replace(&mut stream.is_proven, true) {
+            self.door.proves(path.address().ip());
+        }
+        stream.is_queued = taken == Taken::More;
+        match taken {
+            Taken::More => self.readable.push_back(id),
+            Taken::Drained => {}
+            Taken::Ended(why) => self.end(id, why),
+        }
+    }
+
+    /// Writes what is for streams, each as far as the system takes it; the rest waits for room.
+    pub fn send(&mut self, transmits: &Transmits) {
+        for run in transmits.runs() {
+            if let Path::Tcp { connection, .. } = run.to {
+                self.push(connection, &run);
+            }
+        }
+        self.flush();
+    }
+
+    fn push(&mut self, id: ConnectionId, run: &Run<'_>) {
+        let Some(stream) = self.streams.get_mut(&id) else {
+            self.counts.dropped += run.segments() as u64;
+            return;
+        };
+        if stream.waiting() == 0 {
+            self.unwritten.push(id);
+        }
+        for packet in run.bytes.chunks(run.segment) {
+            if stream.push(packet) {
+                self.counts.packets_out += 1;
+            } else {
+                self.counts.dropped += 1;
+            }
+        }
+    }
+
+    /// Goes on writing where there was no room before, or is something new.
+    pub fn flush(&mut self) {
+        let mut unwritten = std::mem::take(&mut self.unwritten);
+        for id in unwritten.drain(..) {
+            if self.streams.get_mut(&id).is_some_and(|stream| !stream.flush()) {
+                self.end(id, Ended::Closed);
+            }
+        }
+        self.unwritten = unwritten;
+    }
+
+    /// Closes what proved nothing in time, and what the media plane has forgotten.
+    pub fn tick(&mut self, now: Instant, is_known: impl Fn(Path) -> bool) {
+        if now < self.next_tick {
+            return;
+        }
+        self.next_tick = now + TICK;
+        self.is_called = self.listener.is_some();
+        let over: Vec<(ConnectionId, Ended)> = self
+            .streams
+            .iter()
+            .filter_map(|(&id, stream)| {
+                if stream.is_proven {
+                    (!is_known(stream.path)).then_some((id, Ended::Unused))
+                } else {
+                    let age = now.saturating_duration_since(stream.since);
+                    (age >= PROOF_PATIENCE).then_some((id, Ended::Unproven))
+                }
+            })
+            .collect();
+        for (id, why) in over {
+            self.end(id, why);
+        }
+    }
+
+    fn end(&mut self, id: ConnectionId, why: Ended) {
+        let Some(mut stream) = self.streams.remove(&id) else { return };
+        // The descriptor is closed in a moment, which takes it out in any case.
+        let _ = stream.deregister(&self.registry);
+        self.door.leaves(stream.path.address().ip(), stream.is_proven);
+        self.counts.ended[why as usize] += 1;
+        self.ended.push_back(stream.path);
+    }
+
+    /// The next path that is no more.
+    pub fn poll_ended(&mut self) -> Option<Path> {
+        self.ended.pop_front()
+    }
+
+    /// Tells what was counted since this was called last.
+    pub fn publish_metrics(&mut self) {
+        let counts = std::mem::take(&mut self.counts);
+        let counters = [
+            ("veche_media_streams_accepted_total", counts.accepted),
+            ("veche_media_streams_refused_total", counts.refused),
+            ("veche_media_stream_packets_in_total", counts.packets_in),
+            ("veche_media_stream_packets_out_total", counts.packets_out),
+            ("veche_media_stream_packets_dropped_total", counts.dropped),
+        ];
+        for (name, by) in counters {
+            metrics::counter!(name).increment(by);
+        }
+        for (why, by) in Ended::ALL.iter().zip(counts.ended) {
+            metrics::counter!("veche_media_streams_ended_total", "reason" => why.as_str())
+                .increment(by);
+        }
+        let (all, unproven) = self.door.inside();
+        metrics::gauge!("veche_media_streams", "state" => "proven").set((all - unproven) as f64);
+        metrics::gauge!("veche_media_streams", "state" => "unproven").set(unproven as f64);
+    }
+}
+
+/// Packets leave at once, and queues are ours, where what is too much is dropped.
+fn prepare(io: &TcpStream) {
+    let socket = SockRef::from(io);
+    let prepared =
+        socket.set_tcp_nodelay(true).and_then(|()| socket.set_send_buffer_size(SEND_BUFFER));
+    #[cfg(target_os = "linux")]
+    let prepared = prepared
+        .and_then(|()| socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED)))
+        .and_then(|()| socket.set_tcp_notsent_lowat(MAX_UNSENT));
+    if let Err(error) = prepared {
+        tracing::debug!(%error, "a connection for media was gone before it began");
+    }
+}

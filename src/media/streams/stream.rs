@@ -1,0 +1,174 @@
+//! One stream: frames cut out of what comes, and what goes out in whole frames or not at all.
+
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use sfu::{Path, framing};
+use std::io::{self, ErrorKind, Read, Write};
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+/// Bytes of the largest packet taken, as by the UDP socket.
+pub const MAX_PACKET: usize = 2_048;
+/// Bytes that wait for a stream to take them. More is sound that comes too late, less loses the pictures that
+/// come in bursts: a large keyframe has 100 kB.
+const MAX_QUEUE: usize = 128 * 1024;
+
+/// What reading came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// There may be more.
+    More,
+    /// Everything was read.
+    Drained,
+    /// The stream is over.
+    Ended(Ended),
+}
+
+/// Why a stream is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ended {
+    /// The client closed it, or the network did.
+    Closed,
+    /// It sent what is no packet of ours.
+    Malformed,
+    /// It never proved whose it is.
+    Unproven,
+    /// Whoever it belonged to has gone, or does not use it.
+    Unused,
+}
+
+/// A connection of a client.
+pub struct Stream {
+    io: TcpStream,
+    /// How the media plane knows it.
+    pub path: Path,
+    /// When it came.
+    pub since: Instant,
+    /// Whether a check on it was authentic.
+    pub is_proven: bool,
+    /// Packets that came before it was.
+    pub unproven_packets: u32,
+    /// Whether it stands in the queue of those that are read.
+    pub is_queued: bool,
+    /// Whether the client says no more: then reading goes on until nothing is left.
+    pub is_ending: bool,
+    /// The beginning of a packet whose rest has not come.
+    partial: Vec<u8>,
+    queue: Vec<u8>,
+    written: usize,
+}
+
+impl Stream {
+    /// A stream that has sent nothing yet.
+    pub fn new(io: TcpStream, path: Path, now: Instant) -> Self {
+        Self {
+            io,
+            path,
+            since: now,
+            is_proven: false,
+            unproven_packets: 0,
+            is_queued: false,
+            is_ending: false,
+            partial: Vec::new(),
+            queue: Vec::new(),
+            written: 0,
+        }
+    }
+
+    /// Asks to be told when there is something to read or room to write.
+    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        registry.register(&mut self.io, token, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    /// Stops being told.
+    pub fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        registry.deregister(&mut self.io)
+    }
+
+    /// Reads once, behind what was left over, and hands every whole packet over until `each` has enough.
+    pub fn read(
+        &mut self,
+        buffer: &mut [u8],
+        mut each: impl FnMut(&mut [u8]) -> ControlFlow<Ended>,
+    ) -> Taken {
+        let begin = self.partial.len();
+        buffer[..begin].copy_from_slice(&self.partial);
+        let end = match self.io.read(&mut buffer[begin..]) {
+            Ok(0) => return Taken::Ended(Ended::Closed),
+            Ok(count) => begin + count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Taken::Drained,
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Taken::More,
+            Err(_) => return Taken::Ended(Ended::Closed),
+        };
+        let mut read = 0;
+        loop {
+            match framing::first(&buffer[read..end], MAX_PACKET) {
+                Ok(Some(packet)) => {
+                    let next = read + packet.end;
+                    let packet = &mut buffer[read + packet.start..next];
+                    read = next;
+                    // Empty frames mean nothing (RFC 4571 §2).
+                    if !packet.is_empty()
+                        && let ControlFlow::Break(why) = each(packet)
+                    {
+                        return Taken::Ended(why);
+                    }
+                }
+                Ok(None) => break,
+                Err(_) => return Taken::Ended(Ended::Malformed),
+            }
+        }
+        self.partial.clear();
+        self.partial.extend_from_slice(&buffer[read..end]);
+        // Less than there was room for is all that there was.
+        if end < buffer.len() && !self.is_ending { Taken::Drained } else { Taken::More }
+    }
+
+    /// Puts one packet in front of the door; false when the stream is so far behind that it is dropped.
+    pub fn push(&mut self, packet: &[u8]) -> bool {
+        if self.waiting() + framing::HEADER + packet.len() > MAX_QUEUE {
+            return false;
+        }
+        if self.written > 0 && self.queue.len() + framing::HEADER + packet.len() > MAX_QUEUE {
+            self.queue.drain(..self.written);
+            self.written = 0;
+        }
+        framing::write(&mut self.queue, packet)
+    }
+
+    /// Writes as much as the system takes; false when the stream is broken.
+    pub fn flush(&mut self) -> bool {
+        while self.waiting() > 0 {
+            match self.io.write(&self.queue[self.written..]) {
+                Ok(0) => return false,
+                Ok(count) => self.written += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+        }
+        self.queue.clear();
+        self.written = 0;
+        true
+    }
+
+    /// Bytes that wait for room.
+    pub fn waiting(&self) -> usize {
+        self.queue.len() - self.written
+    }
+}
+
+impl Ended {
+    /// All of them.
+    pub const ALL: [Ended; 4] = [Ended::Closed, Ended::Malformed, Ended::Unproven, Ended::Unused];
+
+    /// One word, for metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Ended::Closed => "closed",
+            Ended::Malformed => "malformed",
+            Ended::Unproven => "unproven",
+            Ended::Unused => "unused",
+        }
+    }
+}

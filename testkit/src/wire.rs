@@ -1,0 +1,107 @@
+//! What carries a link's datagrams: a UDP socket, or a stream with a length in front of each (RFC 4571).
+
+use crate::Error;
+use sfu::framing;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::os::fd::{AsRawFd, RawFd};
+
+/// What a subscriber of many streams may find waiting when its thread was away.
+const RECEIVE_BUFFER: usize = 4 << 20;
+/// Bytes of the longest packet that the server may send.
+const MAX_PACKET: usize = 2_048;
+
+/// A socket that does not block.
+pub enum Wire {
+    /// Datagrams.
+    Udp(UdpSocket),
+    /// Frames on a stream.
+    Tcp(Box<Stream>),
+}
+
+/// A stream and what of it is under way.
+pub struct Stream {
+    io: TcpStream,
+    server: SocketAddr,
+    unread: Vec<u8>,
+    unsent: Vec<u8>,
+}
+
+impl Wire {
+    /// A new UDP socket on loopback.
+    pub fn udp() -> Result<Self, Error> {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        socket.set_nonblocking(true)?;
+        // More than the limit allows is cut to the limit: good enough for tests.
+        socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER)?;
+        Ok(Wire::Udp(socket))
+    }
+
+    /// A new stream.
+    pub fn tcp(server: SocketAddr) -> Result<Self, Error> {
+        let io = TcpStream::connect(server)?;
+        io.set_nodelay(true)?;
+        io.set_nonblocking(true)?;
+        Ok(Wire::Tcp(Box::new(Stream { io, server, unread: Vec::new(), unsent: Vec::new() })))
+    }
+
+    /// The next packet, whole; `WouldBlock` when there is none.
+    pub fn receive(&mut self, buffer: &mut [u8]) -> std::io::Result<(usize, SocketAddr)> {
+        match self {
+            Wire::Udp(socket) => socket.recv_from(buffer),
+            Wire::Tcp(stream) => stream.receive(buffer),
+        }
+    }
+
+    /// Sends one packet. What a socket has no room for is lost; a stream keeps it.
+    pub fn send(&mut self, packet: &[u8], to: SocketAddr) -> std::io::Result<()> {
+        match self {
+            Wire::Udp(socket) => socket.send_to(packet, to).map(drop),
+            Wire::Tcp(stream) => {
+                assert!(framing::write(&mut stream.unsent, packet), "tests send packets");
+                stream.flush()
+            }
+        }
+    }
+}
+
+impl Stream {
+    fn receive(&mut self, buffer: &mut [u8]) -> std::io::Result<(usize, SocketAddr)> {
+        self.flush()?;
+        loop {
+            let packet = framing::first(&self.unread, MAX_PACKET)
+                .map_err(|error| std::io::Error::new(ErrorKind::InvalidData, error))?;
+            if let Some(packet) = packet {
+                let length = packet.len();
+                buffer[..length].copy_from_slice(&self.unread[packet.clone()]);
+                self.unread.drain(..packet.end);
+                return Ok((length, self.server));
+            }
+            let mut bytes = [0; 16 * 1024];
+            match self.io.read(&mut bytes)? {
+                0 => return Err(ErrorKind::UnexpectedEof.into()),
+                count => self.unread.extend_from_slice(&bytes[..count]),
+            }
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        while !self.unsent.is_empty() {
+            match self.io.write(&self.unsent) {
+                Ok(count) => drop(self.unsent.drain(..count)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl AsRawFd for Wire {
+    fn as_raw_fd(&self) -> RawFd {
+        match self {
+            Wire::Udp(socket) => socket.as_raw_fd(),
+            Wire::Tcp(stream) => stream.io.as_raw_fd(),
+        }
+    }
+}
