@@ -162,6 +162,12 @@ pub const PING_EVERY: Duration = Duration::from_secs(5);
 pub const SOCKET_SILENT_AFTER: Duration = Duration::from_secs(10);
 /// A client that takes nothing of what is written to its socket for this long is too slow.
 pub const SOCKET_STUCK_AFTER: Duration = Duration::from_secs(20);
+/// Connections tested at a time. More would let tests weigh on meetings.
+pub const MAX_CHECKUPS: usize = 64;
+/// Of one person: one for each path that is tried side by side.
+pub const MAX_CHECKUPS_EACH: usize = 8;
+/// How long a test of a connection may go on: one that measures for some seconds on a slow network.
+pub const CHECKUP_LASTS: Duration = Duration::from_secs(30);
 /// How long the media plane may take to answer an SDP.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// How long a WHEP viewer may take from the SDP answer to the first packet.

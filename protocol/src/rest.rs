@@ -6,6 +6,7 @@ use crate::server::ServerMessage;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 /// Role of an account in the whole deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -240,6 +241,39 @@ pub struct MessagePage {
     pub messages: Vec<ChatMessage>,
     /// Whether there are older ones.
     pub has_more: bool,
+}
+
+/// `POST webrtc/checkups`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct CheckupRequest {
+    /// A room that you may enter. Needed by guests where they may make no rooms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slug: Option<String>,
+    /// Its key, where it asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invite_key: Option<String>,
+    /// An invite into it, in place of the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invite_code: Option<String>,
+    /// SDP offer of what you send.
+    pub publish: String,
+    /// SDP offer of where you take it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<String>,
+}
+
+/// A test of a connection.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Checkup {
+    /// Id.
+    pub id: Uuid,
+    /// SDP answer to `publish`.
+    pub publish: String,
+    /// SDP answer to `watch`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<String>,
+    /// Seconds until it ends.
+    pub seconds: u64,
 }
 
 /// `GET rooms/{slug}/members`.

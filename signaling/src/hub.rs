@@ -13,7 +13,7 @@ use crate::resume::ResumeKey;
 use crate::room::{
     Door, DoorRequest, JoinRequest, Missed, Noted, Passed, Refusal, Reply, Room, Rules, SocketId,
 };
-use crate::settings::MediaPlane;
+use crate::settings::{MediaBusy, MediaPlane};
 use crate::socket::outbox::Outbox;
 use mailbox::Mailbox;
 use protocol::limits::ANSWER_WITHIN;
@@ -23,7 +23,7 @@ use protocol::server::close;
 use protocol::stats::RoomStats;
 use protocol::{ClientMessage, ErrorCode, RecordingId, RoomId, UserId};
 use serde_json::Value;
-use sfu::Event;
+use sfu::{Command, Event};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -293,15 +293,26 @@ impl Hub {
         answer.await.ok();
     }
 
-    /// Hands an event to its room. Never waits; an event of a room that is gone concerns nobody.
-    pub(crate) fn media_event(&self, event: Event) {
+    /// A number for transports that belong to no room.
+    pub(crate) fn new_index(&self) -> u32 {
+        self.inner.next_index.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Tells the media plane something about transports that belong to no room.
+    pub(crate) fn tell_media(&self, command: Command) -> Result<(), MediaBusy> {
+        self.inner.media.send(command)
+    }
+
+    /// Hands an event to its room. Never waits. What comes of a transport of no room is given back with its number.
+    pub(crate) fn media_event(&self, event: Event) -> Option<(u32, Event)> {
         let rooms = self.lock();
+        let mut index = None;
         let handle = match &event {
             Event::Answered { peer, .. }
             | Event::Offered { peer, .. }
             | Event::Refused { peer, .. }
             | Event::Connected { peer }
-            | Event::Closed { peer, .. } => rooms.by_index.get(&Room::index_of(*peer)),
+            | Event::Closed { peer, .. } => rooms.by_index.get(index.insert(Room::index_of(*peer))),
             Event::TracksChanged { room, .. }
             | Event::SlotsChanged { room, .. }
             | Event::LayersWanted { room, .. }
@@ -311,8 +322,12 @@ impl Hub {
         };
         let mailbox = handle.map(|handle| Arc::clone(&handle.mailbox));
         drop(rooms);
-        if let Some(mailbox) = mailbox {
-            mailbox.put(event);
+        match mailbox {
+            Some(mailbox) => {
+                mailbox.put(event);
+                None
+            }
+            None => index.map(|index| (index, event)),
         }
     }
 

@@ -5,6 +5,7 @@
 mod accounts;
 mod app;
 pub mod bucket;
+mod checkup;
 mod clock;
 mod directory;
 pub mod exports;
@@ -39,6 +40,7 @@ pub use app::ApiError;
 pub use identity::Identity;
 pub use settings::{MediaBusy, MediaPlane, RecordingSettings, Secret, Settings};
 
+use crate::checkup::Checkups;
 use crate::files::Files;
 use crate::hub::Hub;
 use crate::identity::Tokens;
@@ -71,6 +73,7 @@ pub(crate) struct Inner {
     /// Held for the few lines that take or give one; any door may do either.
     pub tickets: Mutex<Tickets>,
     pub signed_in: SignedIn,
+    pub checkups: Checkups,
     pub tokens: Tokens,
     pub keys: Keys,
     pub limits: Limits,
@@ -96,6 +99,7 @@ impl Signaling {
             ),
             tickets: Mutex::default(),
             signed_in: SignedIn::default(),
+            checkups: Checkups::default(),
             tokens: Tokens::new(&settings),
             keys: Keys::new(&settings.jwt_secret),
             limits: Limits::new(&settings),
@@ -136,7 +140,9 @@ impl Signaling {
 
     /// Hears what the media plane has to say. Never blocks.
     pub fn media_event(&self, event: sfu::Event) {
-        self.inner.hub.media_event(event);
+        if let Some((index, event)) = self.inner.hub.media_event(event) {
+            self.inner.checkups.media_event(index, event);
+        }
     }
 
     /// Closes every socket with 1012, so that clients come back with some jitter, and waits for what is

@@ -21,6 +21,8 @@ pub(crate) struct Limits {
     pub invite: Limit,
     /// Doors to rooms' sockets.
     pub ticket: Limit,
+    /// Connections tested.
+    pub checkup: Limit,
     /// Files and covers uploaded.
     pub upload: Limit,
 }
@@ -42,6 +44,7 @@ impl Limits {
             create_room: limit(30, 10_000),
             invite: limit(200, 500),
             ticket: limit(600, 100),
+            checkup: limit(120, 1_000),
             upload: limit(60, 2_000),
         }
     }

@@ -3,6 +3,7 @@
 mod attachments;
 mod auth;
 mod chat;
+mod checkup;
 mod config;
 mod exports;
 pub(crate) mod health;
@@ -41,6 +42,7 @@ pub(crate) fn routes() -> OpenApiRouter<Signaling> {
         .merge(uploads::routes())
         .merge(exports::routes())
         .merge(webrtc::routes())
+        .merge(checkup::routes())
         .merge(config::routes())
 }
 

@@ -158,6 +158,11 @@ impl Room {
         }
     }
 
+    /// A transport of whatever has this index.
+    pub fn transport_of(index: u32, number: u32) -> PeerId {
+        PeerId((u64::from(index) << PEER_BITS) | u64::from(number))
+    }
+
     /// The index of the room whose transport this is.
     pub fn index_of(peer: PeerId) -> u32 {
         u32::try_from(peer.0 >> PEER_BITS).expect("32 bits are left")

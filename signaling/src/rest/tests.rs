@@ -4,6 +4,7 @@ mod attachments;
 mod auth;
 mod breakouts;
 mod chat;
+mod checkups;
 mod document;
 mod doors;
 mod edges;

@@ -6,10 +6,11 @@ use protocol::recording::{
     Export, ExportList, ExportRequest, Recording, RecordingLink, RecordingList, RecordingPolicy,
 };
 use protocol::rest::{
-    AuditPage, AuthResponse, BanList, CreateInviteRequest, CreateRoomRequest, EventList,
-    GuestRequest, IceServers, Invite, InviteList, InvitedRoom, LoginRequest, LogoutRequest,
-    MemberList, MessagePage, ParticipantList, PublicConfig, RefreshRequest, RegisterRequest,
-    RenameRequest, RoomList, TicketRequest, TicketResponse, UpdateRoomRequest, User,
+    AuditPage, AuthResponse, BanList, Checkup, CheckupRequest, CreateInviteRequest,
+    CreateRoomRequest, EventList, GuestRequest, IceServers, Invite, InviteList, InvitedRoom,
+    LoginRequest, LogoutRequest, MemberList, MessagePage, ParticipantList, PublicConfig,
+    RefreshRequest, RegisterRequest, RenameRequest, RoomList, TicketRequest, TicketResponse,
+    UpdateRoomRequest, User,
 };
 use protocol::room::Room;
 use protocol::stats::RoomStats;
@@ -121,6 +122,8 @@ fn the_examples_are_what_the_types_are() {
     is::<TicketRequest>("POST /api/v1/rooms/{slug}/ticket", "request");
     is::<TicketResponse>("POST /api/v1/rooms/{slug}/ticket", "answer");
     is::<ParticipantList>("GET /api/v1/rooms/{slug}/participants", "answer");
+    is::<CheckupRequest>("POST /api/v1/webrtc/checkups", "request");
+    is::<Checkup>("POST /api/v1/webrtc/checkups", "answer");
     is::<RoomStats>("GET /api/v1/rooms/{slug}/stats", "answer");
     is::<MessagePage>("GET /api/v1/rooms/{slug}/messages", "answer");
     is::<MemberList>("GET /api/v1/rooms/{slug}/members", "answer");
