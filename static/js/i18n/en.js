@@ -47,6 +47,7 @@ export const en = {
   'prejoin.key.hint': 'This room asks for a key. Whoever invited you knows it.',
   'prejoin.key.missing': 'Please enter the invite key.',
   'prejoin.key.needed': 'This room asks for an invite key.',
+  'prejoin.checkup': 'Check connection',
   'prejoin.step.room': 'Opening the room…',
   'prejoin.step.socket': 'Joining…',
   'prejoin.step.media': 'Almost there…',

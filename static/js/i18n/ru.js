@@ -48,6 +48,7 @@ export const ru = {
   'prejoin.key.hint': 'Эта комната просит ключ. Его знает тот, кто вас пригласил.',
   'prejoin.key.missing': 'Напишите ключ приглашения.',
   'prejoin.key.needed': 'Эта комната просит ключ приглашения.',
+  'prejoin.checkup': 'Проверить связь',
   'prejoin.step.room': 'Открываем комнату…',
   'prejoin.step.socket': 'Присоединяемся…',
   'prejoin.step.media': 'Почти готово…',

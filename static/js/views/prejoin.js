@@ -3,8 +3,9 @@
 import { ApiError } from '../session.js';
 import { coverOf } from '../cover.js';
 import { h, icon, setIcon, setText } from '../dom.js';
-import { t } from '../i18n.js';
+import { errorText, t } from '../i18n.js';
 import { measure } from '../meter.js';
+import { toast } from '../notices.js';
 import { prefer, preferences } from '../preferences.js';
 import { LIMITS } from '../limits.js';
 import { deviceFields } from './devices.js';
@@ -78,10 +79,16 @@ export function prejoinView(app, visit) {
   const fields = deviceFields(local, null);
   devices.append(fields.element);
 
+  const check = h('button', { type: 'button', class: 'button slim', data: { action: 'checkup' } }, t('prejoin.checkup'));
+  check.addEventListener('click', () => {
+    const place = { slug: visit.slug, ...(visit.code ? { invite_code: visit.code } : {}), ...(key.input.value ? { invite_key: key.input.value } : {}) };
+    import('./checkup.js').then(({ openCheckup }) => openCheckup(app, place), () => toast(errorText('network')));
+  });
+
   const element = entrance(
     app,
     'prejoin',
-    h('section', { class: 'mirror', 'aria-label': t('prejoin.preview') }, preview.element, devices),
+    h('section', { class: 'mirror', 'aria-label': t('prejoin.preview') }, preview.element, devices, check),
     h('section', { class: 'card' }, title, inside, form),
   );
 
