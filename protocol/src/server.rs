@@ -589,6 +589,9 @@ pub enum ServerMessage {
         mid: String,
         /// `a=rid` of the layers taken; empty when nobody takes any.
         rids: Vec<String>,
+        /// The highest spatial layer taken of a stream of nested ones (VP9, AV1), from 0; left out when all are.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        spatial: Option<u8>,
     },
     /// Who speaks now, loudest first; empty when nobody does.
     #[serde(rename = "speakers.changed")]

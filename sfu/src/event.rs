@@ -113,7 +113,7 @@ pub enum Event {
         /// All slots in order of m-lines.
         slots: Vec<SlotBinding>,
     },
-    /// Layers of a published track that any slot takes; the others need not be sent.
+    /// Layers of a published track that anybody takes; the others need not be sent.
     LayersWanted {
         /// Transport.
         peer: PeerId,
@@ -125,6 +125,8 @@ pub enum Event {
         mid: String,
         /// `a=rid` of the layers taken.
         rids: Vec<String>,
+        /// The highest spatial layer taken of a stream of nested ones; none for all.
+        spatial: Option<u8>,
     },
     /// Others speak now.
     SpeakersChanged {

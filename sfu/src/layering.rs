@@ -7,7 +7,8 @@ use crate::layers;
 use crate::peer::{Peer, Side};
 use crate::room::Room;
 use crate::router::Sfu;
-use crate::track::{MAX_ENCODINGS, Origin};
+use crate::track::{MAX_ENCODINGS, Origin, Track};
+use protocol::Kind;
 use protocol::media::View;
 use std::collections::HashMap;
 use std::time::Instant;
@@ -17,10 +18,10 @@ impl Sfu {
     pub(crate) fn choose_layers(&mut self, now: Instant, key: RoomKey) {
         let Some(room) = self.rooms.get_mut(key) else { return };
         measure(now, room);
-        let mut taken: HashMap<TrackKey, [bool; MAX_ENCODINGS]> = HashMap::new();
-        let mut take = |(track, encoding): (TrackKey, usize)| {
+        let mut taken: HashMap<TrackKey, Taken> = HashMap::new();
+        let mut take = |(track, encoding, spatial): (TrackKey, usize, u8)| {
             if let Some(taken) = taken.entry(track).or_default().get_mut(encoding) {
-                *taken = true;
+                *taken = (*taken).max(Some(spatial));
             }
         };
         for &subscriber in &room.subscribers {
@@ -46,41 +47,51 @@ impl Sfu {
         }
     }
 
-    /// Tells publishers which simulcast layers to send.
-    fn pause_untaken(
-        &mut self,
-        now: Instant,
-        key: RoomKey,
-        taken: &HashMap<TrackKey, [bool; MAX_ENCODINGS]>,
-    ) {
+    /// Tells publishers which layers to send.
+    fn pause_untaken(&mut self, now: Instant, key: RoomKey, taken: &HashMap<TrackKey, Taken>) {
         let Some(room) = self.rooms.get_mut(key) else { return };
         for (index, track) in room.tracks.iter_mut().enumerate() {
-            let Some(track) = track.as_mut().filter(|track| track.encodings.len() > 1) else {
+            let Some(track) = track.as_mut().filter(|track| track.kind() == Kind::Video) else {
                 continue;
             };
             let Origin::Peer(publisher) = track.origin else { continue };
             let taken = TrackKey::try_from(index).ok().and_then(|index| taken.get(&index));
-            // The cheapest is always there to fall back on, and other planes choose for themselves.
-            let cheapest = track.ladder.first().map_or(0, |rung| rung.encoding);
-            let is_relayed = !track.planes.is_empty();
-            let mut has_changed = false;
-            for (at, encoding) in track.encodings.iter_mut().enumerate() {
-                let is_taken = taken.is_some_and(|taken| taken.get(at) == Some(&true));
-                has_changed |=
-                    encoding.settle_activity(now, is_taken || is_relayed || at == cheapest);
-            }
-            if let Some(peer) = self.peers.get(publisher).filter(|_| has_changed) {
+            let taken = taken.copied().unwrap_or_default();
+            if let Some(peer) = self.peers.get(publisher).filter(|_| settle(now, track, &taken)) {
                 let active = track.encodings.iter().filter(|encoding| encoding.is_active);
+                let spatial = track.encodings.first().and_then(|only| only.nested.limit());
                 self.events.push_back(Event::LayersWanted {
                     peer: peer.id,
                     participant: track.participant,
                     room: room.id,
                     mid: track.mid.clone(),
                     rids: active.filter_map(|encoding| encoding.rid.clone()).collect(),
+                    spatial,
                 });
             }
         }
     }
+}
+
+/// The highest spatial layer that anybody takes of each encoding; none where nobody takes any.
+type Taken = [Option<u8>; MAX_ENCODINGS];
+
+/// Looks which layers a track's publisher is to send. True when those are others than before.
+fn settle(now: Instant, track: &mut Track, taken: &Taken) -> bool {
+    // Other planes choose for themselves.
+    let is_relayed = !track.planes.is_empty();
+    if let [only] = track.encodings.as_mut_slice() {
+        let taken = if is_relayed { Some(u8::MAX) } else { taken[0] };
+        return only.nested.settle(now, taken);
+    }
+    // The cheapest is always there to fall back on.
+    let cheapest = track.ladder.first().map_or(0, |rung| rung.encoding);
+    let mut has_changed = false;
+    for (at, encoding) in track.encodings.iter_mut().enumerate() {
+        let is_taken = taken.get(at).is_some_and(Option::is_some);
+        has_changed |= encoding.settle_activity(now, is_taken || is_relayed || at == cheapest);
+    }
+    has_changed
 }
 
 /// Chooses one subscriber's layers; what it is to be told, if that is something else now.
@@ -95,7 +106,7 @@ fn choose_for(now: Instant, room: &Room, peer: &mut Peer) -> Option<Event> {
 /// Closes the meters' windows and writes the ladders anew.
 pub(crate) fn measure(now: Instant, room: &mut Room) {
     for track in room.tracks.iter_mut().flatten() {
-        if track.kind() == protocol::Kind::Video {
+        if track.kind() == Kind::Video {
             for encoding in &mut track.encodings {
                 encoding.measure(now);
             }

@@ -42,11 +42,16 @@ pub fn ladder(track: &Track, now: Instant) -> Vec<Rung> {
     let mut rungs: Vec<Rung> = Vec::new();
     for (rank, at) in order.into_iter().enumerate() {
         let encoding = &track.encodings[at];
-        let highest = encoding.meter.highest();
+        let spatial = encoding.nested.highest(&encoding.meter);
+        let highest = crate::codec::Layer { spatial, ..encoding.meter.highest() };
         let is_available = count == 1 || encoding.is_available(now);
         let mut step = |spatial: u8, temporal: u8| {
             let layer = crate::codec::Layer { spatial, temporal };
-            let known = encoding.meter.rate(layer);
+            let known = if temporal == highest.temporal {
+                encoding.nested.rate(spatial, &encoding.meter)
+            } else {
+                encoding.meter.rate(layer)
+            };
             let is_measured = encoding.is_active && encoding.meter.is_live(now);
             let assumed = if is_measured { known } else { encoding.last_rate.max(known) };
             let bitrate = if assumed > 0 { assumed } else { guessed_rate(rank, count) };
@@ -169,12 +174,12 @@ pub fn public(
     }
     let flowing = track.encodings.get(encoding)?;
     let highest = flowing.meter.highest();
-    let rung =
-        track.ladder.iter().rfind(|rung| rung.encoding == encoding && rung.spatial == spatial);
-    let size = rung.map(|rung| rung.size).filter(|size| size.0 > 0);
+    // Of the sizes that flow: a larger one may be on its way.
+    let size = Some(flowing.size_of(spatial.min(highest.spatial))).filter(|size| size.0 > 0);
+    let sizes = flowing.nested.highest(&flowing.meter);
     Some(protocol::media::Layer {
         rid: flowing.rid.clone(),
-        spatial: (highest.spatial > 0).then(|| spatial.min(highest.spatial)),
+        spatial: (sizes > 0).then(|| spatial.min(highest.spatial)),
         temporal: (highest.temporal > 0).then(|| temporal.min(highest.temporal)),
         width: size.map(|size| size.0),
         height: size.map(|size| size.1),

@@ -22,6 +22,7 @@ mod layering;
 pub mod layers;
 pub mod meter;
 pub mod nack;
+mod nested;
 pub mod path;
 pub mod patience;
 pub mod peer;

@@ -67,6 +67,15 @@ impl Meter {
         Layer { spatial: spatial.unwrap_or(0) as u8, temporal: temporal.unwrap_or(0) as u8 }
     }
 
+    /// The stream has no spatial layers above this one any more.
+    pub fn forget_above(&mut self, spatial: u8) {
+        let above = usize::from(spatial) + 1;
+        for spatial in above..LAYERS {
+            self.bytes[spatial] = [0; LAYERS];
+            self.rates[spatial] = [0.0; LAYERS];
+        }
+    }
+
     /// Whether packets come.
     pub fn is_live(&self, now: Instant) -> bool {
         self.last.is_some_and(|at| now.saturating_duration_since(at) < SILENT_AFTER)

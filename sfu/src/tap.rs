@@ -133,12 +133,14 @@ impl Tap {
         awaited.collect()
     }
 
-    /// Encodings that are recorded, and those that will be.
-    pub fn taken(&self) -> impl Iterator<Item = (TrackKey, usize)> {
+    /// Encodings that are recorded, and those that will be, each with the highest spatial layer of it.
+    pub fn taken(&self) -> impl Iterator<Item = (TrackKey, usize, u8)> {
         self.tracks.iter().flat_map(|(&key, tapped)| {
-            let flowing = tapped.selector.flowing().map(|(encoding, ..)| encoding);
-            let aimed = Some(tapped.selector.target().encoding);
-            flowing.into_iter().chain(aimed).map(move |encoding| (key, encoding))
+            let flowing =
+                tapped.selector.flowing().map(|(encoding, spatial, _)| (encoding, spatial));
+            let target = tapped.selector.target();
+            let taken = flowing.into_iter().chain([(target.encoding, target.spatial)]);
+            taken.map(move |(encoding, spatial)| (key, encoding, spatial))
         })
     }
 }

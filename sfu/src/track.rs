@@ -9,6 +9,7 @@ use crate::key::PeerKey;
 use crate::layers::Rung;
 use crate::meter::Meter;
 use crate::nack::NackGenerator;
+use crate::nested::Nested;
 use crate::patience::Patience;
 use crate::reception::Reception;
 use crate::relay::PlaneId;
@@ -22,10 +23,10 @@ use std::time::{Duration, Instant};
 pub const MAX_ENCODINGS: usize = 4;
 /// How long an encoding that is asked for may take to come before it counts as one that its publisher
 /// cannot send now.
-const COMES_WITHIN: Duration = Duration::from_secs(3);
+pub(crate) const COMES_WITHIN: Duration = Duration::from_secs(3);
 /// How long nobody takes an encoding before its publisher is told to pause it. Shorter pauses it between
 /// two looks at a gallery, longer costs the publisher's uplink.
-const PAUSED_AFTER: Duration = Duration::from_secs(5);
+pub(crate) const PAUSED_AFTER: Duration = Duration::from_secs(5);
 /// Packets kept of a video encoding: about a second at 5 Mbit/s. More costs memory per track (1.2 kB
 /// each), fewer answers fewer NACKs.
 const VIDEO_CACHE: usize = 512;
@@ -111,6 +112,8 @@ pub struct Encoding {
     pub clock: StreamClock,
     /// What it costs.
     pub meter: Meter,
+    /// The sizes within it.
+    pub nested: Nested,
     /// What it cost before it was paused, in bits per second.
     pub last_rate: u64,
     /// Width and height, from its newest keyframe.
@@ -151,6 +154,7 @@ impl Encoding {
             reception: Reception::new(clock_rate),
             clock: StreamClock::new(clock_rate),
             meter: Meter::default(),
+            nested: Nested::default(),
             last_rate: 0,
             size: None,
             layer_sizes: Vec::new(),
@@ -169,7 +173,9 @@ impl Encoding {
         let had_another = self.ssrc.is_some();
         if had_another {
             let rid = self.rid.take();
-            *self = Self { rid, ..Self::new(codec.kind(), codec.clock_rate()) };
+            // What its publisher was asked for still holds.
+            let nested = std::mem::take(&mut self.nested);
+            *self = Self { rid, nested, ..Self::new(codec.kind(), codec.clock_rate()) };
         }
         self.ssrc = Some(ssrc);
         had_another
@@ -205,6 +211,7 @@ impl Encoding {
     pub fn measure(&mut self, now: Instant) {
         self.meter.roll(now);
         self.patience.settle(now);
+        self.nested.measure(now, &self.meter);
         // One that was paused fades out of the meter; that is not what it would cost.
         if self.is_active && self.meter.is_live(now) {
             self.last_rate = self.meter.rate(Layer { spatial: u8::MAX, temporal: u8::MAX });
@@ -259,6 +266,7 @@ impl Encoding {
     pub fn set_layer_sizes(&mut self, sizes: Vec<(u16, u16)>) {
         if let Some(&largest) = sizes.last() {
             self.size = Some(largest);
+            self.meter.forget_above((sizes.len() - 1).min(usize::from(u8::MAX)) as u8);
             self.layer_sizes = sizes;
         }
     }
@@ -267,6 +275,11 @@ impl Encoding {
     pub fn size_of(&self, spatial: u8) -> (u16, u16) {
         if let Some(&size) = self.layer_sizes.get(usize::from(spatial)) {
             return size;
+        }
+        if let Some(&(width, height)) = self.layer_sizes.last() {
+            let doublings = (usize::from(spatial) + 1 - self.layer_sizes.len()).min(8);
+            let doubled = |side: u16| (u32::from(side) << doublings).min(u16::MAX.into()) as u16;
+            return (doubled(width), doubled(height));
         }
         let highest = self.meter.highest().spatial;
         self.size.map_or((0, 0), |(width, height)| {

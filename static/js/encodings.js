@@ -25,10 +25,13 @@ const CAMERA = [
 const SCREEN = [{ maxBitrate: 2_500_000, maxFramerate: 30 }];
 
 /**
- * A camera as one stream of layers within each other, which VP9 and AV1 can do: sharper for its bits, and more work. The
- * `KEY` of a mode lets sizes be left out from any picture on.
+ * A camera as one stream of layers within each other, by their number, which VP9 and AV1 can do: sharper for its bits, and
+ * more work. The `KEY` of a mode lets sizes be left out from any picture on.
  */
-const NESTED = 'L3T3_KEY';
+const NESTED = /** @type {const} */ (['L1T3', 'L2T3_KEY', 'L3T3_KEY']);
+const ALL_NESTED = NESTED[2];
+/** Chromium sends no nested layer with sides shorter than these. */
+const SMALLEST = { long: 240, short: 135 };
 
 /** Pixels from which Chromium sends three layers, or two. It leaves out the last ones, which would be the large ones. */
 const THREE_LAYERS = 960 * 540;
@@ -42,6 +45,16 @@ export function layersFor(size) {
   if (!size?.width || !size.height) return CAMERA.length;
   const pixels = size.width * size.height;
   return pixels >= THREE_LAYERS ? 3 : pixels >= TWO_LAYERS ? 2 : 1;
+}
+
+/**
+ * How many nested layers there are of a camera of this size.
+ * @param {{width?: number, height?: number}} size
+ */
+export function nestedFor({ width, height }) {
+  if (!width || !height) return NESTED.length;
+  const halvings = Math.min(Math.log2(Math.max(width, height) / SMALLEST.long), Math.log2(Math.min(width, height) / SMALLEST.short));
+  return Math.min(Math.max(1 + Math.floor(halvings), 1), NESTED.length);
 }
 
 /**
@@ -74,7 +87,7 @@ function addNested(pc, track, codec) {
   if (codec === 'vp8' || !nestedCodecs().includes(codec)) return null;
   const { maxBitrate } = /** @type {RTCRtpEncodingParameters} */ (CAMERA.at(-1));
   /** @type {LayeredEncoding} */
-  const encoding = { maxBitrate, scalabilityMode: NESTED };
+  const encoding = { maxBitrate, scalabilityMode: ALL_NESTED };
   const line = pc.addTransceiver(track ?? 'video', { direction: 'sendonly', sendEncodings: [encoding] });
   const own = (/** @type {{mimeType: string}} */ { mimeType }) => Number(mimeType.toLowerCase() === `video/${codec}`);
   // The server takes the order of the offer.
@@ -101,7 +114,7 @@ export function nestedCodecs() {
     if (!pc || !own) continue;
     try {
       /** @type {LayeredEncoding} */
-      const wanted = { codec: own, scalabilityMode: NESTED };
+      const wanted = { codec: own, scalabilityMode: ALL_NESTED };
       const line = pc.addTransceiver('video', { direction: 'sendonly', sendEncodings: [wanted] });
       /** @type {LayeredEncoding | undefined} */
       const got = line.sender.getParameters().encodings[0];
@@ -129,11 +142,16 @@ export class Encodings {
   /** Layers that somebody takes; null before the server has said.
    * @type {ReadonlySet<string> | null} */
   #wanted = null;
+  /** The highest nested layer that somebody takes. */
+  #spatial = Infinity;
   /** Layers that the camera is worth. */
   #count = CAMERA.length;
+  /** @type {number} */
+  #nestedCount = NESTED.length;
   #turn = Promise.resolve();
   #sender;
   #source;
+  #isNested;
 
   /**
    * @param {Pick<RTCRtpSender, 'getParameters' | 'setParameters'>} sender
@@ -142,6 +160,9 @@ export class Encodings {
   constructor(sender, source) {
     this.#sender = sender;
     this.#source = source;
+    /** @type {LayeredEncoding | undefined} */
+    const first = sender.getParameters().encodings[0];
+    this.#isNested = first?.scalabilityMode === ALL_NESTED;
     if (source === 'screen') void this.#change((parameters) => void (parameters.degradationPreference = 'maintain-resolution'));
   }
 
@@ -156,21 +177,34 @@ export class Encodings {
    */
   sized(size) {
     this.#count = layersFor(size);
+    this.#nestedCount = nestedFor(size);
     return this.#change((parameters) => this.#fit(parameters.encodings));
   }
 
   /**
    * Sends these layers and pauses the others.
    * @param {readonly string[]} rids
+   * @param {number} [spatial] the highest nested one; all without it
    */
-  want(rids) {
+  want(rids, spatial = Infinity) {
     this.#wanted = new Set(rids);
+    this.#spatial = spatial;
     return this.#change((parameters) => this.#fit(parameters.encodings));
   }
 
   /** @param {RTCRtpEncodingParameters[]} encodings */
   #fit(encodings) {
     const only = encodings[0];
+    if (encodings.length === 1 && only && this.#isNested) {
+      // The largest are left out by a smaller picture in fewer layers: those that stay are what they were. A lower rate alone
+      // would leave them out too, but Chromium fills up with padding what they would take.
+      const sizes = Math.min(this.#spatial + 1, this.#nestedCount);
+      const left = this.#nestedCount - sizes;
+      /** @type {LayeredEncoding} */
+      const nested = { scalabilityMode: NESTED[sizes - 1], scaleResolutionDownBy: 2 ** left, maxBitrate: CAMERA.at(left > 0 ? sizes - 1 : -1)?.maxBitrate, active: true };
+      Object.assign(only, nested);
+      return;
+    }
     if (encodings.length === 1 && only) {
       // Browsers keep the first, smallest layer when the other side takes one only; it has to be the whole picture then.
       const best = encodingsOf(this.#source).at(-1);

@@ -110,12 +110,12 @@ export class Publisher {
 
   /**
    * The server says which layers of a line anybody takes.
-   * @param {{pc: string, mid: string, rids: string[]}} message
+   * @param {{pc: string, mid: string, rids: string[], spatial?: number}} message
    */
-  layersWanted({ pc, mid, rids }) {
+  layersWanted({ pc, mid, rids, spatial }) {
     if (pc !== this.#peer.name) return;
     for (const [source, line] of this.#lines) {
-      if (line.mid === mid) void this.#encodings.get(source)?.want(rids);
+      if (line.mid === mid) void this.#encodings.get(source)?.want(rids, spatial);
     }
   }
 

@@ -149,7 +149,7 @@
  *   | {type: 'media.offer', pc: string, sdp: string, re?: string}
  *   | {type: 'media.closed', pc: string, reason: string}
  *   | {type: 'slots.changed', pc: string, slots: SlotBinding[]}
- *   | {type: 'media.layers', pc: string, mid: string, rids: string[]}
+ *   | {type: 'media.layers', pc: string, mid: string, rids: string[], spatial?: number}
  *   | {type: 'speakers.changed', speakers: string[]}
  *   | {type: 'pong', re?: string}
  *   | {type: 'error', code: string, reason: string, re?: string}

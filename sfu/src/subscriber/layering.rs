@@ -67,7 +67,7 @@ impl Subscriber {
                 // The publisher sends nothing: what it sends next is as good as anything.
                 None => {}
             }
-            let told = (choice.reason, slot.flowing());
+            let told = (choice.reason, shown_layer(slot, room));
             has_changed |= std::mem::replace(&mut slot.told, told) != told;
         }
         self.planned = Bitrate(planned);
@@ -128,13 +128,14 @@ impl Subscriber {
         self.slots.iter_mut().find_map(|slot| slot.write_padding(length as u8, out))
     }
 
-    /// Encodings that flow, and those that will.
-    pub fn taken(&self) -> impl Iterator<Item = (TrackKey, usize)> {
+    /// Encodings that flow, and those that will, each with the highest spatial layer of it.
+    pub fn taken(&self) -> impl Iterator<Item = (TrackKey, usize, u8)> {
         self.slots.iter().filter(|slot| slot.kind == Kind::Video).flat_map(|slot| {
             let track = slot.binding().map(|binding| binding.track);
-            let flowing = slot.flowing().map(|(encoding, ..)| encoding);
-            let aimed = slot.target().map(|target| target.encoding);
-            flowing.into_iter().chain(aimed).filter_map(move |encoding| Some((track?, encoding)))
+            let flowing = slot.flowing().map(|(encoding, spatial, _)| (encoding, spatial));
+            let aimed = slot.target().map(|target| (target.encoding, target.spatial));
+            let taken = flowing.into_iter().chain(aimed);
+            taken.filter_map(move |(encoding, spatial)| Some((track?, encoding, spatial)))
         })
     }
 
@@ -176,6 +177,13 @@ impl Subscriber {
             current: track.ladder.iter().position(is_current),
         }
     }
+}
+
+/// What a slot shows: of the sizes that it would take the largest that its publisher sends.
+fn shown_layer(slot: &Slot, room: &Room) -> Option<(usize, u8, u8)> {
+    let (encoding, spatial, temporal) = slot.flowing()?;
+    let sent = room.track(slot.binding()?.track)?.encodings.get(encoding)?.meter.highest();
+    Some((encoding, spatial.min(sent.spatial), temporal))
 }
 
 /// What flows in a slot costs at least: with its base layer alone, where it is too much.

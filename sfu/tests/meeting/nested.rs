@@ -2,14 +2,14 @@
 
 use crate::client::Media;
 use crate::world::{ROOM, World, person};
-use protocol::Source;
 use protocol::media::{View, ViewTile};
-use sfu::Command;
+use protocol::{SlotReason, Source};
 use sfu::codec::Layer;
 use sfu::codec::dependency::{Descriptor, Structure};
 use sfu::rtcp::{self, Incoming};
 use sfu::rtp::Header;
 use sfu::twcc::TransportCc;
+use sfu::{Command, Event};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -29,13 +29,25 @@ struct Nested {
     offset: u8,
     seen_rtcp: usize,
     is_keyframe_due: bool,
+    /// Sizes that it films in, and those that it is told to leave it at; none where it does not listen.
+    sizes: u32,
+    obeys: bool,
 }
 
 impl Nested {
     fn publish(world: &mut World, peer: u64, who: u8, ssrc: u32) -> Self {
         world.has_av1 = true;
         world.publish(peer, who, &[(Source::Camera, ssrc)]);
-        Self { peer, ssrc, frames: 0, offset: 60, seen_rtcp: 0, is_keyframe_due: true }
+        Self {
+            peer,
+            ssrc,
+            frames: 0,
+            offset: 60,
+            seen_rtcp: 0,
+            is_keyframe_due: true,
+            sizes: 2,
+            obeys: true,
+        }
     }
 
     fn film(&mut self, world: &mut World, time: Duration) {
@@ -48,8 +60,20 @@ impl Nested {
                 });
             }
             self.seen_rtcp = rtcp.len();
+            self.obey(world);
             self.shoot(world);
             world.run(FRAME);
+        }
+    }
+
+    /// As browsers do whose encoder is set to another number of sizes: that begins with a keyframe.
+    fn obey(&mut self, world: &World) {
+        let sizes = asked(world, self.peer)
+            .last()
+            .map_or(2, |spatial| spatial.map_or(2, |s| u32::from(s) + 1));
+        if self.obeys && sizes != self.sizes {
+            self.sizes = sizes;
+            self.is_keyframe_due = true;
         }
     }
 
@@ -61,7 +85,7 @@ impl Nested {
             self.offset = (self.offset + TEMPLATES) % 64;
         }
         let temporal = self.frames % 2;
-        for (spatial, packets) in [(0, 2), (1, 3)] {
+        for (spatial, packets) in [(0, 2), (1, 3)].into_iter().take(self.sizes as usize) {
             // Of each size: keyframe, slow, fast.
             let template = 3 * spatial + if is_keyframe { 0 } else { 1 + temporal };
             for at in 0..packets {
@@ -71,11 +95,11 @@ impl Nested {
                 let mut descriptor = vec![flags | ((self.offset + template as u8) % 64), high, low];
                 let begins = is_keyframe && spatial == 0 && is_start;
                 if begins {
-                    descriptor.extend(structure(self.offset));
+                    descriptor.extend(structure(self.offset, self.sizes));
                 }
                 let mut payload = vec![0x10 | u8::from(begins) << 3, 6 << 3];
                 payload.resize(500 + 300 * spatial as usize, 0x55);
-                let marker = spatial == 1 && is_end;
+                let marker = spatial + 1 == self.sizes && is_end;
                 let media =
                     Media { payload_type: AV1, payload, marker, descriptor, ..Media::default() };
                 let packet = world.client(self.peer).send(self.ssrc, self.frames * 3_150, &media);
@@ -91,33 +115,43 @@ fn difference(template: u8) -> Option<u64> {
     [None, Some(4), Some(2), Some(1), Some(4), Some(2)][usize::from(template)]
 }
 
+/// What the publisher was asked for so far: its largest size, or all.
+fn asked(world: &World, publisher: u64) -> Vec<Option<u8>> {
+    let events = world.events.iter().filter_map(|event| match event {
+        Event::LayersWanted { peer, spatial, .. } if peer.0 == publisher => Some(*spatial),
+        _ => None,
+    });
+    events.collect()
+}
+
 /// The flags, templates, targets (small slow, small fast, large slow, large fast), differences and sizes.
-fn structure(offset: u8) -> Vec<u8> {
+fn structure(offset: u8, sizes: u32) -> Vec<u8> {
     let mut bits = Vec::new();
     let mut put = |value: u32, count: usize| {
         bits.extend((0..count).rev().map(|at| (value >> at & 1) as u8));
     };
     put(0b10000, 5);
     put(offset.into(), 6);
-    put(3, 5);
-    for step in [0, 1, 2, 0, 1, 3] {
-        put(step, 2);
+    put(2 * sizes - 1, 5);
+    let steps: &[u32] = if sizes == 1 { &[0, 1, 3] } else { &[0, 1, 2, 0, 1, 3] };
+    for step in steps {
+        put(*step, 2);
     }
-    for indications in
-        [0b10_10_10_10, 0b10_10_00_00, 0b00_01_00_00, 0b00_00_10_10, 0b00_00_10_10, 0b00_00_00_01]
-    {
-        put(indications, 8);
+    let indications: [u32; TEMPLATES as usize] =
+        [0b10_10_10_10, 0b10_10_00_00, 0b00_01_00_00, 0b00_00_10_10, 0b00_00_10_10, 0b00_00_00_01];
+    for indications in &indications[..steps.len()] {
+        put(indications >> (8 - 4 * sizes), 4 * sizes as usize);
     }
-    for template in 0..TEMPLATES {
+    for template in 0..steps.len() as u8 {
         if let Some(difference) = difference(template) {
             put(1, 1);
             put(difference as u32 - 1, 4);
         }
         put(0, 1);
     }
-    put(0, 2);
+    put(0, sizes as usize);
     put(1, 1);
-    for side in [639, 359, 1279, 719] {
+    for side in [639, 359, 1279, 719].into_iter().take(2 * sizes as usize) {
         put(side, 16);
     }
     bits.chunks(8)
@@ -251,6 +285,69 @@ fn a_small_tile_gets_the_small_size_at_once_and_the_large_one_with_a_keyframe() 
     assert_decodable(&large);
     assert_eq!(large.last().unwrap().active.len(), 4);
     assert_eq!(keyframes(&large), before + 1);
+}
+
+#[test]
+fn a_size_that_nobody_takes_is_not_sent_and_is_back_as_soon_as_somebody_wants_it() {
+    let (mut world, mut camera) = anna_films_boris_watches(76);
+    camera.film(&mut world, 4 * SECOND);
+    world.command(tile(1, 320, 180));
+    camera.film(&mut world, 4 * SECOND);
+    assert_eq!(asked(&world, 1), [], "not between two looks at a gallery");
+    camera.film(&mut world, 3 * SECOND);
+    assert_eq!(asked(&world, 1), [Some(0)]);
+    assert_eq!(camera.sizes, 1);
+    let slot = world.slots(2).into_iter().find(|slot| slot.track.is_some()).unwrap();
+    let layer = slot.layer.unwrap();
+    assert_eq!((layer.width, layer.spatial), (Some(640), Some(0)));
+    assert_eq!(slot.reason, SlotReason::Viewport, "more is there for the asking");
+
+    camera.film(&mut world, 20 * SECOND);
+    let small = told(&mut world, 2);
+    assert_decodable(&small);
+    world.command(tile(1, 1280, 720));
+    let start = world.now;
+    let has_large = |world: &mut World| told(world, 2).last().unwrap().layer.spatial == 1;
+    while !has_large(&mut world) {
+        assert!(world.now - start < 4 * SECOND, "{:?}", world.slots(2));
+        camera.film(&mut world, FRAME);
+    }
+    assert_eq!(asked(&world, 1), [Some(0), None]);
+    camera.film(&mut world, 20 * SECOND);
+    assert_decodable(&told(&mut world, 2));
+    assert_eq!(asked(&world, 1), [Some(0), None], "and stays");
+    let layer = world.slots(2).into_iter().find_map(|slot| slot.layer).unwrap();
+    assert_eq!((layer.width, layer.spatial), (Some(1280), Some(1)));
+}
+
+#[test]
+fn a_camera_that_nobody_sees_sends_its_smallest_size_and_one_that_is_recorded_all() {
+    let mut world = World::new(77);
+    let mut camera = Nested::publish(&mut world, 1, 1, 31);
+    camera.film(&mut world, 7 * SECOND);
+    assert_eq!(asked(&world, 1), [Some(0)]);
+    world.command(Command::Tap { room: ROOM, wanted: true });
+    camera.film(&mut world, 20 * SECOND);
+    assert_eq!(asked(&world, 1), [Some(0), None]);
+}
+
+#[test]
+fn a_publisher_that_cannot_send_its_large_size_any_more_is_not_waited_for() {
+    let (mut world, mut camera) = anna_films_boris_watches(78);
+    world.command(tile(1, 320, 180));
+    camera.film(&mut world, 8 * SECOND);
+    assert_eq!(asked(&world, 1), [Some(0)]);
+    camera.obeys = false;
+    world.command(tile(1, 1280, 720));
+    camera.film(&mut world, 8 * SECOND);
+    let slot = world.slots(2).into_iter().find(|slot| slot.track.is_some()).unwrap();
+    assert_eq!((slot.reason, slot.layer.and_then(|l| l.width)), (SlotReason::Best, Some(640)));
+    let count = |world: &mut World| {
+        told(world, 2).iter().filter(|told| told.descriptor.has_structure).count()
+    };
+    let before = count(&mut world);
+    camera.film(&mut world, 10 * SECOND);
+    assert_eq!(count(&mut world), before, "no keyframe is asked for again and again");
 }
 
 #[test]

@@ -29,7 +29,20 @@ pub(super) struct Peer {
     /// What its slots carry, for a socket that comes back.
     slots: Vec<SlotBinding>,
     /// Layers of its tracks that somebody takes, by mid; for the same.
-    layers: BTreeMap<String, Vec<String>>,
+    layers: BTreeMap<String, WantedLayers>,
+}
+
+/// What `media.layers` says of a line.
+#[derive(Clone)]
+struct WantedLayers {
+    rids: Vec<String>,
+    spatial: Option<u8>,
+}
+
+impl WantedLayers {
+    fn message(self, pc: String, mid: String) -> ServerMessage {
+        ServerMessage::MediaLayers { pc, mid, rids: self.rids, spatial: self.spatial }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -237,8 +250,8 @@ impl Room {
                 self.tracks_changed(participant, tracks, out);
             }
             Event::SlotsChanged { peer, slots, .. } => self.slots_changed(peer, slots, out),
-            Event::LayersWanted { peer, mid, rids, .. } => {
-                self.layers_wanted(peer, mid, rids, out);
+            Event::LayersWanted { peer, mid, rids, spatial, .. } => {
+                self.layers_wanted(peer, mid, WantedLayers { rids, spatial }, out);
             }
             Event::SpeakersChanged { mut speakers, .. } => {
                 let is_here = |id: &ParticipantId| {
@@ -373,25 +386,24 @@ impl Room {
         }
     }
 
-    fn layers_wanted(&mut self, id: PeerId, mid: String, rids: Vec<String>, out: &mut Effects) {
+    fn layers_wanted(&mut self, id: PeerId, mid: String, wanted: WantedLayers, out: &mut Effects) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         if peer.layers.len() >= MAX_TRACKS && !peer.layers.contains_key(&mid) {
             // Lines that are gone leave their names behind, and never come again.
             peer.layers.pop_first();
         }
-        peer.layers.insert(mid.clone(), rids.clone());
+        peer.layers.insert(mid.clone(), wanted.clone());
         let person = self.people.get(&peer.participant);
         if let Some(socket) = person.and_then(|person| person.socket) {
-            out.send(socket, ServerMessage::MediaLayers { pc: peer.pc.clone(), mid, rids });
+            out.send(socket, wanted.message(peer.pc.clone(), mid));
         }
     }
 
     /// Tells a socket that came back what its slots carry and which of its layers are taken.
     pub(super) fn show_slots(&self, from: ParticipantId, socket: SocketId, out: &mut Effects) {
         for peer in self.peers.values().filter(|peer| peer.participant == from) {
-            for (mid, rids) in &peer.layers {
-                let (pc, mid, rids) = (peer.pc.clone(), mid.clone(), rids.clone());
-                out.send(socket, ServerMessage::MediaLayers { pc, mid, rids });
+            for (mid, wanted) in &peer.layers {
+                out.send(socket, wanted.clone().message(peer.pc.clone(), mid.clone()));
             }
             if !peer.slots.is_empty() {
                 let (pc, slots) = (peer.pc.clone(), peer.slots.clone());

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { Encodings, addLine, nestedCodecs } from '../../../static/js/encodings.js';
+import { Encodings, addLine, nestedCodecs, nestedFor } from '../../../static/js/encodings.js';
 
 /** A sender as browsers have it: parameters are good once, and only until the next change. */
 class FakeSender {
@@ -104,6 +104,30 @@ test('a server that takes one layer gets the whole picture, not the smallest one
   const encodings = encodingsOf(sender, 'camera');
   await encodings.settled();
   assert.deepEqual(sender.parameters.encodings, [{ active: true, rid: 'q', scaleResolutionDownBy: 1, maxBitrate: 1_700_000 }]);
+});
+
+test('nested layers that nobody takes are left out by a smaller picture, and those below stay what they are', async () => {
+  const sender = new FakeSender([{ maxBitrate: 1_700_000, scalabilityMode: 'L3T3_KEY' }]);
+  const encodings = encodingsOf(sender, 'camera');
+  const sent = () => { const [e] = sender.parameters.encodings; return [e.scalabilityMode, e.scaleResolutionDownBy, e.maxBitrate]; };
+  await encodings.settled();
+  assert.deepEqual(sent(), ['L3T3_KEY', 1, 1_700_000]);
+  await encodings.want([], 1);
+  assert.deepEqual(sent(), ['L2T3_KEY', 2, 500_000]);
+  await encodings.want([], 0);
+  assert.deepEqual(sent(), ['L1T3', 4, 150_000]);
+  await encodings.sized({ width: 640, height: 360 });
+  assert.deepEqual(sent(), ['L1T3', 2, 150_000], 'a smaller camera has two');
+  await encodings.want([]);
+  assert.deepEqual(sent(), ['L2T3_KEY', 1, 1_700_000]);
+  await encodings.want([], 7);
+  assert.deepEqual(sent(), ['L2T3_KEY', 1, 1_700_000]);
+});
+
+test('a camera has as many nested layers as Chromium makes of it', () => {
+  const sizes = [[1920, 1080, 3], [1280, 720, 3], [960, 540, 3], [854, 480, 2], [1200, 450, 2], [720, 1280, 3], [640, 360, 2], [480, 270, 2], [320, 240, 1], [160, 90, 1]];
+  for (const [width, height, count] of sizes) assert.equal(nestedFor({ width, height }), count, `${width} x ${height}`);
+  assert.equal(nestedFor({}), 3);
 });
 
 test('a shared screen loses frames before pixels', async () => {

@@ -261,15 +261,20 @@ fn the_layers_that_are_taken_go_to_the_publisher_and_again_to_a_socket_that_come
         room: ROOM,
         mid: "1".into(),
         rids: rids.iter().map(|rid| (*rid).to_owned()).collect(),
+        spatial: rids.is_empty().then_some(1),
     };
     stage.media(wanted(&["q", "h", "f"]));
-    stage.media(wanted(&["q"]));
+    stage.media(wanted(&[]));
     let seen = stage.look();
     let [Seen::Sent(SocketId(ANNA), _), Seen::Sent(SocketId(ANNA), message)] = &seen[..] else {
         panic!("{seen:?}")
     };
-    let newest =
-        ServerMessage::MediaLayers { pc: "pub".into(), mid: "1".into(), rids: vec!["q".into()] };
+    let newest = ServerMessage::MediaLayers {
+        pc: "pub".into(),
+        mid: "1".into(),
+        rids: vec![],
+        spatial: Some(1),
+    };
     assert_eq!(*message, newest);
     stage.drop_socket(ANNA);
     stage.resume(CLARA, 1, anna);

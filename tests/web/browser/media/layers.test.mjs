@@ -159,7 +159,7 @@ describe('three layers of VP8', () => {
 
 // In software AV1 has no time for a large picture, and of a smaller one Chromium sends two sizes.
 for (const [codec, instruments, small, large] of /** @type {const} */ ([['vp9', { films: true }, 320, 1280], ['av1', { colour: PALETTE.blue }, 320, 640]])) {
-  test(`nested sizes of ${codec.toUpperCase()} go and come without a pause`, async () => {
+  test(`nested sizes of ${codec.toUpperCase()} go and come without a gap, and are paused when nobody takes them`, async () => {
     const call = await filmed(chromium, instruments, codec);
     try {
       const track = await until('the camera', call.camera, (t) => (t?.encodings[0]?.bitrate ?? 0) > 0 && t?.encodings[0]?.width === large);
@@ -169,10 +169,18 @@ for (const [codec, instruments, small, large] of /** @type {const} */ ([['vp9', 
       assert.equal(Object.values(await sent(call.anna))[0]?.mode, codec === 'vp9' ? 'L3T3_KEY' : 'L2T3_KEY');
       const best = await until('the best layer', () => seen(call.boris), (now) => now.width === large);
       assert.equal(best.codec.toLowerCase(), `video/${codec}`);
-      for (let round = 0; round < 2; round += 1) {
-        await resize(call.boris, SMALL, (width) => width === small);
-        await resize(call.boris, LARGE, (width) => width === large);
-      }
+      const own = async () => Object.values(await sent(call.anna))[0];
+      await resize(call.boris, SMALL, (width) => width === small);
+      // At once again: nothing was paused in so short a time.
+      await resize(call.boris, LARGE, (width) => width === large);
+      await resize(call.boris, SMALL, (width) => width === small);
+      const paused = await until('the large sizes to be paused', own, (layer) => layer?.mode === 'L1T3');
+      assert.equal(paused?.width, small, 'the size that stays is what it was');
+      await until('only the small size to come', call.camera, (t) => t.encodings[0]?.width === small && (t.encodings[0]?.bitrate ?? 0) > 0);
+      const asked = Date.now();
+      await resize(call.boris, LARGE, (width) => width === large);
+      console.log(`the large size was back after ${Date.now() - asked} ms`);
+      await until('all sizes to be sent', own, (layer) => layer?.mode !== 'L1T3' && layer?.width === large);
     } finally {
       await call.close();
     }
