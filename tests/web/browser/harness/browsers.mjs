@@ -193,7 +193,7 @@ export class Firefox {
     self.folder = mkdtempSync(join(tmpdir(), 'veche-firefox-'));
     self.browser = await puppeteer.launch({
       browser: 'firefox', executablePath: FIREFOX, headless: true,
-      userDataDir: self.folder, extraPrefsFirefox: PREFS, protocolTimeout: 60_000,
+      userDataDir: self.folder, extraPrefsFirefox: PREFS, protocolTimeout: 60_000, acceptInsecureCerts: true,
     });
     return self;
   }

@@ -90,9 +90,13 @@ export function install(wish) {
     constructor(...args) {
       super(...args);
       kit.pcs.push(/** @type {any} */ (this));
+      /** @type {any} */ (this).addEventListener('connectionstatechange', () => {
+        if (super.connectionState === 'connected') /** @type {any} */ (this).connectedAt ??= performance.now();
+      });
     }
     /** @param {RTCSessionDescriptionInit} description */
     setRemoteDescription(description) {
+      /** @type {any} */ (this).begunAt ??= performance.now();
       if (!kit.mediaPort || !description?.sdp) return super.setRemoteDescription(description);
       // The proxy is for datagrams; streams would go round it.
       const sdp = description.sdp.replace(/a=candidate:\S+ \d+ tcp .*\r\n/gi, '')

@@ -17,9 +17,13 @@ export function binary() {
 }
 
 export class Server {
-  /** @param {Record<string, string>} [settings] environment overrides of config.toml */
-  static async start(settings = {}) {
+  /**
+   * @param {Record<string, string>} [settings] environment overrides of config.toml
+   * @param {import('./network.mjs').Network} [network] that it is at the other end of
+   */
+  static async start(settings = {}, network) {
     const server = new Server();
+    server.network = network;
     server.folder = mkdtempSync(join(tmpdir(), 'veche-browser-'));
     await server.launch(settings);
     return server;
@@ -31,7 +35,8 @@ export class Server {
     this.lines = /** @type {string[]} */ ([]);
     const ready = join(this.folder, 'ready.json');
     rmSync(ready, { force: true });
-    this.child = spawn(binary(), ['serve', '--ready-file', ready], {
+    const [command, words] = this.network?.wrapped(binary()) ?? [binary(), []];
+    this.child = spawn(command, [...words, 'serve', '--ready-file', ready], {
       cwd: this.folder,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
@@ -62,7 +67,7 @@ export class Server {
     const place = JSON.parse(readFileSync(ready, 'utf8'));
     this.port = Number(new URL(place.url).port);
     this.mediaPort = Number(/:(\d+)$/.exec(place.media_addresses[0])?.[1]);
-    this.url = `http://127.0.0.1:${this.port}`;
+    this.url = this.network ? `${new URL(place.url).protocol}//10.77.1.1:${this.port}` : `http://127.0.0.1:${this.port}`;
   }
 
   close() {

@@ -1,0 +1,111 @@
+// Networks of a test's own, in namespaces: this file and its browsers live in one of them, the server in another, and
+// cables with firewalls lie between. Needs root, ip and nft.
+//
+// A test file begins with `const isInside = enterNetwork(import.meta.filename)`. Where that is false the file runs once more,
+// inside, with the same standard output, and has nothing to say itself.
+
+import { execFileSync, spawnSync } from 'node:child_process';
+
+const MARK = 'VECHE_TEST_NETWORK';
+
+/** Runs this file again in an empty network. True inside. @param {string} file */
+export function enterNetwork(file) {
+  if (process.env[MARK]) return true;
+  const again = spawnSync('unshare', ['--net', process.execPath, ...process.execArgv, file], {
+    stdio: 'inherit', // Servers of such tests have certificates of their own.
+    env: { ...process.env, [MARK]: '1', NODE_TLS_REJECT_UNAUTHORIZED: '0', NODE_NO_WARNINGS: '1' },
+  });
+  if (again.error) throw again.error;
+  process.exitCode = again.status ?? 1;
+  return false;
+}
+
+/** @param {string} command @param {string[]} words @param {string} [input] */
+function sh(command, words, input) {
+  try {
+    return execFileSync(command, words, { input, encoding: 'utf8', stdio: ['pipe', 'pipe', 'pipe'] });
+  } catch (error) {
+    throw new Error(`${command} ${words.join(' ')}: ${/** @type {any} */ (error).stderr}`);
+  }
+}
+
+/** The server's side, and cables from here to it. */
+export class Network {
+  /**
+   * The n-th cable has 10.77.n.2 here and 10.77.n.1 at the server; the first is the way to everywhere.
+   * @param {number} [cables]
+   */
+  static create(cables = 1) {
+    const self = new Network();
+    self.space = `veche-${process.pid}`;
+    sh('ip', ['netns', 'add', self.space]);
+    // Whatever ends this process takes the namespace with it; its processes are stopped by the test.
+    process.once('exit', () => self.remove());
+    sh('ip', ['link', 'set', 'lo', 'up']);
+    self.there('ip', 'link', 'set', 'lo', 'up');
+    for (let n = 1; n <= cables; n++) self.plug(n);
+    return self;
+  }
+
+  /** @param {number} n */
+  plug(n) {
+    const [here, there] = [`here${n}`, `there${n}`];
+    sh('ip', ['link', 'add', here, 'type', 'veth', 'peer', 'name', there, 'netns', this.space]);
+    this.there('ip', 'addr', 'add', `10.77.${n}.1/24`, 'dev', there);
+    this.there('ip', 'link', 'set', there, 'up');
+    sh('ip', ['addr', 'add', `10.77.${n}.2/24`, 'dev', here]);
+    sh('ip', ['link', 'set', here, 'up']);
+    sh('ip', ['route', 'append', 'default', 'via', `10.77.${n}.1`, 'dev', here, 'metric', String(n * 100)]);
+  }
+
+  /** Runs something at the server's side. @param {string} command @param {...string} words */
+  there(command, ...words) {
+    return sh('ip', ['netns', 'exec', this.space, command, ...words]);
+  }
+
+  /** A command line that runs at the server's side. @param {string} command @returns {[string, string[]]} */
+  wrapped(command) {
+    return ['ip', ['netns', 'exec', this.space, command]];
+  }
+
+  /** Lets a cable go dead, as when somebody pulls it. @param {number} n */
+  pull(n) {
+    sh('ip', ['link', 'set', `here${n}`, 'down']);
+  }
+
+  /** Firewall of this side; what it holds is replaced. @param {string} rules of a table */
+  firewall(rules) {
+    sh('nft', ['-f', '-'], `table inet fw\ndelete table inet fw\ntable inet fw {\n${rules}\n}\n`);
+  }
+
+  /** Packets of every named counter of the firewall. @returns {Record<string, number>} */
+  counted() {
+    const { nftables } = JSON.parse(sh('nft', ['-j', 'list', 'counters', 'table', 'inet', 'fw']));
+    return Object.fromEntries(nftables.filter((/** @type {any} */ one) => one.counter)
+      .map((/** @type {any} */ { counter }) => [counter.name, counter.packets]));
+  }
+
+  remove() {
+    spawnSync('ip', ['netns', 'del', this.space]);
+  }
+}
+
+/** No datagrams either way, but those within this side. */
+export const NO_UDP = `
+  counter udp_in {}
+  counter udp_out {}
+  chain in { type filter hook input priority 0; policy accept; iifname != "lo" meta l4proto udp counter name udp_in drop; }
+  chain out { type filter hook output priority 0; policy accept; oifname != "lo" meta l4proto udp counter name udp_out drop; }
+`;
+
+/** The same, and no streams but to these ports. @param {number[]} ports */
+export const onlyTcp = (...ports) => `
+  counter udp_in {}
+  counter udp_out {}
+  counter tcp_out {}
+  chain in { type filter hook input priority 0; policy accept; iifname != "lo" meta l4proto udp counter name udp_in drop; }
+  chain out { type filter hook output priority 0; policy accept;
+    oifname != "lo" meta l4proto udp counter name udp_out drop;
+    oifname != "lo" tcp dport != { ${ports.join(', ')} } counter name tcp_out drop;
+  }
+`;
