@@ -5,8 +5,10 @@ mod budget;
 mod frame;
 mod origin;
 pub(crate) mod outbox;
+mod pieces;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 
 use crate::Signaling;
 use crate::app::ApiError;
@@ -16,8 +18,6 @@ use crate::identity::Identity;
 use crate::room::{JoinRequest, Place, SocketId};
 use crate::signed_in::Held;
 use axum::extract::State;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::any;
@@ -27,6 +27,7 @@ use frame::{Asked, Complaint};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{Sink, SinkExt, StreamExt};
 use outbox::{Next, Outbox};
+use pieces::{PIECE_BYTES, pieces};
 use protocol::limits::{MAX_FRAME_BYTES, PING_EVERY, SOCKET_SILENT_AFTER, SOCKET_STUCK_AFTER};
 use protocol::server::close;
 use protocol::{ClientMessage, ErrorCode, ParticipantId, RoomId, ServerMessage};
@@ -35,6 +36,10 @@ use serde_json::Value;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{Error, Message};
+use upgrade::{Socket, Upgrade};
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
@@ -59,21 +64,21 @@ async fn open(
     Query(entry): Query<Entry>,
     address: ClientAddress,
     headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    upgrade: Result<Upgrade, ApiError>,
 ) -> Result<Response, ApiError> {
-    let upgrade = upgrade.map_err(|why| ApiError::new(ErrorCode::BadRequest, why.body_text()))?;
+    let upgrade = upgrade?;
     if !origin::is_allowed(&headers, &signaling.inner.settings.cors_origins) {
         let reason = "sockets are not opened from that origin; CORS_ORIGINS lists those that may";
         return Err(ApiError::new(ErrorCode::Forbidden, reason));
     }
     let (room, join, held) = signaling.admit(&slug, entry, address).await?;
     let hub = signaling.inner.hub.clone();
-    Ok(upgrade
-        .max_frame_size(MAX_READ_BYTES)
-        .max_message_size(MAX_READ_BYTES)
+    let config = WebSocketConfig::default()
+        .max_frame_size(Some(MAX_READ_BYTES))
+        .max_message_size(Some(MAX_READ_BYTES))
         .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BUFFER_BYTES)
-        .on_upgrade(move |socket| serve(socket, hub, room, join, held)))
+        .write_buffer_size(PIECE_BYTES);
+    Ok(upgrade.then(config, move |socket| serve(socket, hub, room, join, held)))
 }
 
 impl Signaling {
@@ -139,7 +144,7 @@ impl Signaling {
 }
 
 /// Serves one socket until it is over.
-async fn serve(socket: WebSocket, hub: Hub, room: RoomId, mut join: JoinRequest, held: Held) {
+async fn serve(socket: Socket, hub: Hub, room: RoomId, mut join: JoinRequest, held: Held) {
     let (id, _running) = hub.new_socket();
     join.socket = id;
     metrics::gauge!("veche_sockets").increment(1.0);
@@ -181,7 +186,7 @@ async fn serve(socket: WebSocket, hub: Hub, room: RoomId, mut join: JoinRequest,
 
 /// Reads until the socket is over, and tells the room.
 async fn read(
-    stream: &mut SplitStream<WebSocket>,
+    stream: &mut SplitStream<Socket>,
     handle: &RoomHandle,
     id: SocketId,
     outbox: &Outbox,
@@ -222,13 +227,13 @@ async fn read(
                 complain(outbox, ErrorCode::BadRequest, reason, None);
             }
             // A page that was closed or left. Firefox drops what a page says while it goes, its `leave` too.
-            Message::Close(Some(frame)) if frame.code == close::GOING_AWAY => {
+            Message::Close(Some(frame)) if u16::from(frame.code) == close::GOING_AWAY => {
                 if handle.request(id, ClientMessage::Leave, None).await.is_err() {
                     break close::TRY_LATER;
                 }
             }
             // Pings are answered below us; the next read after a close ends the stream.
-            Message::Ping(_) | Message::Pong(_) | Message::Close(_) => {}
+            Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {}
         }
     };
     match code {
@@ -244,7 +249,7 @@ async fn read(
 }
 
 /// Writes what the outbox has until it says close, and pings in between.
-async fn write(sink: &mut SplitSink<WebSocket, Message>, outbox: &Outbox) {
+async fn write(sink: &mut SplitSink<Socket, Message>, outbox: &Outbox) {
     let is_usable = tokio::select! {
         result = write_all(sink, outbox) => match result {
             Ok(()) => true,
@@ -258,7 +263,8 @@ async fn write(sink: &mut SplitSink<WebSocket, Message>, outbox: &Outbox) {
     };
     if is_usable {
         let code = outbox.close_code().unwrap_or(close::DONE);
-        let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason_of(code)) };
+        let reason = Utf8Bytes::from_static(reason_of(code));
+        let frame = CloseFrame { code: code.into(), reason };
         timeout(LINGER, sink.send(Message::Close(Some(frame)))).await.ok();
     }
 }
@@ -294,7 +300,11 @@ async fn write_all(
             }
         };
         match next {
-            Next::Text(text) => taken(sink.feed(Message::Text(text))).await?,
+            Next::Text(text) => {
+                for piece in pieces(text) {
+                    taken(sink.feed(piece)).await?;
+                }
+            }
             Next::Close(_) => return taken(sink.flush()).await,
         }
     }
@@ -317,12 +327,11 @@ fn complain(outbox: &Outbox, code: ErrorCode, reason: String, re: Option<Value>)
 }
 
 /// What to tell a client whose stream broke, where it can still be told.
-fn code_of(error: axum::Error) -> u16 {
-    use axum_tungstenite::Error;
-    match error.into_inner().downcast_ref::<Error>() {
-        Some(Error::Utf8(_)) => close::NOT_TEXT,
-        Some(Error::Capacity(_)) => close::TOO_LARGE,
-        Some(Error::Protocol(_)) => close::PROTOCOL_ERROR,
+fn code_of(error: Error) -> u16 {
+    match error {
+        Error::Utf8(_) => close::NOT_TEXT,
+        Error::Capacity(_) => close::TOO_LARGE,
+        Error::Protocol(_) => close::PROTOCOL_ERROR,
         _ => close::DONE,
     }
 }
@@ -337,8 +346,6 @@ const MAX_READ_BYTES: usize = 4 * MAX_FRAME_BYTES;
 /// What every socket holds for as long as it lives. More is zeroed before each read, a pong of two bytes included,
 /// and 10,000 idle sockets pay for it; less reads an SDP in more pieces.
 const READ_BUFFER_BYTES: usize = 2 * 1024;
-/// More gathers more lines into one write when many wait; less holds less for sockets that are idle.
-const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 /// How long a socket may take to close. Longer holds memory for clients that are gone; shorter loses the
 /// close frame on a slow line.
 const LINGER: Duration = Duration::from_secs(2);

@@ -9,7 +9,6 @@ use crate::room::{
     Door, Effect, Input, Missed, Noted, Passed, Refusal, Reply, Room, SocketId, Verdict,
 };
 use crate::socket::outbox::Outbox;
-use axum::extract::ws::Utf8Bytes;
 use protocol::limits::{MAX_CHAT_HISTORY, MAX_SYNC_PAGE};
 use protocol::room::By;
 use protocol::server::{LeaveReason, close};
@@ -22,6 +21,7 @@ use std::time::{Duration, Instant};
 use store::{Fact, NewEvent, Store};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 use uuid::Uuid;
 
 pub(super) struct RoomTask {

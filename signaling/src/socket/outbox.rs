@@ -1,12 +1,12 @@
 //! What waits to be written to one socket. The room puts messages in and never waits; when too many or too
 //! large ones wait, the socket is cut off, never the room.
 
-use axum::extract::ws::Utf8Bytes;
 use protocol::limits::{OUTBOX_BYTES, OUTBOX_MESSAGES};
 use protocol::server::close;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 /// The room's end and the socket's end of the same queue.
 #[derive(Clone, Default)]
