@@ -61,6 +61,9 @@ pub struct Config {
     pub media_port: u16,
     /// Whether media may come by TCP on that port too.
     pub media_tcp: bool,
+    /// TCP port of HTTP, as clients reach it, that they are told for media too: 0 for none, nothing where it follows from
+    /// the rest.
+    pub media_shared_port: Option<u16>,
     /// Addresses advertised for media; empty for the interfaces' own.
     pub media_addresses: Vec<IpAddr>,
     /// Whether many packets go into one system call, where the system can.
@@ -95,6 +98,12 @@ pub struct Config {
     pub log_format: LogFormat,
     /// What `/metrics` asks for.
     pub metrics_token: Option<Secret>,
+}
+
+/// The port of an origin, which has it in the end or means that of its scheme.
+fn port_of(origin: &str) -> u16 {
+    let named = origin.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    named.unwrap_or(if origin.starts_with("https://") { 443 } else { 80 })
 }
 
 /// An exabyte: more is a slip of the finger.
@@ -215,6 +224,7 @@ impl Config {
             recording_upload_mb: layers.number("recording_upload_mb", 0..=1_000_000)?,
             media_port: layers.number("media_port", 0..=u16::MAX)?,
             media_tcp: check::flag(layers, "media_tcp")?,
+            media_shared_port: check::shared_port(layers)?,
             media_addresses: check::media_addresses(layers)?,
             media_batching: check::flag(layers, "media_batching")?,
             stun_servers: check::urls(layers, "stun_servers", &["stun:", "stuns:"])?,
@@ -252,6 +262,22 @@ impl Config {
             "turn_urls",
             "needs `turn_secret`, or `turn_username` and `turn_password`, beside it",
         ))
+    }
+
+    /// The TCP port of HTTP, as clients reach it, where they are told it for media; `listens` is where it is bound.
+    pub fn shared_port(&self, listens: u16) -> Option<u16> {
+        if !self.media_tcp {
+            return None;
+        }
+        match self.media_shared_port {
+            Some(0) => None,
+            Some(port) => Some(port),
+            // It is the media port.
+            None if listens == self.media_port => Some(listens),
+            // A proxy may stand before us, which takes requests only.
+            None if self.tls == Tls::Off => None,
+            None => Some(self.public_url.as_deref().map_or(listens, port_of)),
+        }
     }
 
     /// Whether unsafe settings are refused.
@@ -340,6 +366,7 @@ mod tests {
         ("recording_upload_mb", "21"),
         ("media_port", "11000"),
         ("media_tcp", "false"),
+        ("media_shared_port", "443"),
         ("media_addresses", "192.0.2.1"),
         ("media_threads", "2"),
         ("media_batching", "false"),

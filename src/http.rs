@@ -9,7 +9,7 @@ mod metrics;
 mod requests;
 
 pub use headers::Https;
-pub use listener::Listeners;
+pub use listener::{Listeners, MediaDoor};
 pub use metrics::MetricsPage;
 
 use axum::Router;

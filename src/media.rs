@@ -14,6 +14,7 @@ mod streams;
 mod thread;
 
 pub use addresses::advertised;
+pub use streams::Handed;
 
 use crate::recording::TapQueue;
 use anyhow::Context;
@@ -32,13 +33,18 @@ const COMMAND_QUEUE: usize = 8_192;
 /// Events waiting for the control plane. What does not fit waits with the media thread.
 const EVENT_QUEUE: usize = 8_192;
 
+/// Connections on their way from the door of HTTP. What does not fit is closed: its client tries again.
+const HANDED_QUEUE: usize = 256;
+
 /// What the media thread is told at start.
 #[derive(Clone)]
 pub struct MediaConfig {
     /// Port for datagrams and streams; 0 takes a free one.
     pub port: u16,
-    /// Whether clients may come by TCP.
-    pub tcp: bool,
+    /// Whether streams are taken on that port too.
+    pub listens: bool,
+    /// Another port, of somebody who hands media's streams over.
+    pub shared_port: Option<u16>,
     /// Addresses that clients are told, best first.
     pub addresses: Vec<IpAddr>,
     /// Many datagrams per system call, where the system can.
@@ -58,6 +64,7 @@ pub struct Media {
 /// The way in; cloned to whoever sends commands.
 struct Queue {
     commands: SyncSender<Command>,
+    handed: SyncSender<Handed>,
     waker: mio::Waker,
     is_stopping: AtomicBool,
 }
@@ -78,7 +85,25 @@ impl Queue {
     }
 }
 
+/// The media thread's door for connections that somebody else has accepted; cloned to whoever does.
+#[derive(Clone)]
+pub struct StreamDoor(Arc<Queue>);
+
+impl StreamDoor {
+    /// Hands a connection over. False when too many are on their way; it is closed then.
+    pub fn enter(&self, handed: Handed) -> bool {
+        let is_taken = self.0.handed.try_send(handed).is_ok();
+        self.0.wake();
+        is_taken
+    }
+}
+
 impl Media {
+    /// The way in for connections that came by another door.
+    pub fn stream_door(&self) -> StreamDoor {
+        StreamDoor(self.queue.clone())
+    }
+
     /// The way to the media plane for the control plane.
     pub fn plane(&self) -> Arc<dyn MediaPlane> {
         self.queue.clone()
@@ -102,10 +127,13 @@ impl Drop for Media {
     }
 }
 
-/// Datagrams to every address, then streams to every address.
-fn host_candidates(addresses: &[SocketAddr], with_streams: bool) -> Vec<HostCandidate> {
-    let udp = addresses.iter().copied().map(HostCandidate::udp);
-    let tcp = addresses.iter().copied().map(HostCandidate::tcp).filter(|_| with_streams);
+/// Datagrams to every address, then streams to every address, those to the port of others last.
+fn host_candidates(config: &MediaConfig, port: u16) -> Vec<HostCandidate> {
+    let at = |port: u16| config.addresses.iter().map(move |&ip| SocketAddr::new(ip, port));
+    let udp = at(port).map(HostCandidate::udp);
+    let own = config.listens.then_some(port);
+    let shared = config.shared_port.filter(|shared| Some(*shared) != own);
+    let tcp = own.into_iter().chain(shared).flat_map(at).map(HostCandidate::tcp);
     udp.chain(tcp).collect()
 }
 
@@ -114,22 +142,24 @@ fn host_candidates(addresses: &[SocketAddr], with_streams: bool) -> Vec<HostCand
 /// # Errors
 /// When the port is in use or the system refuses a socket, a thread or randomness.
 pub fn start(config: &MediaConfig) -> anyhow::Result<(Media, tokio::sync::mpsc::Receiver<Event>)> {
-    let Ports { datagrams, streams, port } = Ports::bind(config.port, config.tcp)?;
+    let Ports { datagrams, streams, port } = Ports::bind(config.port, config.listens)?;
     let candidates: Vec<SocketAddr> =
         config.addresses.iter().map(|&address| SocketAddr::new(address, port)).collect();
     let poll = mio::Poll::new().context("no readiness queue for media")?;
     let waker = mio::Waker::new(poll.registry(), thread::WAKER).context("no waker for media")?;
     let (commands, orders) = sync_channel(COMMAND_QUEUE);
     let (events, heard) = tokio::sync::mpsc::channel(EVENT_QUEUE);
-    let queue = Arc::new(Queue { commands, waker, is_stopping: AtomicBool::new(false) });
+    let (handing, handed) = sync_channel(HANDED_QUEUE);
+    let is_stopping = AtomicBool::new(false);
+    let queue = Arc::new(Queue { commands, handed: handing, waker, is_stopping });
     let identity = Identity::generate().context("no certificate for DTLS")?;
     let plane = thread::MediaThread::new(
         poll,
         socket::MediaSocket::new(datagrams, config.batched),
         streams,
         identity,
-        host_candidates(&candidates, config.tcp),
-        thread::Ends { orders, events, tap: config.tap.clone() },
+        host_candidates(config, port),
+        thread::Ends { orders, handed, events, tap: config.tap.clone() },
     )?;
     let stop = queue.clone();
     let thread = std::thread::Builder::new()

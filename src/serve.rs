@@ -2,7 +2,7 @@
 
 use crate::config::{Config, Host};
 use crate::export::queue::Queue;
-use crate::http::{self, Https, Listeners, MetricsPage, Site};
+use crate::http::{self, Https, Listeners, MediaDoor, MetricsPage, Site};
 use crate::logs;
 use crate::media::{self, MediaConfig};
 use crate::metrics::Metrics;
@@ -19,6 +19,7 @@ use signaling::{RecordingSettings, Settings, Signaling};
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use store::Store;
 use tokio::sync::watch;
@@ -60,7 +61,9 @@ async fn serve(config: Config, data: &DataDir, ready_file: Option<&Path>) -> any
     let tap = recording.tap();
     let (mut media, mut events) = media::start(&MediaConfig {
         port: config.media_port,
-        tcp: config.media_tcp,
+        // Where both are one port, the door of HTTP takes streams for media as well.
+        listens: config.media_tcp && config.media_port != listeners.port(),
+        shared_port: config.shared_port(listeners.port()),
         addresses,
         batched: config.media_batching,
         tap,
@@ -103,10 +106,14 @@ async fn serve(config: Config, data: &DataDir, ready_file: Option<&Path>) -> any
         cors_origins: config.cors_origins.clone(),
     };
     let app = http::router(site, signaling.router(), Signaling::openapi());
+    let door = media.stream_door();
+    let media_door: Option<MediaDoor> =
+        config.media_tcp.then(|| Arc::new(move |handed| door.enter(handed)) as _);
     let (stop, stopping) = watch::channel(false);
     let mut server = tokio::spawn(listeners.serve(
         app,
         tls.map(|tls| tls.acceptor),
+        media_door,
         config.max_connections,
         stopping,
     ));
@@ -259,7 +266,9 @@ fn banner(
     line("Listens (TCP)", &list(listens));
     line("Media (UDP)", &list(&place.media_addresses));
     if config.media_tcp {
-        line("Media (TCP)", "the same, for networks that let no UDP out");
+        let shared = config.shared_port(listens.first().map_or(0, SocketAddr::port));
+        let shared = shared.map_or(String::new(), |port| format!(", and on port {port}"));
+        line("Media (TCP)", &format!("the same{shared}, for networks that let no UDP out"));
     }
     if let Some(fingerprint) = fingerprint {
         line("Certificate", &format!("self-signed, SHA-256 {fingerprint}"));

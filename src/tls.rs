@@ -74,7 +74,8 @@ pub fn start(config: &Config, data: &DataDir, own: &[IpAddr]) -> anyhow::Result<
         .context("the cipher suites of TLS do not fit its versions")?
         .with_no_client_auth()
         .with_cert_resolver(resolver);
-    server.alpn_protocols = vec![HTTP.to_vec()];
+    // A client of TURN may say so; browsers say nothing, and their first bytes tell.
+    server.alpn_protocols = vec![HTTP.to_vec(), TURN.to_vec()];
     if matches!(config.tls, Tls::Acme(_)) {
         server.alpn_protocols.push(ACME.to_vec());
     }
@@ -87,5 +88,7 @@ fn provider() -> Arc<CryptoProvider> {
 
 /// What we speak inside (RFC 7301): WebSockets over HTTP/2 gain nothing, as each holds a connection's worth of queue anyway.
 const HTTP: &[u8] = b"http/1.1";
+/// TURN over TLS (RFC 7443).
+pub const TURN: &[u8] = b"stun.turn";
 /// How an authority asks whether a name is ours (RFC 8737).
 pub const ACME: &[u8] = b"acme-tls/1";

@@ -146,6 +146,14 @@ pub fn database_url(layers: &Layers, data_dir: &Path) -> Result<DatabaseUrl, Set
     }
 }
 
+/// A port, 0 for none, or nothing.
+pub fn shared_port(layers: &Layers) -> Result<Option<u16>, SettingError> {
+    match layers.text("media_shared_port")? {
+        None => Ok(None),
+        Some(_) => layers.number("media_shared_port", 0..=u16::MAX).map(Some),
+    }
+}
+
 /// Addresses that packets can be sent to.
 pub fn media_addresses(layers: &Layers) -> Result<Vec<IpAddr>, SettingError> {
     let parse = |text: &String| match text.parse::<IpAddr>() {

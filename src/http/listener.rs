@@ -2,9 +2,10 @@
 
 mod connection;
 mod plain;
+mod speech;
 
 use crate::config::Host;
-use crate::tls::ACME;
+use crate::media::Handed;
 use anyhow::{Context, bail};
 use axum::Router;
 use axum::extract::ConnectInfo;
@@ -12,7 +13,9 @@ use connection::Connection;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use rustls::ServerConnection;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use speech::Spoken;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -55,15 +58,16 @@ impl Listeners {
     }
 
     /// Serves until `stop` becomes true, then stops accepting and waits for answers that are under way. With `tls` it
-    /// speaks HTTPS, and sends who speaks HTTP there.
+    /// speaks HTTPS, and sends who speaks HTTP there. Who speaks ICE or TURN is shown to the door of `media`.
     pub async fn serve(
         self,
         app: Router,
         tls: Option<TlsAcceptor>,
+        media: Option<MediaDoor>,
         max_connections: u32,
         stop: watch::Receiver<bool>,
     ) {
-        let door = Door { app, tls };
+        let door = Door { app, tls, media };
         let places = Arc::new(Semaphore::new(max_connections as usize));
         let mut accepting = JoinSet::new();
         for socket in self.sockets {
@@ -75,11 +79,15 @@ impl Listeners {
     }
 }
 
+/// Takes connections that speak media; false when it has no room for one more.
+pub type MediaDoor = Arc<dyn Fn(Handed) -> bool + Send + Sync>;
+
 /// What is behind the sockets.
 #[derive(Clone)]
 struct Door {
     app: Router,
     tls: Option<TlsAcceptor>,
+    media: Option<MediaDoor>,
 }
 
 async fn accept(
@@ -128,31 +136,52 @@ async fn enter(
     door: Door,
     stop: watch::Receiver<bool>,
 ) {
-    let Some(tls) = door.tls else { return serve_connection(stream, peer, door.app, stop).await };
-    let handshake = async {
-        let mut first = [0];
-        stream.as_ref().peek(&mut first).await?;
-        if first[0] != TLS_HANDSHAKE {
-            return Ok(Spoken::Http(stream));
-        }
-        tls.accept(stream).await.map(|stream| Spoken::Https(Box::new(stream)))
+    if door.tls.is_none() && door.media.is_none() {
+        return serve_connection(stream, peer, door.app, stop).await;
+    }
+    // Who says nothing has as long as the head of a request may take, where TLS gives a beginning no more than a handshake.
+    let patience = if door.tls.is_some() { HANDSHAKE_TIMEOUT } else { HEAD_TIMEOUT };
+    let recognised = speech::recognise(stream, door.tls.as_ref(), door.media.is_some());
+    let mut stopping = stop.clone();
+    let recognised = tokio::select! {
+        recognised = tokio::time::timeout(patience, recognised) => recognised,
+        // Browsers open connections that they may need one day; nobody waits for those.
+        _ = stopping.wait_for(|stop| *stop) => return,
     };
-    match tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
-        Ok(Ok(Spoken::Https(stream))) => {
-            // An authority has seen what it wanted in the handshake.
-            if stream.get_ref().1.alpn_protocol() != Some(ACME) {
-                serve_connection(*stream, peer, door.app, stop).await;
-            }
+    match recognised {
+        Ok(Ok(Spoken::Http(stream))) => {
+            let app = if door.tls.is_some() { plain::router() } else { door.app };
+            serve_connection(stream, peer, app, stop).await;
         }
-        Ok(Ok(Spoken::Http(stream))) => serve_connection(stream, peer, plain::router(), stop).await,
+        Ok(Ok(Spoken::Https(stream))) => serve_connection(*stream, peer, door.app, stop).await,
+        Ok(Ok(Spoken::Media(stream))) => hand_over(door.media, peer, stream.into_inner(), None),
+        Ok(Ok(Spoken::SecretMedia(stream))) => {
+            let (stream, session) = stream.into_inner();
+            hand_over(door.media, peer, stream.into_inner(), Some(Box::new(session)));
+        }
+        // An authority has seen what it wanted in the handshake.
+        Ok(Ok(Spoken::Nothing)) => {}
         Ok(Err(error)) => tracing::debug!(%error, "a handshake failed"),
         Err(_) => tracing::debug!("a handshake took too long"),
     }
 }
 
-enum Spoken {
-    Http(Connection<TcpStream>),
-    Https(Box<tokio_rustls::server::TlsStream<Connection<TcpStream>>>),
+/// From here on the connection is the media thread's.
+fn hand_over(
+    media: Option<MediaDoor>,
+    address: SocketAddr,
+    stream: TcpStream,
+    tls: Option<Box<ServerConnection>>,
+) {
+    let Some(media) = media else { return };
+    match stream.into_std() {
+        Ok(socket) => {
+            if !media(Handed { socket, address, tls }) {
+                tracing::debug!("more connections for media than its thread takes");
+            }
+        }
+        Err(error) => tracing::debug!(%error, "a connection for media cannot be handed over"),
+    }
 }
 
 async fn serve_connection(
@@ -253,8 +282,6 @@ const BACKLOG: i32 = 4096;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
 /// For a TLS handshake: some round trips on a bad network.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The first byte of a TLS connection (RFC 8446, 5.1); of HTTP it is a letter.
-const TLS_HANDSHAKE: u8 = 22;
 /// More lets a sender hold more memory before it is known, less refuses long cookies of other programs on the host.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// A peer that acknowledges nothing for so long is gone: longer than a participant may be away.
@@ -285,11 +312,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_says_nothing_or_only_half_loses_the_connection() {
+        closes_who_says_nothing(None).await;
+        closes_who_says_nothing(Some(Arc::new(|_| panic!("that is no media")))).await;
+    }
+
+    async fn closes_who_says_nothing(media: Option<MediaDoor>) {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let listeners = Listeners::bind(Host::Address(Ipv4Addr::LOCALHOST.into()), 0).unwrap();
         let address = (Ipv4Addr::LOCALHOST, listeners.port());
         let (stop, stopping) = watch::channel(false);
-        let server = tokio::spawn(listeners.serve(Router::new(), None, 2, stopping));
+        let server = tokio::spawn(listeners.serve(Router::new(), None, media, 2, stopping));
         for words in ["", "GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "] {
             let mut stream = TcpStream::connect(address).await.unwrap();
             stream.write_all(words.as_bytes()).await.unwrap();

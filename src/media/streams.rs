@@ -1,34 +1,40 @@
-//! Media over TCP, for clients whose network lets no datagrams out (ICE-TCP, RFC 6544): the clients connect,
-//! each packet has its length in front, and all else is as over UDP.
+//! Media over TCP, for clients whose network lets no datagrams out: the clients connect, and speak ICE with each
+//! packet's length in front (RFC 6544) or TURN (RFC 8656). All else is as over UDP.
 //!
-//! A stream belongs to nobody until a check on it was authentic, and is closed soon if that does not happen.
+//! Streams come by the listener of the media port, or were recognised at the door of HTTP and handed over. One belongs
+//! to nobody until somebody known has spoken on it, and is closed soon if that does not happen.
 //! What a stream is too slow for is dropped in whole packets: congestion control sees the loss.
 
 mod door;
+mod io;
 mod stream;
 
 use door::{Door, Limits};
+use io::Io;
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
+use rustls::ServerConnection;
 use sfu::transport::stun;
-use sfu::{ConnectionId, Path, Run, Transmits};
+use sfu::{ConnectionId, Path, Transmits};
 use socket2::SockRef;
 use std::collections::{HashMap, VecDeque};
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 use stream::{Ended, MAX_PACKET, Stream, Taken};
 
+pub use stream::Speech;
+
 /// Bytes read at once: as much as a batch of datagrams holds.
 const READ: usize = 64 * 1024;
 /// Connections taken before others get a turn.
 const ACCEPTS_PER_TURN: usize = 64;
-/// For the first authentic check to come. A browser sends it with its first round trip; longer lets strangers hold
+/// For somebody known to speak. A browser does with its first or second round trip; longer lets strangers hold
 /// places, shorter closes streams of bad networks.
 const PROOF_PATIENCE: Duration = Duration::from_secs(5);
-/// Packets that a stream may send before one of them is an authentic check.
+/// Packets that a stream may send before one of them is of somebody known.
 const MAX_UNPROVEN_PACKETS: u32 = 16;
 /// How often streams are looked at that say nothing.
 const TICK: Duration = Duration::from_secs(1);
@@ -42,6 +48,27 @@ const MAX_UNSENT: u32 = 16 * 1024;
 /// A client that acknowledges nothing for so long is gone; ICE gives up after 30 s by itself.
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
+
+/// A connection that somebody else has accepted.
+pub struct Handed {
+    /// Its socket.
+    pub socket: std::net::TcpStream,
+    /// Where it comes from.
+    pub address: SocketAddr,
+    /// TLS around it, its handshake done.
+    pub tls: Option<Box<ServerConnection>>,
+}
+
+/// A packet's way in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// By which stream.
+    pub connection: ConnectionId,
+    /// Where that comes from.
+    pub address: SocketAddr,
+    /// What it speaks.
+    pub speech: Speech,
+}
 
 /// What was counted since it was told last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,7 +99,7 @@ pub struct Streams {
     readable: VecDeque<ConnectionId>,
     /// Streams that were given packets since they last wrote.
     unwritten: Vec<ConnectionId>,
-    ended: VecDeque<Path>,
+    ended: VecDeque<Origin>,
     next_tick: Instant,
     buffer: Box<[u8]>,
     counts: Counts,
@@ -89,7 +116,7 @@ impl Streams {
         registry: Registry,
         token: Token,
         now: Instant,
-    ) -> io::Result<Self> {
+    ) -> std::io::Result<Self> {
         let mut listener = listener.map(TcpListener::from_std);
         if let Some(listener) = &mut listener {
             registry.register(listener, token, Interest::READABLE)?;
@@ -149,29 +176,49 @@ impl Streams {
                 }
             }
         }
-        for (io, address) in came {
-            self.add(now, io, address);
+        for (socket, address) in came {
+            self.add(now, Io::Plain(socket), address);
         }
         self.is_called
     }
 
-    fn add(&mut self, now: Instant, io: TcpStream, address: SocketAddr) {
+    /// Takes a connection over that came elsewhere.
+    pub fn take_over(&mut self, now: Instant, handed: Handed) {
+        if handed.socket.set_nonblocking(true).is_err() {
+            return;
+        }
+        let socket = TcpStream::from_std(handed.socket);
+        let io = match handed.tls {
+            None => Io::Plain(socket),
+            Some(session) => Io::tls(socket, *session),
+        };
+        // TLS may hold bytes already, of which no readiness tells.
+        if let Some(id) = self.add(now, io, handed.address)
+            && let Some(stream) = self.streams.get_mut(&id)
+        {
+            stream.is_queued = true;
+            self.readable.push_back(id);
+        }
+    }
+
+    fn add(&mut self, now: Instant, io: Io, address: SocketAddr) -> Option<ConnectionId> {
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
         if !self.door.enters(address.ip()) {
             self.counts.refused += 1;
-            return;
+            return None;
         }
-        prepare(&io);
+        prepare(io.socket());
         let id = ConnectionId(self.next_id);
-        let mut stream = Stream::new(io, Path::Tcp { connection: id, address }, now);
+        let mut stream = Stream::new(io, id, address, now);
         if stream.register(&self.registry, Token(id.0 as usize)).is_err() {
             self.door.leaves(address.ip(), false);
             self.counts.refused += 1;
-            return;
+            return None;
         }
         self.next_id += 1;
         self.counts.accepted += 1;
         self.streams.insert(id, stream);
+        Some(id)
     }
 
     /// How many streams have something to read.
@@ -179,20 +226,20 @@ impl Streams {
         self.readable.len()
     }
 
-    /// Reads once from the next stream that has something; `each` gets its packets and says whether the media plane
-    /// knows the path. What this causes is to be sent before the next call.
-    pub fn receive(&mut self, mut each: impl FnMut(Path, &mut [u8]) -> bool) {
+    /// Reads once from the next stream that has something; `each` gets its packets and says whether whoever sent them is
+    /// known. What this causes is to be sent before the next call.
+    pub fn receive(&mut self, mut each: impl FnMut(Origin, &mut [u8]) -> bool) {
         let Some(id) = self.readable.pop_front() else { return };
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        let (path, mut is_proven, mut unproven) =
-            (stream.path, stream.is_proven, stream.unproven_packets);
+        let address = stream.address;
+        let (mut is_proven, mut unproven) = (stream.is_proven, stream.unproven_packets);
         let mut packets = 0;
-        let taken = stream.read(&mut self.buffer, |packet| {
+        let taken = stream.read(&mut self.buffer, |speech, packet| {
             packets += 1;
             if !is_proven && !stun::is_stun(packet) {
                 return ControlFlow::Break(Ended::Malformed);
             }
-            let is_known = each(path, packet);
+            let is_known = each(Origin { connection: id, address, speech }, packet);
             if !is_proven && is_known {
                 is_proven = true;
             } else if !is_proven {
@@ -206,7 +253,7 @@ impl Streams {
         self.counts.packets_in += packets;
         stream.unproven_packets = unproven;
         if is_proven && !std::mem::replace(&mut stream.is_proven, true) {
-            self.door.proves(path.address().ip());
+            self.door.proves(address.ip());
         }
         stream.is_queued = taken == Taken::More;
         match taken {
@@ -216,30 +263,30 @@ impl Streams {
         }
     }
 
-    /// Writes what is for streams, each as far as the system takes it; the rest waits for room.
+    /// Takes what is for streams; [`Streams::flush`] writes it.
     pub fn send(&mut self, transmits: &Transmits) {
         for run in transmits.runs() {
             if let Path::Tcp { connection, .. } = run.to {
-                self.push(connection, &run);
+                for packet in run.bytes.chunks(run.segment) {
+                    self.push(connection, packet);
+                }
             }
         }
-        self.flush();
     }
 
-    fn push(&mut self, id: ConnectionId, run: &Run<'_>) {
+    /// Puts one packet, or one message of TURN, into a stream's queue, or drops it.
+    pub fn push(&mut self, id: ConnectionId, packet: &[u8]) {
         let Some(stream) = self.streams.get_mut(&id) else {
-            self.counts.dropped += run.segments() as u64;
+            self.counts.dropped += 1;
             return;
         };
         if stream.waiting() == 0 {
             self.unwritten.push(id);
         }
-        for packet in run.bytes.chunks(run.segment) {
-            if stream.push(packet) {
-                self.counts.packets_out += 1;
-            } else {
-                self.counts.dropped += 1;
-            }
+        if stream.push(packet) {
+            self.counts.packets_out += 1;
+        } else {
+            self.counts.dropped += 1;
         }
     }
 
@@ -254,8 +301,8 @@ impl Streams {
         self.unwritten = unwritten;
     }
 
-    /// Closes what proved nothing in time, and what the media plane has forgotten.
-    pub fn tick(&mut self, now: Instant, is_known: impl Fn(Path) -> bool) {
+    /// Closes what proved nothing in time, and what belongs to nobody any more.
+    pub fn tick(&mut self, now: Instant, is_known: impl Fn(Origin) -> bool) {
         if now < self.next_tick {
             return;
         }
@@ -266,7 +313,7 @@ impl Streams {
             .iter()
             .filter_map(|(&id, stream)| {
                 if stream.is_proven {
-                    (!is_known(stream.path)).then_some((id, Ended::Unused))
+                    (!is_known(stream.origin())).then_some((id, Ended::Unused))
                 } else {
                     let age = now.saturating_duration_since(stream.since);
                     (age >= PROOF_PATIENCE).then_some((id, Ended::Unproven))
@@ -282,13 +329,13 @@ impl Streams {
         let Some(mut stream) = self.streams.remove(&id) else { return };
         // The descriptor is closed in a moment, which takes it out in any case.
         let _ = stream.deregister(&self.registry);
-        self.door.leaves(stream.path.address().ip(), stream.is_proven);
+        self.door.leaves(stream.address.ip(), stream.is_proven);
         self.counts.ended[why as usize] += 1;
-        self.ended.push_back(stream.path);
+        self.ended.push_back(stream.origin());
     }
 
-    /// The next path that is no more.
-    pub fn poll_ended(&mut self) -> Option<Path> {
+    /// The next stream that is no more.
+    pub fn poll_ended(&mut self) -> Option<Origin> {
         self.ended.pop_front()
     }
 
@@ -312,6 +359,13 @@ impl Streams {
         let (all, unproven) = self.door.inside();
         metrics::gauge!("veche_media_streams", "state" => "proven").set((all - unproven) as f64);
         metrics::gauge!("veche_media_streams", "state" => "unproven").set(unproven as f64);
+    }
+}
+
+impl Origin {
+    /// How the media plane knows a stream that speaks ICE.
+    pub fn path(self) -> Path {
+        Path::Tcp { connection: self.connection, address: self.address }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The loop of the media thread: wait, take orders, receive a batch, fan it out, send, tell.
 
 use super::socket::MediaSocket;
-use super::streams::Streams;
+use super::streams::{Handed, Speech, Streams};
 use crate::recording::TapQueue;
 use anyhow::Context;
 use mio::{Events, Interest, Poll, Token};
@@ -27,6 +27,8 @@ const COMMANDS_PER_TURN: usize = 8;
 const BATCHES_PER_TURN: usize = 8;
 /// Reads from streams between two looks at everything else.
 const READS_PER_TURN: usize = 16;
+/// Connections taken over between two looks at everything else.
+const HANDED_PER_TURN: usize = 16;
 /// Readiness taken at once.
 const EVENTS: usize = 256;
 /// How often counters are published.
@@ -39,6 +41,8 @@ const MAX_BACKLOG: usize = 262_144;
 pub struct Ends {
     /// Orders from the control plane.
     pub orders: Receiver<Command>,
+    /// Connections that others have accepted and recognised as media.
+    pub handed: Receiver<Handed>,
     /// Events for it.
     pub events: Sender<Event>,
     /// Packets for recordings.
@@ -145,21 +149,32 @@ impl MediaThread {
 
     /// Takes what came by streams, each batch sent on before the next. True when there is more.
     fn receive_streams(&mut self) -> bool {
-        let has_more = self.streams.accept(Instant::now());
+        let mut has_more = self.streams.accept(Instant::now());
+        for taken in 1..=HANDED_PER_TURN {
+            let Ok(handed) = self.ends.handed.try_recv() else { break };
+            self.streams.take_over(Instant::now(), handed);
+            has_more |= taken == HANDED_PER_TURN;
+        }
         for _ in 0..self.streams.readable().min(READS_PER_TURN) {
             let now = Instant::now();
             let sfu = &mut self.sfu;
-            self.streams.receive(|path, packet| {
-                sfu.receive(now, path, packet);
-                sfu.knows_path(path)
+            self.streams.receive(|origin, packet| match origin.speech {
+                Speech::Ice => {
+                    sfu.receive(now, origin.path(), packet);
+                    sfu.knows_path(origin.path())
+                }
+                Speech::Turn | Speech::Unknown => false,
             });
             self.flush(now);
         }
         self.streams.flush();
         let now = Instant::now();
-        self.streams.tick(now, |path| self.sfu.knows_path(path));
-        while let Some(path) = self.streams.poll_ended() {
-            self.sfu.lose_path(now, path);
+        self.streams.tick(now, |origin| match origin.speech {
+            Speech::Ice => self.sfu.knows_path(origin.path()),
+            Speech::Turn | Speech::Unknown => false,
+        });
+        while let Some(origin) = self.streams.poll_ended() {
+            self.sfu.lose_path(now, origin.path());
         }
         has_more || self.streams.readable() > 0
     }
@@ -188,6 +203,7 @@ impl MediaThread {
             self.socket.send(transmits);
             if transmits.has_others() {
                 self.streams.send(transmits);
+                self.streams.flush();
             }
             transmits.clear();
         }

@@ -234,7 +234,12 @@ impl Link {
 
     /// Goes on by a new stream (ICE-TCP). What was there before is closed.
     pub fn use_tcp(&mut self) -> Result<(), Error> {
-        self.wire = Wire::tcp(self.server)?;
+        self.use_tcp_at(self.server)
+    }
+
+    /// The same by another of the server's ports.
+    pub fn use_tcp_at(&mut self, server: SocketAddr) -> Result<(), Error> {
+        self.wire = Wire::tcp(server)?;
         Ok(())
     }
 

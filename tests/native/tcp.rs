@@ -94,6 +94,26 @@ fn streams_of_those_who_left_are_closed() {
     until(&server, "veche_media_streams_ended_total", |ended| ended == 1.0);
 }
 
+#[test]
+fn a_call_goes_by_the_port_of_http() {
+    let server = server();
+    let (mut anna, room) = Person::host(server.api, "Anna").unwrap();
+    let mut boris = Person::guest(server.api, "Boris", &room).unwrap();
+    let mut publisher = anna.offer(Offer::new(Publication::default())).unwrap();
+    publisher.link.use_tcp_at(server.api.server).unwrap();
+    publisher.link.connect().unwrap();
+    let mut subscriber = boris.answer(&Local::generate(), 1, 1).unwrap();
+    subscriber.link.use_tcp_at(server.api.server).unwrap();
+    subscriber.link.connect().unwrap();
+    flow(&mut publisher, &mut subscriber, "media by the port of HTTP", both_kinds(50)).unwrap();
+    until(&server, "veche_media_paths{carrier=\"tcp\"}", |paths| paths == 2.0);
+    // Strangers are no more welcome there, and are not kept longer.
+    let after = closed_after(server.api.server, &frame(&check_for("nobody")));
+    assert!(after < CLOSED_WITHIN, "{after:?}");
+    assert!(closed_after(server.api.server, &frame(&[0x80; 200])) < Duration::from_secs(4));
+    flow(&mut publisher, &mut subscriber, "media afterwards", both_kinds(20)).unwrap();
+}
+
 /// How long until the server closes a connection that sends these bytes, all at once.
 fn closed_after(server: SocketAddr, bytes: &[u8]) -> Duration {
     let start = Instant::now();
@@ -141,7 +161,7 @@ fn strangers_are_closed_without_a_word() {
     // What cannot be the first packet of a client of ours ends it at once ...
     for (what, bytes) in [
         ("media", frame(&[0x80; 200])),
-        ("DTLS", frame(&[22, 0xfe, 0xfd, 0, 0])),
+        ("DTLS", frame(&[22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 200])),
         ("a web page", b"GET / HTTP/1.1\r\nHost: here\r\n\r\n".to_vec()),
         ("a frame that is too long", vec![0xff, 0xff, 0, 1]),
         ("many checks for nobody", frame(&check_for("nobody")).repeat(40)),

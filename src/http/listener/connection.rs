@@ -9,14 +9,21 @@ use tokio::sync::OwnedSemaphorePermit;
 /// A stream with its place among the connections.
 pub struct Connection<S> {
     stream: S,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
+
+struct Place(#[expect(dead_code, reason = "it is held, not read")] OwnedSemaphorePermit);
 
 impl<S> Connection<S> {
     /// Holds the place as long as the stream is open.
     pub fn new(stream: S, place: OwnedSemaphorePermit) -> Self {
         metrics::gauge!("http_connections").increment(1.0);
-        Self { stream, _place: place }
+        Self { stream, _place: Place(place) }
+    }
+
+    /// The stream, which counts no more.
+    pub fn into_inner(self) -> S {
+        self.stream
     }
 }
 
@@ -26,7 +33,7 @@ impl<S> AsRef<S> for Connection<S> {
     }
 }
 
-impl<S> Drop for Connection<S> {
+impl Drop for Place {
     fn drop(&mut self) {
         metrics::gauge!("http_connections").decrement(1.0);
     }

@@ -1,17 +1,32 @@
-//! One stream: frames cut out of what comes, and what goes out in whole frames or not at all.
+//! One stream: packets cut out of what comes, and what goes out in whole packets or not at all.
 
-use mio::net::TcpStream;
-use mio::{Interest, Registry, Token};
-use sfu::{Path, framing};
+use super::Origin;
+use super::io::Io;
+use mio::{Registry, Token};
+use sfu::{ConnectionId, framing};
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::SocketAddr;
 use std::ops::ControlFlow;
+use std::ops::Range;
 use std::time::Instant;
+use turn::channel::{self, Frame};
 
 /// Bytes of the largest packet taken, as by the UDP socket.
 pub const MAX_PACKET: usize = 2_048;
 /// Bytes that wait for a stream to take them. More is sound that comes too late, less loses the pictures that
 /// come in bursts: a large keyframe has 100 kB.
 const MAX_QUEUE: usize = 128 * 1024;
+
+/// What a stream speaks; its first bytes tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speech {
+    /// Not enough has come to tell.
+    Unknown,
+    /// Packets of ICE, DTLS and SRTP, each with its length in front (RFC 4571).
+    Ice,
+    /// TURN (RFC 8656 §3.1): messages that say their own length.
+    Turn,
+}
 
 /// What reading came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,12 +54,15 @@ pub enum Ended {
 
 /// A connection of a client.
 pub struct Stream {
-    io: TcpStream,
-    /// How the media plane knows it.
-    pub path: Path,
+    io: Io,
+    id: ConnectionId,
+    /// Where it comes from.
+    pub address: SocketAddr,
+    /// What it speaks.
+    pub speech: Speech,
     /// When it came.
     pub since: Instant,
-    /// Whether a check on it was authentic.
+    /// Whether somebody known has spoken on it.
     pub is_proven: bool,
     /// Packets that came before it was.
     pub unproven_packets: u32,
@@ -60,10 +78,12 @@ pub struct Stream {
 
 impl Stream {
     /// A stream that has sent nothing yet.
-    pub fn new(io: TcpStream, path: Path, now: Instant) -> Self {
+    pub fn new(io: Io, id: ConnectionId, address: SocketAddr, now: Instant) -> Self {
         Self {
             io,
-            path,
+            id,
+            address,
+            speech: Speech::Unknown,
             since: now,
             is_proven: false,
             unproven_packets: 0,
@@ -77,19 +97,24 @@ impl Stream {
 
     /// Asks to be told when there is something to read or room to write.
     pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        registry.register(&mut self.io, token, Interest::READABLE | Interest::WRITABLE)
+        self.io.register(registry, token)
     }
 
     /// Stops being told.
     pub fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        registry.deregister(&mut self.io)
+        self.io.deregister(registry)
+    }
+
+    /// Which it is.
+    pub fn origin(&self) -> Origin {
+        Origin { connection: self.id, address: self.address, speech: self.speech }
     }
 
     /// Reads once, behind what was left over, and hands every whole packet over until `each` has enough.
     pub fn read(
         &mut self,
         buffer: &mut [u8],
-        mut each: impl FnMut(&mut [u8]) -> ControlFlow<Ended>,
+        mut each: impl FnMut(Speech, &mut [u8]) -> ControlFlow<Ended>,
     ) -> Taken {
         let begin = self.partial.len();
         buffer[..begin].copy_from_slice(&self.partial);
@@ -100,28 +125,35 @@ impl Stream {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Taken::More,
             Err(_) => return Taken::Ended(Ended::Closed),
         };
+        if self.speech == Speech::Unknown {
+            self.speech = match channel::speaks_turn(&buffer[..end]) {
+                None => Speech::Unknown,
+                Some(true) => Speech::Turn,
+                Some(false) => Speech::Ice,
+            };
+        }
         let mut read = 0;
         loop {
-            match framing::first(&buffer[read..end], MAX_PACKET) {
-                Ok(Some(packet)) => {
-                    let next = read + packet.end;
-                    let packet = &mut buffer[read + packet.start..next];
-                    read = next;
+            match first(self.speech, &buffer[read..end]) {
+                Ok(Some((packet, next))) => {
+                    let packet = &mut buffer[read..][packet];
+                    read += next;
                     // Empty frames mean nothing (RFC 4571 §2).
                     if !packet.is_empty()
-                        && let ControlFlow::Break(why) = each(packet)
+                        && let ControlFlow::Break(why) = each(self.speech, packet)
                     {
                         return Taken::Ended(why);
                     }
                 }
                 Ok(None) => break,
-                Err(_) => return Taken::Ended(Ended::Malformed),
+                Err(why) => return Taken::Ended(why),
             }
         }
         self.partial.clear();
         self.partial.extend_from_slice(&buffer[read..end]);
         // Less than there was room for is all that there was.
-        if end < buffer.len() && !self.is_ending { Taken::Drained } else { Taken::More }
+        let is_empty = end < buffer.len() && !self.is_ending && self.io.tells_emptiness();
+        if is_empty { Taken::Drained } else { Taken::More }
     }
 
     /// Puts one packet in front of the door; false when the stream is so far behind that it is dropped.
@@ -133,7 +165,11 @@ impl Stream {
             self.queue.drain(..self.written);
             self.written = 0;
         }
-        framing::write(&mut self.queue, packet)
+        match self.speech {
+            Speech::Turn => self.queue.extend_from_slice(packet),
+            Speech::Ice | Speech::Unknown => return framing::write(&mut self.queue, packet),
+        }
+        true
     }
 
     /// Writes as much as the system takes; false when the stream is broken.
@@ -149,12 +185,31 @@ impl Stream {
         }
         self.queue.clear();
         self.written = 0;
-        true
+        match self.io.flush() {
+            Ok(()) => true,
+            Err(error) => error.kind() == ErrorKind::WouldBlock,
+        }
     }
 
     /// Bytes that wait for room.
     pub fn waiting(&self) -> usize {
         self.queue.len() - self.written
+    }
+}
+
+/// The packet that a stream begins with, and where the next one begins.
+fn first(speech: Speech, stream: &[u8]) -> Result<Option<(Range<usize>, usize)>, Ended> {
+    match speech {
+        Speech::Unknown => Ok(None),
+        Speech::Ice => match framing::first(stream, MAX_PACKET) {
+            Ok(packet) => Ok(packet.map(|packet| (packet.clone(), packet.end))),
+            Err(_) => Err(Ended::Malformed),
+        },
+        Speech::Turn => match channel::frame(stream) {
+            Frame::Incomplete => Ok(None),
+            Frame::Whole { length, next } => Ok(Some((0..length, next))),
+            Frame::Broken => Err(Ended::Malformed),
+        },
     }
 }
 

@@ -32,7 +32,8 @@ function sh(command, words, input) {
 /** The server's side, and cables from here to it. */
 export class Network {
   /**
-   * The n-th cable has 10.77.n.2 here and 10.77.n.1 at the server; the first is the way to everywhere.
+   * The n-th cable has 198.18.n.2 here and 198.18.n.1 at the server; the first is the way to everywhere. The addresses are
+   * no private ones, as Chromium takes no candidate on port 443 of those.
    * @param {number} [cables]
    */
   static create(cables = 1) {
@@ -51,11 +52,11 @@ export class Network {
   plug(n) {
     const [here, there] = [`here${n}`, `there${n}`];
     sh('ip', ['link', 'add', here, 'type', 'veth', 'peer', 'name', there, 'netns', this.space]);
-    this.there('ip', 'addr', 'add', `10.77.${n}.1/24`, 'dev', there);
+    this.there('ip', 'addr', 'add', `198.18.${n}.1/24`, 'dev', there);
     this.there('ip', 'link', 'set', there, 'up');
-    sh('ip', ['addr', 'add', `10.77.${n}.2/24`, 'dev', here]);
+    sh('ip', ['addr', 'add', `198.18.${n}.2/24`, 'dev', here]);
     sh('ip', ['link', 'set', here, 'up']);
-    sh('ip', ['route', 'append', 'default', 'via', `10.77.${n}.1`, 'dev', here, 'metric', String(n * 100)]);
+    sh('ip', ['route', 'append', 'default', 'via', `198.18.${n}.1`, 'dev', here, 'metric', String(n * 100)]);
   }
 
   /** Runs something at the server's side. @param {string} command @param {...string} words */

@@ -65,9 +65,9 @@ export class Server {
       await new Promise((done) => setTimeout(done, 20));
     }
     const place = JSON.parse(readFileSync(ready, 'utf8'));
-    this.port = Number(new URL(place.url).port);
+    this.port = Number(/:(\d+)$/.exec(place.url)?.[1]);
     this.mediaPort = Number(/:(\d+)$/.exec(place.media_addresses[0])?.[1]);
-    this.url = this.network ? `${new URL(place.url).protocol}//10.77.1.1:${this.port}` : `http://127.0.0.1:${this.port}`;
+    this.url = this.network ? `${new URL(place.url).protocol}//198.18.1.1:${this.port}` : `http://127.0.0.1:${this.port}`;
   }
 
   close() {

@@ -1,11 +1,11 @@
-// Chromium and Firefox in a network that lets no UDP out: media by ICE-TCP, without a TURN server.
+// Browsers in networks that let little out: media by ICE-TCP without a TURN server, at last on the port of the page itself.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Chromium, Firefox } from '../harness/browsers.mjs';
 import { PALETTE, enter } from '../harness/call.mjs';
 import { flows } from '../harness/media.mjs';
-import { NO_UDP, Network, enterNetwork } from '../harness/network.mjs';
+import { NO_UDP, Network, enterNetwork, onlyTcp } from '../harness/network.mjs';
 import { connectTimes, selected } from '../harness/paths.mjs';
 import { Server, closeAll } from '../harness/server.mjs';
 
@@ -29,27 +29,50 @@ if (enterNetwork(import.meta.filename)) {
   before(async () => {
     network = Network.create();
     network.firewall(NO_UDP);
-    server = await Server.start({ HOST: '0.0.0.0', TLS: 'self-signed', MEDIA_ADDRESSES: '10.77.1.1' }, network);
+    server = await Server.start({ HOST: '0.0.0.0', PORT: '443', TLS: 'self-signed', MEDIA_ADDRESSES: '198.18.1.1' }, network);
     [chromium, firefox] = await Promise.all([Chromium.launch(['--ignore-certificate-errors']), Firefox.launch()]);
     anna = await chromium.tab({ instruments: { colour: PALETTE.red, tone: 440 } });
     boris = await firefox.tab({ instruments: { colour: PALETTE.green, tone: 660 } });
   });
   after(() => closeAll(chromium, firefox, server));
 
+  /**
+   * All media by TCP to the server itself, and soon.
+   * @param {import('node:test').TestContext} context @param {string} name @param {import('../harness/browsers.mjs').Tab} tab @param {number[]} ports
+   */
+  const assertStreams = async (context, name, tab, ports) => {
+    const pairs = await selected(tab);
+    assert.deepEqual(pairs.map(({ remote, protocol, state }) => ({ remote, protocol, state })),
+      Array(2).fill({ remote: 'host', protocol: 'tcp', state: 'connected' }), name);
+    assert.ok(pairs.every(({ port }) => ports.includes(port)), `${name}: ${JSON.stringify(pairs)}`);
+    const times = await connectTimes(tab);
+    context.diagnostic(`${name}: connected after ${times.join(' and ')} ms`);
+    assert.ok(times.length === 2 && times.every((ms) => ms < CONNECTED_WITHIN_MS), `${name}: ${times}`);
+  };
+
   test('without UDP both browsers are in the call', async (context) => {
     const url = `${server.url}/r/${(await server.room()).slug}`;
     await Promise.all([enter(anna, url, 'Anna'), enter(boris, url, 'Boris')]);
     await Promise.all([flows(anna), flows(boris)]);
-    for (const tab of [anna, boris]) {
-      const pairs = await selected(tab);
-      assert.deepEqual(pairs.map(({ remote, protocol, port, state }) => ({ remote, protocol, port, state })),
-        Array(2).fill({ remote: 'host', protocol: 'tcp', port: server.mediaPort, state: 'connected' }));
-      const times = await connectTimes(tab);
-      context.diagnostic(`${tab === anna ? 'Chromium' : 'Firefox'}: connected after ${times.join(' and ')} ms`);
-      assert.ok(times.length === 2 && times.every((ms) => ms < CONNECTED_WITHIN_MS), `${times}`);
-    }
+    await assertStreams(context, 'Chromium', anna, [server.mediaPort, 443]);
+    await assertStreams(context, 'Firefox', boris, [server.mediaPort, 443]);
     const { udp_in: answers, udp_out: questions } = network.counted();
     assert.ok((questions ?? 0) > 0, 'datagrams were tried and dropped');
     assert.equal(answers, 0, 'nobody answered what did not come');
+    await Promise.all([anna.close(), boris.close()]);
+  });
+
+  test('where only port 443 is open for TCP media goes by it, beside the page', async (context) => {
+    network.firewall(onlyTcp(443));
+    const url = `${server.url}/r/${(await server.room()).slug}`;
+    anna = await chromium.tab({ instruments: { colour: PALETTE.red, tone: 440 } });
+    boris = await chromium.tab({ instruments: { colour: PALETTE.green, tone: 660 } });
+    await Promise.all([enter(anna, url, 'Anna'), enter(boris, url, 'Boris')]);
+    await Promise.all([flows(anna), flows(boris)]);
+    await assertStreams(context, 'Anna', anna, [443]);
+    await assertStreams(context, 'Boris', boris, [443]);
+    const { udp_in: answers, udp_out: datagrams, tcp_out: streams } = network.counted();
+    assert.ok((datagrams ?? 0) > 0 && (streams ?? 0) > 0, 'both were tried and dropped');
+    assert.equal(answers, 0);
   });
 }
