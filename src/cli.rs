@@ -1,6 +1,7 @@
 //! The command line: what can be asked of the binary, and how a failure is told.
 
 use crate::config::{Config, Options};
+use crate::doctor::{Language, Question};
 use crate::export::{self, View};
 use clap::{Args, Parser, Subcommand};
 use std::io::IsTerminal;
@@ -27,6 +28,8 @@ enum Command {
     Config(ConfigArgs),
     /// Ask a running server on this machine whether it is well; exit code 0 when it is
     Health(ConfigArgs),
+    /// Look at everything that a meeting needs, here or (with --url) from outside, and say what is wrong
+    Doctor(DoctorArgs),
     /// Make one file of a recording, with ffmpeg: everybody's pictures composed, everybody's sound mixed
     Export(ExportArgs),
     /// Print the version
@@ -40,6 +43,24 @@ struct ServeArgs {
     /// Once serving, write {"url", "media_addresses"} as JSON to this file
     #[arg(long, value_name = "PATH")]
     ready_file: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct DoctorArgs {
+    /// Test a running server from outside: its address, or the link of a room in it
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// Language of the report
+    #[arg(long, value_enum, default_value = "en")]
+    lang: Language,
+    /// Print a report for programs, to be shared: no secret stands in it
+    #[arg(long)]
+    json: bool,
+    /// PEM file of an authority that vouches for the server's certificate, where browsers' list does not
+    #[arg(long, value_name = "PATH", requires = "url")]
+    authority: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArgs,
 }
 
 #[derive(Args)]
@@ -112,6 +133,7 @@ pub fn run() -> ExitCode {
         Command::Config(args) => describe(args),
         Command::Health(args) => health(args),
         Command::Export(args) => export(args),
+        Command::Doctor(args) => return doctor(args),
         Command::Version => {
             println!("veche {}", env!("CARGO_PKG_VERSION"));
             Ok(())
@@ -138,6 +160,15 @@ fn describe(args: ConfigArgs) -> anyhow::Result<()> {
 
 fn health(args: ConfigArgs) -> anyhow::Result<()> {
     crate::health::ask(&Config::load(&args.into())?)
+}
+
+fn doctor(args: DoctorArgs) -> ExitCode {
+    let DoctorArgs { url, lang, json, authority, config } = args;
+    let question = Question { options: config.into(), url, language: lang, json, authority };
+    crate::doctor::run(question).unwrap_or_else(|error| {
+        eprintln!("veche: {}", one_line(&error));
+        ExitCode::FAILURE
+    })
 }
 
 fn export(args: ExportArgs) -> anyhow::Result<()> {

@@ -14,11 +14,11 @@ mod streams;
 mod thread;
 
 pub use addresses::advertised;
+pub use ports::{Ports, SOCKET_BUFFER};
 pub use streams::Handed;
 
 use crate::recording::TapQueue;
 use anyhow::Context;
-use ports::Ports;
 use sfu::{Command, Event, HostCandidate, Identity};
 use signaling::{MediaBusy, MediaPlane};
 use std::net::{IpAddr, SocketAddr};

@@ -4,6 +4,8 @@ mod acme;
 mod files;
 mod self_signed;
 
+pub use files::read;
+
 use crate::config::Config;
 use crate::secrets::DataDir;
 use anyhow::Context;

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 /// Socket buffers asked for: about 3,500 full packets. Larger hides a stuck thread, smaller loses bursts.
-const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
+pub const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
 /// Connections that wait to be taken; a class joins in one second. The kernel cuts it to its own limit.
 const BACKLOG: i32 = 1_024;
 /// Ports to try when any will do and streams need the same number.

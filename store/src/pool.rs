@@ -6,7 +6,7 @@ use crate::url::{DatabaseUrl, url_of_file};
 use crate::writer::{Work, Writer};
 use protocol::limits::EVENTS_KEPT;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers};
-use sqlx::{AnyPool, ConnectOptions, Executor};
+use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection, Executor};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -46,6 +46,24 @@ impl Store {
         };
         migrator().run(&writing).await?;
         Ok(Self { writer, reader, writing, events_kept: EVENTS_KEPT })
+    }
+
+    /// Whether a database answers there, with nothing in it made or changed. A SQLite file that is not there yet is made
+    /// at the first start.
+    pub async fn reach(url: &str) -> Result<(), Error> {
+        install_default_drivers();
+        let options = match DatabaseUrl::parse(url)? {
+            DatabaseUrl::Memory => return Ok(()),
+            DatabaseUrl::File(path) if !path.exists() => return Ok(()),
+            DatabaseUrl::File(path) => quiet(&url_of_file(
+                &std::path::absolute(&path).map_err(|source| file_error(&path, source))?,
+            ))?,
+            DatabaseUrl::Postgres(url) => quiet(&url)?,
+        };
+        let mut connection = AnyConnection::connect_with(&options).await?;
+        // Reads the file's head too, so that what is no database is found out.
+        sqlx::query("SELECT 1").execute(&mut connection).await?;
+        Ok(connection.close().await?)
     }
 
     /// The same store, keeping another number of events per room.

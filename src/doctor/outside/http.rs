@@ -1,0 +1,268 @@
+//! HTTP/1.1 in the few lines that an examination needs: one request per connection, every step with its own fault.
+
+use super::super::tls_client::{self, Stream};
+use rustls::pki_types::CertificateDer;
+use serde_json::Value;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// What is examined.
+#[derive(Clone)]
+pub struct Target {
+    pub host: String,
+    pub port: u16,
+    is_https: bool,
+    /// Room and invite, where the URL is a room's link.
+    pub slug: Option<String>,
+    pub invite_code: Option<String>,
+    pub authority: Option<PathBuf>,
+}
+
+/// An open connection.
+pub struct Door {
+    stream: Box<dyn Stream>,
+    /// What was shown, over HTTPS.
+    pub chain: Option<Vec<CertificateDer<'static>>>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// JSON, or null.
+    pub body: Value,
+    pub date: Option<SystemTime>,
+    pub took: Duration,
+}
+
+/// Where it stopped.
+#[derive(Debug)]
+pub enum Fault {
+    Connect(String),
+    Tls(anyhow::Error),
+    Http(String),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Connect(error) | Fault::Http(error) => f.write_str(error),
+            Fault::Tls(error) => write!(f, "{error:#}"),
+        }
+    }
+}
+
+impl Target {
+    /// Reads the address of a server, or the link of a room.
+    pub fn parse(url: &str, authority: Option<&Path>) -> Option<Self> {
+        let (before, fragment) = url.split_once('#').unwrap_or((url, ""));
+        let uri: axum::http::Uri = before.parse().ok()?;
+        let is_https = match uri.scheme_str()? {
+            "https" => true,
+            "http" => false,
+            _ => return None,
+        };
+        let slug = uri.path().strip_prefix("/r/").map(|rest| rest.trim_end_matches('/').to_owned());
+        let parts = fragment.split('&').chain(uri.query().unwrap_or_default().split('&'));
+        let mut codes = parts.filter_map(|part| part.strip_prefix("code="));
+        Some(Self {
+            host: uri.host()?.trim_matches(['[', ']']).to_owned(),
+            port: uri.port_u16().unwrap_or(if is_https { 443 } else { 80 }),
+            is_https,
+            slug: slug.filter(|slug| !slug.is_empty()),
+            invite_code: codes.next().map(str::to_owned),
+            authority: authority.map(Path::to_owned),
+        })
+    }
+
+    /// Whether it is this machine, by a name that browsers trust without HTTPS.
+    pub fn is_local(&self) -> bool {
+        self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+}
+
+/// How long a TCP connection takes.
+pub async fn reach(address: IpAddr, port: u16) -> Result<Duration, String> {
+    let began = Instant::now();
+    match timeout(CONNECT_PATIENCE, TcpStream::connect((address, port))).await {
+        Ok(Ok(_)) => Ok(began.elapsed()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("no answer in time".into()),
+    }
+}
+
+/// Connects, and makes it secure over HTTPS.
+pub async fn open(target: &Target) -> Result<Door, Fault> {
+    let connecting = TcpStream::connect((target.host.as_str(), target.port));
+    let stream = timeout(CONNECT_PATIENCE, connecting).await;
+    let stream = stream.map_err(|_| Fault::Connect("no connection in time".into()))?;
+    let stream = stream.map_err(|error| Fault::Connect(error.to_string()))?;
+    stream.set_nodelay(true).ok();
+    if !target.is_https {
+        return Ok(Door { stream: Box::new(stream), chain: None });
+    }
+    let secured = tls_client::connect(stream, &target.host, target.authority.as_deref());
+    let secured = timeout(CONNECT_PATIENCE, secured).await;
+    let secured = secured.map_err(|_| Fault::Tls(anyhow::anyhow!("no handshake in time")))?;
+    let (stream, chain) = secured.map_err(Fault::Tls)?;
+    Ok(Door { stream: Box::new(stream), chain: Some(chain) })
+}
+
+/// One request.
+pub async fn fetch(
+    target: &Target,
+    method: &str,
+    path: &str,
+    token: Option<&str>,
+    body: Option<&Value>,
+) -> Result<Answer, Fault> {
+    let mut headers = String::from("Accept: application/json\r\nConnection: close\r\n");
+    if let Some(token) = token {
+        headers.push_str(&format!("Authorization: Bearer {token}\r\n"));
+    }
+    let body = body.map(Value::to_string).unwrap_or_default();
+    if !body.is_empty() {
+        headers.push_str(&format!(
+            "Content-Type: application/json\r\nContent-Length: {}\r\n",
+            body.len()
+        ));
+    }
+    send(target, method, path, &headers, &body).await
+}
+
+/// A WebSocket's first request; what answers it without opening one.
+pub async fn upgrade(target: &Target, path: &str) -> Result<Answer, Fault> {
+    let headers = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    send(target, "GET", path, headers, "").await
+}
+
+async fn send(
+    target: &Target,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> Result<Answer, Fault> {
+    let began = Instant::now();
+    let mut door = open(target).await?;
+    let host =
+        if target.host.contains(':') { format!("[{}]", target.host) } else { target.host.clone() };
+    let request =
+        format!("{method} {path} HTTP/1.1\r\nHost: {host}:{}\r\n{headers}\r\n{body}", target.port);
+    let exchange = async {
+        door.stream.write_all(request.as_bytes()).await?;
+        door.stream.flush().await?;
+        let mut bytes = Vec::new();
+        let mut chunk = [0; 8192];
+        // To the end the answer itself names: who answers an upgrade may leave the connection open.
+        while whole(&bytes).is_none() && bytes.len() < MAX_ANSWER {
+            match door.stream.read(&mut chunk).await {
+                Ok(0) => break,
+                Ok(count) => bytes.extend_from_slice(&chunk[..count]),
+                Err(_) if !bytes.is_empty() => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(bytes)
+    };
+    let bytes = match timeout(ANSWER_PATIENCE, exchange).await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(error)) => return Err(Fault::Http(error.to_string())),
+        Err(_) => return Err(Fault::Http("no answer in time".into())),
+    };
+    parse(&bytes, began.elapsed()).ok_or_else(|| Fault::Http("what answers is not HTTP".into()))
+}
+
+/// Head and body, once all is there.
+fn whole(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&bytes[..end]).ok()?;
+    let body = &bytes[end + 4..];
+    let is_complete = match header(head, "content-length").and_then(|length| length.parse().ok()) {
+        Some(length) => body.len() >= length,
+        None if header(head, "transfer-encoding").is_some() => body.ends_with(b"0\r\n\r\n"),
+        None => false,
+    };
+    is_complete.then_some((head, body))
+}
+
+fn parse(bytes: &[u8], took: Duration) -> Option<Answer> {
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&bytes[..end]).ok()?;
+    let status = head.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
+    let rest = &bytes[end + 4..];
+    let body = match header(head, "transfer-encoding") {
+        Some(_) => unchunked(rest)?,
+        None => rest.to_vec(),
+    };
+    let date = header(head, "date").and_then(|date| httpdate::parse_http_date(date).ok());
+    Some(Answer { status, body: serde_json::from_slice(&body).unwrap_or_default(), date, took })
+}
+
+fn header<'a>(head: &'a str, wanted: &str) -> Option<&'a str> {
+    let mut pairs = head.split("\r\n").skip(1).filter_map(|line| line.split_once(':'));
+    pairs.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
+}
+
+fn unchunked(mut rest: &[u8]) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let line = rest.windows(2).position(|two| two == b"\r\n")?;
+        let size = std::str::from_utf8(&rest[..line]).ok()?.split(';').next()?.trim();
+        let size = usize::from_str_radix(size, 16).ok()?;
+        if size == 0 {
+            return Some(body);
+        }
+        let begin = line + 2;
+        body.extend_from_slice(rest.get(begin..begin.checked_add(size)?)?);
+        rest = rest.get(begin + size + 2..)?;
+    }
+}
+
+/// For a handshake with the other side of the world.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(8);
+/// The server gives the media plane five seconds.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(15);
+/// An answer with two SDPs has a tenth of it.
+const MAX_ANSWER: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rooms_link_names_the_room_and_the_invite() {
+        let target =
+            Target::parse("https://meet.example.org/r/weekly#code=s3same", None).expect("one");
+        assert_eq!(
+            (target.host.as_str(), target.port, target.is_https),
+            ("meet.example.org", 443, true)
+        );
+        assert_eq!(
+            (target.slug.as_deref(), target.invite_code.as_deref()),
+            (Some("weekly"), Some("s3same"))
+        );
+        let target = Target::parse("http://[::1]:8080", None).expect("one");
+        assert!(target.is_local() && target.slug.is_none() && target.port == 8080);
+        assert!(Target::parse("ftp://meet.example.org", None).is_none());
+        assert!(Target::parse("meet.example.org", None).is_none());
+    }
+
+    #[test]
+    fn answers_are_read_with_length_and_in_chunks() {
+        let chunked = b"HTTP/1.1 201 Created\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{\"a\"\r\n3\r\n:1}\r\n0\r\n\r\n";
+        assert!(whole(chunked).is_some() && whole(&chunked[..60]).is_none());
+        let answer = parse(chunked, Duration::ZERO).expect("an answer");
+        assert_eq!((answer.status, &answer.body["a"]), (201, &serde_json::json!(1)));
+        assert!(answer.date.is_some());
+        let plain = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\n\r\n{}";
+        assert!(whole(plain).is_some());
+        assert!(parse(b"SSH-2.0-OpenSSH\r\n\r\n", Duration::ZERO).is_none());
+    }
+}

@@ -1,0 +1,302 @@
+//! TURN servers that the settings name: each is asked for a place, as a browser would.
+
+use super::report::Finding;
+use super::{stun, tls_client};
+use crate::config::Config;
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use md5::{Digest, Md5};
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket, lookup_host};
+
+/// Who asks a TURN server.
+#[derive(Clone)]
+pub struct Credentials {
+    /// User.
+    pub username: String,
+    /// Password.
+    pub password: String,
+}
+
+/// Every TURN server of the settings, with credentials as people get them.
+pub async fn examine(config: &Config) -> Vec<Finding> {
+    if config.turn_urls.is_empty() {
+        return vec![match &config.turn_secret {
+            Some(_) => Finding::care("turn").says(
+                "`turn_secret` is set, but no server in `turn_urls`.".into(),
+                "`turn_secret` задан, а серверов в `turn_urls` нет.".into(),
+            ),
+            None => Finding::off("turn").says(
+                "No TURN server is named: people whose network lets no UDP out may not get in. `turn_urls` with `turn_secret` adds one."
+                    .into(),
+                "TURN-сервер не указан: люди, чья сеть не выпускает UDP, могут не войти. Его добавляют `turn_urls` и `turn_secret`."
+                    .into(),
+            ),
+        }];
+    }
+    let Some(credentials) = credentials(config) else {
+        return vec![
+            Finding::bad("turn")
+                .says(
+                    "`turn_urls` names servers, but there are no credentials for them, so browsers are told of none.".into(),
+                    "В `turn_urls` есть серверы, но нет пароля к ним, поэтому браузерам о них не говорят.".into(),
+                )
+                .advises(
+                    "Set `turn_secret` (coturn: `static-auth-secret`), or `turn_username` and `turn_password`.".into(),
+                    "Задайте `turn_secret` (в coturn — `static-auth-secret`) или `turn_username` и `turn_password`.".into(),
+                ),
+        ];
+    };
+    let mut found = Vec::new();
+    for url in &config.turn_urls {
+        found.push(told(url, &allocate(url, &credentials, None).await));
+    }
+    found
+}
+
+/// As the server makes them for people: a name that says when it ends, and its HMAC.
+fn credentials(config: &Config) -> Option<Credentials> {
+    if let Some(secret) = &config.turn_secret {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let username = format!("{}:doctor", now.as_secs() + 600);
+        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.expose().as_bytes());
+        let password = STANDARD.encode(hmac::sign(&key, username.as_bytes()));
+        return Some(Credentials { username, password });
+    }
+    let username = config.turn_username.clone()?;
+    Some(Credentials { username, password: config.turn_password.as_ref()?.expose().to_owned() })
+}
+
+/// Why there is no place.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The URL cannot be read.
+    Url,
+    /// The name leads nowhere.
+    Name,
+    /// Nothing answers there.
+    Silent(String),
+    /// TLS fails.
+    Tls(String),
+    /// It does not believe the credentials.
+    Credentials(String),
+    /// It answers something else.
+    Other(u16, String),
+}
+
+/// What was found about a TURN server, in words.
+pub fn told(url: &str, outcome: &Result<SocketAddr, Refusal>) -> Finding {
+    let turn = match outcome {
+        Ok(relayed) => {
+            return Finding::good("turn").says(
+                format!("{url} gives a place ({relayed})."),
+                format!("{url} выделяет место ({relayed})."),
+            );
+        }
+        Err(refusal) => refusal,
+    };
+    let found = Finding::bad("turn");
+    match turn {
+        Refusal::Url => found.says(
+            format!("{url} is no URL of a TURN server."),
+            format!("{url} — не адрес TURN-сервера."),
+        ),
+        Refusal::Name => found
+            .says(
+                format!("The name in {url} leads nowhere."),
+                format!("Имя в {url} никуда не ведёт."),
+            )
+            .advises(
+                "Correct it in `turn_urls`, or add it to your domain.".into(),
+                "Исправьте его в `turn_urls` или добавьте в свой домен.".into(),
+            ),
+        Refusal::Silent(error) => found
+            .says(
+                format!("Nothing answers at {url}: {error}."),
+                format!("По адресу {url} никто не отвечает: {error}."),
+            )
+            .advises(
+                "Start the TURN server, and open its port in every firewall between, for UDP or TCP as the URL says.".into(),
+                "Запустите TURN-сервер и откройте его порт во всех файрволах по пути — для UDP или TCP, как в адресе.".into(),
+            ),
+        Refusal::Tls(error) => found
+            .says(
+                format!("{url} has no TLS that browsers accept: {error}."),
+                format!("У {url} нет TLS, который примут браузеры: {error}."),
+            )
+            .advises(
+                "Give the TURN server a certificate for that name, with its chain (coturn: `cert`, `pkey`).".into(),
+                "Дайте TURN-серверу сертификат на это имя вместе с цепочкой (в coturn — `cert`, `pkey`).".into(),
+            ),
+        Refusal::Credentials(error) => found
+            .says(
+                format!("{url} does not believe the credentials that this server makes: {error}."),
+                format!("{url} не принимает пропуска, которые выдаёт этот сервер: {error}."),
+            )
+            .advises(
+                "`turn_secret` here and `static-auth-secret` there must be the same, `use-auth-secret` must be on, and both clocks right.".into(),
+                "`turn_secret` здесь и `static-auth-secret` там должны совпадать, `use-auth-secret` — включён, часы у обоих — верные.".into(),
+            ),
+        Refusal::Other(code, words) => found
+            .says(
+                format!("{url} gives no place: {code} {words}."),
+                format!("{url} не выделяет место: {code} {words}."),
+            )
+            .advises(
+                "Its own log says why; quotas and allowed addresses are set there.".into(),
+                "Почему — в его журнале; квоты и разрешённые адреса задаются там.".into(),
+            ),
+    }
+}
+
+/// Asks for a place, and gives it back; its address.
+pub async fn allocate(
+    url: &str,
+    credentials: &Credentials,
+    authority: Option<&std::path::Path>,
+) -> Result<SocketAddr, Refusal> {
+    let turn = TurnUrl::parse(url).ok_or(Refusal::Url)?;
+    let mut wire = turn.connect(authority).await?;
+    let transport = (stun::REQUESTED_TRANSPORT, vec![17, 0, 0, 0]);
+    let first = wire.ask(stun::ALLOCATE, std::slice::from_ref(&transport), None).await?;
+    let (realm, nonce) = match (first.attribute(stun::REALM), first.attribute(stun::NONCE)) {
+        (Some(realm), Some(nonce)) => (realm.to_vec(), nonce.to_vec()),
+        _ => {
+            let (code, words) = first.error().unwrap_or((0, "it asks for no password".into()));
+            return Err(Refusal::Other(code, words));
+        }
+    };
+    let user = credentials.username.as_bytes().to_vec();
+    let key = key(&user, &realm, credentials.password.as_bytes());
+    let mut signed =
+        vec![transport, (stun::USERNAME, user), (stun::REALM, realm), (stun::NONCE, nonce)];
+    let second = wire.ask(stun::ALLOCATE, &signed, Some(&key)).await?;
+    match second.error() {
+        Some((401 | 441, words)) => return Err(Refusal::Credentials(words)),
+        Some((code, words)) => return Err(Refusal::Other(code, words)),
+        None => {}
+    }
+    let relayed = second.address(stun::XOR_RELAYED_ADDRESS);
+    signed[0] = (stun::LIFETIME, vec![0; 4]);
+    wire.ask(stun::REFRESH, &signed, Some(&key)).await.ok();
+    relayed.ok_or(Refusal::Other(0, "it names no address".into()))
+}
+
+/// The key of long-term credentials (RFC 8489 §9.2.2). MD5 is what that scheme has.
+pub fn key(user: &[u8], realm: &[u8], password: &[u8]) -> Vec<u8> {
+    Md5::digest([user, b":", realm, b":", password].concat()).to_vec()
+}
+
+struct TurnUrl {
+    host: String,
+    port: u16,
+    is_tls: bool,
+    is_tcp: bool,
+}
+
+enum Wire {
+    Udp(UdpSocket),
+    Stream(Box<dyn tls_client::Stream>),
+}
+
+impl TurnUrl {
+    /// RFC 7065.
+    fn parse(url: &str) -> Option<Self> {
+        let (scheme, rest) = url.split_once(':')?;
+        let is_tls = scheme.eq_ignore_ascii_case("turns");
+        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let authority: axum::http::uri::Authority = place.parse().ok()?;
+        let is_tcp =
+            is_tls || query.split('&').any(|part| part.eq_ignore_ascii_case("transport=tcp"));
+        Some(Self {
+            host: authority.host().trim_matches(['[', ']']).to_owned(),
+            port: authority.port_u16().unwrap_or(if is_tls { 5349 } else { 3478 }),
+            is_tls,
+            is_tcp,
+        })
+    }
+
+    async fn connect(&self, authority: Option<&std::path::Path>) -> Result<Wire, Refusal> {
+        let mut addresses =
+            lookup_host((self.host.as_str(), self.port)).await.map_err(|_| Refusal::Name)?;
+        let address = addresses.next().ok_or(Refusal::Name)?;
+        let silent = |error: io::Error| Refusal::Silent(error.to_string());
+        if !self.is_tcp {
+            let any: SocketAddr = match address {
+                SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+                SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+            };
+            let socket = UdpSocket::bind(any).await.map_err(silent)?;
+            socket.connect(address).await.map_err(silent)?;
+            return Ok(Wire::Udp(socket));
+        }
+        let connecting = tokio::time::timeout(PATIENCE, TcpStream::connect(address));
+        let stream =
+            connecting.await.map_err(|_| Refusal::Silent("no connection in time".into()))?;
+        let stream = stream.map_err(silent)?;
+        if !self.is_tls {
+            return Ok(Wire::Stream(Box::new(stream)));
+        }
+        let secured = tls_client::connect(stream, &self.host, authority).await;
+        let (secured, _) = secured.map_err(|error| Refusal::Tls(format!("{error:#}")))?;
+        Ok(Wire::Stream(Box::new(secured)))
+    }
+}
+
+impl Wire {
+    async fn ask(
+        &mut self,
+        method: u16,
+        attributes: &[(u16, Vec<u8>)],
+        key: Option<&[u8]>,
+    ) -> Result<stun::Answer, Refusal> {
+        let transaction: [u8; 12] = rand::random();
+        let question = stun::request(method, transaction, attributes, key);
+        let silent = |error: io::Error| Refusal::Silent(error.to_string());
+        for _ in 0..ATTEMPTS {
+            match self {
+                Wire::Udp(socket) => drop(socket.send(&question).await.map_err(silent)?),
+                Wire::Stream(stream) => stream.write_all(&question).await.map_err(silent)?,
+            }
+            match tokio::time::timeout(PATIENCE / ATTEMPTS, self.hear(transaction)).await {
+                Ok(heard) => return heard.map_err(silent),
+                // On a stream nothing is lost, so asking again is no use.
+                Err(_) if matches!(self, Wire::Stream(_)) => break,
+                Err(_) => {}
+            }
+        }
+        Err(Refusal::Silent("no answer in time".into()))
+    }
+
+    async fn hear(&mut self, transaction: [u8; 12]) -> io::Result<stun::Answer> {
+        loop {
+            let mut message = vec![0; 1500];
+            match self {
+                Wire::Udp(socket) => {
+                    let length = socket.recv(&mut message).await?;
+                    message.truncate(length);
+                }
+                Wire::Stream(stream) => {
+                    stream.read_exact(&mut message[..20]).await?;
+                    let length = stun::length(&message).filter(|length| *length <= message.len());
+                    let length = length.ok_or(io::ErrorKind::InvalidData)?;
+                    message.truncate(length);
+                    stream.read_exact(&mut message[20..]).await?;
+                }
+            }
+            if let Some(answer) = stun::parse(&message)
+                && answer.transaction == transaction
+            {
+                return Ok(answer);
+            }
+        }
+    }
+}
+
+/// For an answer from the other side of the world over a bad line.
+const PATIENCE: Duration = Duration::from_secs(5);
+const ATTEMPTS: u32 = 3;
