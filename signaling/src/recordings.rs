@@ -62,8 +62,19 @@ impl Signaling {
         Ok(())
     }
 
+    /// Refuses what would add to recordings that have as many bytes as they may.
+    pub(crate) async fn check_quota(&self, room: RoomId) -> Result<(), ApiError> {
+        match self.is_over_quota(room).await? {
+            true => {
+                let reason = "the recordings have as many bytes as they may, delete some first";
+                Err(ApiError::new(ErrorCode::Conflict, reason))
+            }
+            false => Ok(()),
+        }
+    }
+
     /// Whether the recordings of a room, or all together, have as many bytes as they may.
-    pub(crate) async fn is_over_quota(&self, room: RoomId) -> Result<bool, store::Error> {
+    async fn is_over_quota(&self, room: RoomId) -> Result<bool, store::Error> {
         let store = &self.inner.store;
         let settings = &self.inner.settings.recording;
         let own = store.recording_policy(room).await?.and_then(|policy| policy.quota_mb);
@@ -79,10 +90,7 @@ impl Signaling {
         slug: &str,
     ) -> Result<Recording, ApiError> {
         let (room, role) = self.room_with_power(identity, slug, Power::Record).await?;
-        if self.is_over_quota(room.id).await? {
-            let reason = "the recordings have as many bytes as they may, delete some first";
-            return Err(ApiError::new(ErrorCode::Conflict, reason));
-        }
+        self.check_quota(room.id).await?;
         let order = ClientMessage::RecordStart;
         self.inner.hub.order(room.id, identity.by(), role, order).await?;
         let running = self.inner.store.running_recording(room.id).await?;

@@ -103,10 +103,7 @@ impl Signaling {
             let reason = format!("an uploaded recording has at most {most} MiB");
             return Err(ApiError::new(ErrorCode::TooLarge, reason));
         }
-        if self.is_over_quota(room.id).await? {
-            let reason = "the recordings have as many bytes as they may, delete some first";
-            return Err(ApiError::new(ErrorCode::Conflict, reason));
-        }
+        self.check_quota(room.id).await?;
         if self.open_uploads(identity).await.map_err(unwritable)? >= MAX_OPEN {
             let reason = "you have begun as many uploads as one may, finish or delete one";
             return Err(ApiError::new(ErrorCode::Conflict, reason));
@@ -170,19 +167,18 @@ impl Signaling {
         if !busy(inner).insert(id) {
             return Err(ApiError::new(ErrorCode::Conflict, "another piece of it is coming"));
         }
-        let turn = Turn { inner, id };
+        let _turn = Turn { inner, id };
         let upload = self.upload(identity, id).await?;
         if offset != upload.offset {
             let reason = format!("Upload-Offset is {}, not {offset}", upload.offset);
             return Err(ApiError::new(ErrorCode::Conflict, reason));
         }
         let written = self.append(&upload, body).await?;
-        let recording = match written == upload.length {
-            true => Some(self.finish_upload(identity, upload, written).await?),
-            false => None,
-        };
-        drop(turn);
-        Ok((written, recording))
+        if written < upload.length {
+            return Ok((written, None));
+        }
+        let recording = self.finish_upload(identity, upload, written).await?;
+        Ok((written, Some(recording)))
     }
 
     /// Takes an upload in one piece, whose length nobody needs to tell.

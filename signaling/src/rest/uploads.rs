@@ -75,7 +75,7 @@ async fn upload(
         let upload = signaling.begin_upload(&identity, &slug, told, length).await?;
         let location = format!("{}/recordings/uploads/{}", rest::PREFIX, upload.id);
         let mut response = (StatusCode::CREATED, [(LOCATION, location)]).into_response();
-        tell(response.headers_mut(), &upload, upload.offset);
+        tell(response.headers_mut(), &upload);
         return Ok(response);
     }
     let Named { name, title, duration_sec } = named;
@@ -116,7 +116,7 @@ async fn offset(
 ) -> Result<Response, ApiError> {
     let upload = signaling.upload(&identity, id).await?;
     let mut response = StatusCode::OK.into_response();
-    tell(response.headers_mut(), &upload, upload.offset);
+    tell(response.headers_mut(), &upload);
     response.headers_mut().insert(UPLOAD_LENGTH.clone(), HeaderValue::from(upload.length));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
@@ -181,9 +181,9 @@ async fn discard(
     Ok((StatusCode::NO_CONTENT, [(TUS_RESUMABLE.clone(), VERSION)]).into_response())
 }
 
-fn tell(headers: &mut HeaderMap, upload: &Upload, offset: u64) {
+fn tell(headers: &mut HeaderMap, upload: &Upload) {
     headers.insert(TUS_RESUMABLE.clone(), VERSION);
-    headers.insert(UPLOAD_OFFSET.clone(), HeaderValue::from(offset));
+    headers.insert(UPLOAD_OFFSET.clone(), HeaderValue::from(upload.offset));
     let expires = http_date(upload.expires_ms() / 1_000);
     if let Ok(expires) = HeaderValue::try_from(expires) {
         headers.insert(HeaderName::from_static("upload-expires"), expires);
