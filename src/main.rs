@@ -10,6 +10,7 @@ mod logs;
 mod media;
 mod metrics;
 mod recording;
+mod replace;
 mod secrets;
 mod serve;
 mod shutdown;

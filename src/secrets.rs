@@ -1,6 +1,7 @@
 //! What the server makes for itself at first start and keeps for itself: the data folder, its lock, and the
 //! secrets in it.
 
+use crate::replace::replace;
 use anyhow::{Context, bail};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,7 +9,7 @@ use figment::providers::{Format, Toml};
 use serde::Deserialize;
 use signaling::Secret;
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -117,23 +118,14 @@ fn read(path: &Path) -> anyhow::Result<Kept> {
     })
 }
 
-/// Written beside and moved over, so that a crash leaves the old file or the new one.
 fn write(path: &Path, secrets: &Secrets) -> std::io::Result<()> {
-    let beside = path.with_extension("toml.new");
-    match fs::remove_file(&beside) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(PRIVATE_FILE).open(&beside)?;
-    writeln!(file, "# Made by veche at first start. Whoever has this file can be anybody.")?;
-    for (key, secret) in
-        [("jwt_secret", &secrets.jwt_secret), ("setup_token", &secrets.setup_token)]
-    {
-        writeln!(file, "{key} = {:?}", secret.expose())?;
-    }
-    file.sync_all()?;
-    fs::rename(&beside, path)
+    let text = format!(
+        "# Made by veche at first start. Whoever has this file can be anybody.\n\
+         jwt_secret = {:?}\nsetup_token = {:?}\n",
+        secrets.jwt_secret.expose(),
+        secrets.setup_token.expose()
+    );
+    replace(path, text.as_bytes())
 }
 
 fn random_secret() -> Secret {

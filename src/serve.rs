@@ -7,6 +7,7 @@ use crate::logs;
 use crate::media::{self, MediaConfig};
 use crate::metrics::Metrics;
 use crate::recording::{self, RecordingConfig};
+use crate::replace::replace;
 use crate::secrets::{DataDir, Secrets};
 use crate::shutdown::StopSignals;
 use crate::tls::{self, Tls};
@@ -215,11 +216,9 @@ struct Place {
 }
 
 impl Place {
-    /// Written beside and moved over, so that whoever waits for the file reads all of it.
+    /// Whoever waits for the file reads all of it.
     fn write(&self, path: &Path) -> anyhow::Result<()> {
-        let beside = path.with_extension("new");
-        std::fs::write(&beside, serde_json::to_vec(self)?)?;
-        std::fs::rename(&beside, path)?;
+        replace(path, &serde_json::to_vec(self)?)?;
         Ok(())
     }
 }

@@ -58,20 +58,8 @@ impl Folder {
 
     /// Writes a file whole or not at all.
     pub fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        replace(&self.path.join(name), bytes)
+        crate::replace::replace(&self.path.join(name), bytes)
     }
-}
-
-/// Writes beside and moves over, so that a reader and a crash find the old one or the new one.
-pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut file = File::create(&beside)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_data());
-    if let Err(error) = written {
-        fs::remove_file(&beside).ok();
-        return Err(error);
-    }
-    fs::rename(&beside, path)
 }
 
 /// A file that grows by whole clusters.

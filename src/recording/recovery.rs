@@ -1,7 +1,7 @@
 //! After a crash: files that were not ended are mended, and recordings that were not ended get their end.
 
-use super::disk::replace;
 use super::meeting::file_of;
+use crate::replace::replace;
 use anyhow::Context;
 use protocol::recording::{RecordEnd, RecordingNow, RecordingState};
 use protocol::room::By;

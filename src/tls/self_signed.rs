@@ -2,14 +2,12 @@
 
 use super::files::{self, Shown};
 use crate::config::{Config, Host};
+use crate::replace::replace;
 use anyhow::Context;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use rustls::server::ResolvesServerCert;
 use std::collections::BTreeSet;
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::net::IpAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -87,17 +85,8 @@ fn make(names: Vec<String>) -> Result<(String, String), rcgen::Error> {
     Ok((certificate.pem(), key.serialize_pem()))
 }
 
-/// Written beside and moved over; for the owner alone.
 fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let beside = path.with_extension("new");
-    let written = (|| {
-        let _ = std::fs::remove_file(&beside);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&beside, path)
-    })();
-    written.with_context(|| format!("cannot write {}", path.display()))
+    replace(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn fingerprint(certificate: &[u8]) -> String {
