@@ -7,11 +7,11 @@ use recorder::{Codec, Output, RtpPacket, Source, VideoCodec, repair};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
+use testkit::{Film, Take};
 use veche_recorder as recorder;
 
 const MS: Duration = Duration::from_millis(1);
 const NTP_2026: u64 = 3_976_000_000;
-const MTU: usize = 1_100;
 
 /// Runs a tool; its output, and that it had nothing to complain of.
 fn run(program: &str, arguments: &[&str]) -> String {
@@ -47,197 +47,15 @@ impl Drop for Folder {
 
 const SECONDS: u32 = 6;
 
-/// Pictures of a codec as their encoder makes them.
-fn pictures(folder: &Folder, codec: VideoCodec) -> Vec<Vec<u8>> {
-    let source = format!("testsrc2=size=320x180:rate=25:duration={SECONDS}");
-    let (encoder, file): (&[&str], _) = match codec {
-        VideoCodec::Vp8 => {
-            (&["libvpx", "-deadline", "realtime", "-error-resilient", "1"], "in.ivf")
-        }
-        VideoCodec::Vp9 => (&["libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8"], "in.ivf"),
-        VideoCodec::Av1 => (&["libaom-av1", "-usage", "realtime", "-cpu-used", "8"], "in.ivf"),
-        VideoCodec::H264 => (
-            &["libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-threads", "1"],
-            "in.h264",
-        ),
+/// Six seconds that are filmed, with a keyframe every two.
+fn film(codec: VideoCodec) -> Film {
+    let codec = match codec {
+        VideoCodec::Vp8 => testkit::VideoCodec::Vp8,
+        VideoCodec::Vp9 => testkit::VideoCodec::Vp9,
+        VideoCodec::Av1 => testkit::VideoCodec::Av1,
+        VideoCodec::H264 => testkit::VideoCodec::H264,
     };
-    let path = folder.file(file);
-    let mut arguments =
-        vec!["-v", "error", "-y", "-f", "lavfi", "-i", &source, "-g", "50", "-b:v", "600k"];
-    arguments.extend(["-c:v"].iter().chain(encoder));
-    arguments.extend(
-        ["-lag-in-frames", "0", &path]
-            .iter()
-            .skip(if codec == VideoCodec::H264 || codec == VideoCodec::Vp8 { 2 } else { 0 }),
-    );
-    run("ffmpeg", &arguments);
-    let bytes = std::fs::read(&path).unwrap();
-    if codec == VideoCodec::H264 { access_units(&bytes) } else { ivf(&bytes) }
-}
-
-fn ivf(bytes: &[u8]) -> Vec<Vec<u8>> {
-    let mut rest = &bytes[32..];
-    let mut frames = Vec::new();
-    while let Some((head, after)) = rest.split_first_chunk::<12>() {
-        let length = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
-        frames.push(after[..length].to_vec());
-        rest = &after[length..];
-    }
-    frames
-}
-
-/// Units of each picture, each with its start code left in front as four bytes.
-fn access_units(bytes: &[u8]) -> Vec<Vec<u8>> {
-    let starts: Vec<usize> =
-        (0..bytes.len() - 3).filter(|&i| bytes[i..].starts_with(&[0, 0, 1])).collect();
-    let mut pictures = Vec::new();
-    let mut current = Vec::new();
-    for (index, &start) in starts.iter().enumerate() {
-        let end = starts
-            .get(index + 1)
-            .map_or(bytes.len(), |&next| if bytes[next - 1] == 0 { next - 1 } else { next });
-        let unit = &bytes[start + 3..end];
-        current.extend_from_slice(&(unit.len() as u32).to_be_bytes());
-        current.extend_from_slice(unit);
-        // One slice a picture, as ultrafast makes them.
-        if matches!(unit[0] & 0x1f, 1 | 5) {
-            pictures.push(std::mem::take(&mut current));
-        }
-    }
-    pictures
-}
-
-/// The payloads of a picture.
-fn packetize(codec: VideoCodec, picture: &[u8], number: u16) -> Vec<Vec<u8>> {
-    match codec {
-        VideoCodec::Vp8 => picture
-            .chunks(MTU)
-            .enumerate()
-            .map(|(i, chunk)| {
-                let [high, low] = (number | 0x8000).to_be_bytes();
-                [&[0x80 | if i == 0 { 0x10 } else { 0 }, 0x80, high, low][..], chunk].concat()
-            })
-            .collect(),
-        VideoCodec::Vp9 => {
-            let is_inter = picture[0] & 0x04 != 0;
-            let count = picture.len().div_ceil(MTU);
-            let chunks = picture.chunks(MTU).enumerate();
-            chunks
-                .map(|(i, chunk)| {
-                    let flags = 0x80
-                        | if is_inter { 0x40 } else { 0 }
-                        | if i == 0 { 0x08 } else { 0 }
-                        | if i + 1 == count { 0x04 } else { 0 };
-                    let [high, low] = (number | 0x8000).to_be_bytes();
-                    [&[flags, high, low][..], chunk].concat()
-                })
-                .collect()
-        }
-        VideoCodec::Av1 => packetize_av1(picture),
-        VideoCodec::H264 => packetize_h264(picture),
-    }
-}
-
-/// One OBU after the other, without sizes and delimiters, cut into fragments.
-fn packetize_av1(picture: &[u8]) -> Vec<Vec<u8>> {
-    let mut rest = picture;
-    let mut payloads = Vec::new();
-    let mut is_first = true;
-    while !rest.is_empty() {
-        let header = rest[0];
-        let extension = usize::from(header & 0x04 != 0);
-        let (mut length, mut at) = (0usize, 1 + extension);
-        for shift in 0..4 {
-            let byte = rest[at];
-            at += 1;
-            length |= usize::from(byte & 0x7f) << (7 * shift);
-            if byte & 0x80 == 0 {
-                break;
-            }
-        }
-        let body = &rest[at..at + length];
-        let kind = header >> 3 & 0x0f;
-        if kind != 2 {
-            let mut obu = vec![header & !0x02];
-            obu.extend_from_slice(&rest[1..1 + extension]);
-            obu.extend_from_slice(body);
-            let count = obu.len().div_ceil(MTU);
-            for (i, chunk) in obu.chunks(MTU).enumerate() {
-                let continues = if i > 0 { 0x80 } else { 0 };
-                let goes_on = if i + 1 < count { 0x40 } else { 0 };
-                let begins = if is_first && kind == 1 { 0x08 } else { 0 };
-                payloads.push([&[continues | goes_on | 0x10 | begins][..], chunk].concat());
-                is_first = false;
-            }
-        }
-        rest = &rest[at + length..];
-    }
-    payloads
-}
-
-fn packetize_h264(picture: &[u8]) -> Vec<Vec<u8>> {
-    let mut rest = picture;
-    let mut payloads = Vec::new();
-    while let Some((length, after)) = rest.split_first_chunk::<4>() {
-        let (unit, next) = after.split_at(u32::from_be_bytes(*length) as usize);
-        if unit.len() <= MTU {
-            payloads.push(unit.to_vec());
-        } else {
-            let chunks: Vec<&[u8]> = unit[1..].chunks(MTU).collect();
-            for (i, chunk) in chunks.iter().enumerate() {
-                let start = if i == 0 { 0x80 } else { 0 };
-                let end = if i + 1 == chunks.len() { 0x40 } else { 0 };
-                payloads.push(
-                    [&[unit[0] & 0xe0 | 28, start | end | unit[0] & 0x1f][..], chunk].concat(),
-                );
-            }
-        }
-        rest = next;
-    }
-    payloads
-}
-
-/// Packets of Opus of 20 ms each.
-fn sound(folder: &Folder) -> Vec<Vec<u8>> {
-    let path = folder.file("in.ogg");
-    let source = format!("sine=frequency=440:duration={SECONDS}");
-    run(
-        "ffmpeg",
-        &[
-            "-v",
-            "error",
-            "-y",
-            "-f",
-            "lavfi",
-            "-i",
-            &source,
-            "-ac",
-            "2",
-            "-c:a",
-            "libopus",
-            "-frame_duration",
-            "20",
-            &path,
-        ],
-    );
-    let bytes = std::fs::read(&path).unwrap();
-    let mut packets = Vec::new();
-    let mut rest = &bytes[..];
-    let mut packet = Vec::new();
-    while rest.len() >= 27 {
-        let count = usize::from(rest[26]);
-        let table = &rest[27..27 + count];
-        let mut at = 27 + count;
-        for &length in table {
-            packet.extend_from_slice(&rest[at..at + usize::from(length)]);
-            at += usize::from(length);
-            if length < 255 {
-                packets.push(std::mem::take(&mut packet));
-            }
-        }
-        rest = &rest[at..];
-    }
-    packets.split_off(2)
+    Film::encode(Take { keyframe_every: 50, ..Take::of(codec, SECONDS) }).unwrap()
 }
 
 /// One packet on its way to the recorder.
@@ -251,9 +69,10 @@ struct Sent {
 }
 
 /// The person speaks from the beginning and films from `films_from` on.
-fn meeting(folder: &Folder, codec: VideoCodec, films_from: Duration) -> Vec<Sent> {
+fn meeting(codec: VideoCodec, films_from: Duration) -> Vec<Sent> {
+    let film = film(codec);
     let mut sent = Vec::new();
-    for (i, payload) in sound(folder).into_iter().enumerate() {
+    for (i, payload) in film.sound.into_iter().enumerate() {
         let (at, timestamp) = (i as u32 * 20 * MS, 77 + i as u32 * 960);
         sent.push(Sent {
             at,
@@ -265,10 +84,9 @@ fn meeting(folder: &Folder, codec: VideoCodec, films_from: Duration) -> Vec<Sent
         });
     }
     let mut sequence = 100;
-    for (i, picture) in pictures(folder, codec).into_iter().enumerate() {
+    for (i, payloads) in film.pictures.into_iter().enumerate() {
         let at = films_from + i as u32 * 40 * MS;
         let timestamp = (u64::from(u32::MAX - 90_000) + at.as_millis() as u64 * 90) as u32;
-        let payloads = packetize(codec, &picture, i as u16);
         let count = payloads.len();
         for (k, payload) in payloads.into_iter().enumerate() {
             sent.push(Sent {
@@ -407,7 +225,7 @@ fn every_codec_makes_files_that_play_and_seek() {
         (VideoCodec::H264, "mkv"),
     ] {
         let folder = Folder::new(suffix);
-        let sent = meeting(&folder, codec, Duration::ZERO);
+        let sent = meeting(codec, Duration::ZERO);
         // Every seventh packet comes 35 ms late, behind others.
         let late = |i: usize, _: &Sent| Some(if i % 7 == 3 { 65 * MS } else { 30 * MS });
         let (files, mut source) = record(&sent, codec, late, true);
@@ -444,7 +262,7 @@ fn every_codec_makes_files_that_play_and_seek() {
 #[test]
 fn what_is_lost_leaves_a_gap_and_the_rest_plays() {
     let folder = Folder::new("gaps");
-    let sent = meeting(&folder, VideoCodec::Vp8, Duration::ZERO);
+    let sent = meeting(VideoCodec::Vp8, Duration::ZERO);
     // A second without a packet, and one packet of sound alone.
     let dark = |_: usize, packet: &Sent| {
         let is_dark = (2_500 * MS..3_500 * MS).contains(&packet.at)
@@ -466,7 +284,7 @@ fn what_is_lost_leaves_a_gap_and_the_rest_plays() {
 #[test]
 fn a_file_that_ends_anywhere_is_mended() {
     let folder = Folder::new("mend");
-    let sent = meeting(&folder, VideoCodec::Vp8, Duration::ZERO);
+    let sent = meeting(VideoCodec::Vp8, Duration::ZERO);
     let (files, _source) = record(&sent, VideoCodec::Vp8, no_delay, false);
     let whole = &files[0].bytes;
     assert!(!files[0].is_ended);
@@ -507,7 +325,7 @@ fn a_file_that_ends_anywhere_is_mended() {
 #[test]
 fn a_camera_that_is_opened_later_begins_a_new_file() {
     let folder = Folder::new("later");
-    let sent = meeting(&folder, VideoCodec::Vp8, 3_000 * MS);
+    let sent = meeting(VideoCodec::Vp8, 3_000 * MS);
     let (files, _) = record(&sent, VideoCodec::Vp8, no_delay, true);
     assert_eq!(files.len(), 2);
     let (pictures, sounds, duration) = check(&save(&folder, "first.webm", &files[0]));

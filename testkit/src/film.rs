@@ -14,6 +14,8 @@ pub enum VideoCodec {
     Vp8,
     /// RFC 9628.
     Vp9,
+    /// The AV1 specification of RTP payloads.
+    Av1,
     /// RFC 6184.
     H264,
 }
@@ -24,6 +26,7 @@ impl VideoCodec {
         match self {
             Self::Vp8 => "VP8",
             Self::Vp9 => "VP9",
+            Self::Av1 => "AV1",
             Self::H264 => "H264",
         }
     }
@@ -33,6 +36,7 @@ impl VideoCodec {
         match self {
             Self::Vp8 => None,
             Self::Vp9 => Some("profile-id=0"),
+            Self::Av1 => Some("level-idx=5;profile=0;tier=0"),
             Self::H264 => {
                 Some("level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f")
             }
@@ -40,29 +44,71 @@ impl VideoCodec {
     }
 }
 
+/// What is to be filmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Take {
+    /// What the pictures are encoded with.
+    pub codec: VideoCodec,
+    /// How long it is.
+    pub seconds: u32,
+    /// Width and height.
+    pub size: (u32, u32),
+    /// Pictures from one keyframe to the next; there are 25 a second.
+    pub keyframe_every: u32,
+    /// What is seen and heard.
+    pub scene: Scene,
+}
+
+/// What a film shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scene {
+    /// Things that move, and a tone that beeps at each full second.
+    Moving,
+    /// White for 200 ms from each full second on, else black; a beep of the same time, else silence.
+    Flashes,
+}
+
+impl Take {
+    /// A small one, with a keyframe each second.
+    pub fn of(codec: VideoCodec, seconds: u32) -> Self {
+        Self { codec, seconds, size: (320, 180), keyframe_every: 25, scene: Scene::Moving }
+    }
+}
+
 /// Some seconds of a person who speaks and films, to be sent again and again.
 #[derive(Clone, Debug)]
 pub struct Film {
-    /// Payloads of each picture, 25 a second; the first is a keyframe, and one each second.
+    /// Payloads of each picture, 25 a second; the first is a keyframe.
     pub pictures: Vec<Vec<Vec<u8>>>,
     /// Opus of 20 ms each.
     pub sound: Vec<Vec<u8>>,
 }
 
 impl Film {
-    /// Has that many seconds encoded; the sound beeps at each full second.
-    pub fn encode(codec: VideoCodec, seconds: u32) -> Result<Self, Error> {
+    /// Has it encoded.
+    pub fn encode(take: Take) -> Result<Self, Error> {
         let folder =
             std::env::temp_dir().join(format!("veche-film-{:016x}", rand::random::<u64>()));
         std::fs::create_dir_all(&folder)?;
-        let film = encode(codec, seconds, &folder);
+        let film = encode(take, &folder);
         std::fs::remove_dir_all(&folder).ok();
         film
     }
 }
 
-fn encode(codec: VideoCodec, seconds: u32, folder: &Path) -> Result<Film, Error> {
-    let pictures = format!("testsrc2=size=320x180:rate=25:duration={seconds}");
+fn encode(take: Take, folder: &Path) -> Result<Film, Error> {
+    let Take { codec, seconds, size: (width, height), keyframe_every, scene } = take;
+    let shape = format!("size={width}x{height}:rate=25:duration={seconds}");
+    let (pictures, sound) = match scene {
+        Scene::Moving => (
+            format!("testsrc2={shape}"),
+            format!("sine=frequency=440:beep_factor=4:duration={seconds}"),
+        ),
+        Scene::Flashes => (
+            format!("color=black:{shape},drawbox=t=fill:c=white:enable='lt(mod(t,1),0.199)'"),
+            format!("aevalsrc='0.5*sin(2*PI*1000*t)*lt(mod(t,1),0.2)':s=48000:d={seconds}"),
+        ),
+    };
     let (encoder, file): (&[&str], _) = match codec {
         VideoCodec::Vp8 => (
             &["libvpx", "-deadline", "realtime", "-cpu-used", "8", "-error-resilient", "1"],
@@ -72,20 +118,24 @@ fn encode(codec: VideoCodec, seconds: u32, folder: &Path) -> Result<Film, Error>
             &["libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-lag-in-frames", "0"],
             "pictures.ivf",
         ),
+        VideoCodec::Av1 => (
+            &["libaom-av1", "-usage", "realtime", "-cpu-used", "8", "-lag-in-frames", "0"],
+            "pictures.ivf",
+        ),
         VideoCodec::H264 => (
             &["libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-threads", "1"],
             "pictures.h264",
         ),
     };
     let path = folder.join(file).display().to_string();
-    let mut arguments = vec!["-f", "lavfi", "-i", &pictures, "-g", "25", "-b:v", "400k", "-c:v"];
-    arguments.extend(encoder);
+    let group = keyframe_every.to_string();
+    let mut arguments = vec!["-f", "lavfi", "-i", &pictures, "-pix_fmt", "yuv420p", "-g", &group];
+    arguments.extend(["-b:v", "400k", "-c:v"].iter().chain(encoder));
     arguments.push(&path);
     run(&arguments)?;
     let bytes = std::fs::read(&path)?;
     let frames = if codec == VideoCodec::H264 { access_units(&bytes) } else { ivf(&bytes) };
     let pictures = frames.iter().enumerate().map(|(n, f)| packetize(codec, f, n as u16)).collect();
-    let sound = format!("sine=frequency=440:beep_factor=4:duration={seconds}");
     let path = folder.join("sound.ogg").display().to_string();
     run(&["-f", "lavfi", "-i", &sound, "-ac", "2", "-c:a", "libopus", "-b:a", "32k", &path])?;
     Ok(Film { pictures, sound: ogg(&std::fs::read(&path)?) })
@@ -172,8 +222,45 @@ fn packetize(codec: VideoCodec, picture: &[u8], number: u16) -> Vec<Vec<u8>> {
                 [&[flags, high, low][..], chunk].concat()
             })
             .collect(),
+        VideoCodec::Av1 => packetize_av1(picture),
         VideoCodec::H264 => packetize_h264(picture),
     }
+}
+
+/// One OBU after the other, without sizes and delimiters, cut into fragments.
+fn packetize_av1(picture: &[u8]) -> Vec<Vec<u8>> {
+    let mut rest = picture;
+    let mut payloads = Vec::new();
+    while !rest.is_empty() {
+        let header = rest[0];
+        let extension = usize::from(header & 0x04 != 0);
+        let (mut length, mut at) = (0usize, 1 + extension);
+        for shift in 0..4 {
+            let byte = rest[at];
+            at += 1;
+            length |= usize::from(byte & 0x7f) << (7 * shift);
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        let body = &rest[at..at + length];
+        let kind = header >> 3 & 0x0f;
+        if kind != 2 {
+            let mut obu = vec![header & !0x02];
+            obu.extend_from_slice(&rest[1..1 + extension]);
+            obu.extend_from_slice(body);
+            let count = obu.len().div_ceil(MTU);
+            for (i, chunk) in obu.chunks(MTU).enumerate() {
+                let continues = if i > 0 { 0x80 } else { 0 };
+                let goes_on = if i + 1 < count { 0x40 } else { 0 };
+                // A sequence header comes with keyframes.
+                let begins = if payloads.is_empty() && kind == 1 { 0x08 } else { 0 };
+                payloads.push([&[continues | goes_on | 0x10 | begins][..], chunk].concat());
+            }
+        }
+        rest = &rest[at + length..];
+    }
+    payloads
 }
 
 fn packetize_h264(picture: &[u8]) -> Vec<Vec<u8>> {

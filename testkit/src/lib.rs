@@ -12,15 +12,17 @@ pub mod publisher;
 pub mod server;
 pub mod socket;
 pub mod subscriber;
+pub mod weather;
 mod wire;
 
 pub use api::Api;
-pub use film::{Film, VideoCodec};
+pub use film::{Film, Scene, Take, VideoCodec};
 pub use person::Person;
 pub use publisher::{Publication, Publisher};
 pub use server::Server;
 pub use socket::RoomSocket;
 pub use subscriber::{Received, Subscriber};
+pub use weather::Weather;
 
 use protocol::ErrorCode;
 

@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::description::Description;
+use crate::weather::{Sky, Weather};
 use crate::wire::Wire;
 use rand::random;
 use sfu::CloseReason;
@@ -72,6 +73,7 @@ pub struct Link {
     answers: u64,
     closed: Option<CloseReason>,
     recording: Option<Vec<Vec<u8>>>,
+    sky: Option<Sky>,
     buffer: Vec<u8>,
 }
 
@@ -92,6 +94,7 @@ impl Link {
             answers: 0,
             closed: None,
             recording: None,
+            sky: None,
             buffer: vec![0; 2_048],
         })
     }
@@ -111,6 +114,9 @@ impl Link {
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => continue,
                 Err(error) => return Err(error.into()),
             };
+            if self.sky.as_mut().is_some_and(Sky::loses) {
+                continue;
+            }
             let mut buffer = std::mem::take(&mut self.buffer);
             self.take(Instant::now(), from, &mut buffer[..length], each);
             self.buffer = buffer;
@@ -152,6 +158,9 @@ impl Link {
         }
         while let Some((to, datagram)) = self.transport.poll_transmit() {
             self.send_raw_to(&datagram, to.address())?;
+        }
+        while let Some((datagram, to)) = self.sky.as_mut().and_then(|sky| sky.arrived(now)) {
+            self.send_now(&datagram, to)?;
         }
         while let Some(event) = self.transport.poll_event() {
             match event {
@@ -214,6 +223,11 @@ impl Link {
     /// Sends a datagram as it is.
     pub fn send_raw(&mut self, datagram: &[u8]) -> Result<(), Error> {
         self.send_raw_to(datagram, self.server)
+    }
+
+    /// From now on the way to the server and back is as bad as that; chance begins at `seed`.
+    pub fn set_weather(&mut self, weather: Weather, seed: u64) {
+        self.sky = Some(Sky::new(weather, seed));
     }
 
     /// Keeps a copy of every datagram that is sent from now on, as somebody on the path could.
@@ -281,6 +295,14 @@ impl Link {
         if let Some(recording) = &mut self.recording {
             recording.push(datagram.to_vec());
         }
+        if let Some(sky) = &mut self.sky {
+            sky.take(Instant::now(), datagram, to);
+            return Ok(());
+        }
+        self.send_now(datagram, to)
+    }
+
+    fn send_now(&mut self, datagram: &[u8], to: SocketAddr) -> Result<(), Error> {
         match self.wire.send(datagram, to) {
             // A full buffer or a port that nobody holds loses the packet, as any network may.
             Err(error)

@@ -17,6 +17,10 @@ const VP8_RTX: u8 = 97;
 const AUDIO_LEVEL: u8 = 1;
 const TRANSPORT_CC: u8 = 3;
 const MID: u8 = 4;
+const RID: u8 = 5;
+const REPAIRED_RID: u8 = 6;
+/// Names of simulcast layers, the smallest first.
+const RIDS: [&str; 3] = ["q", "h", "f"];
 /// Seconds from 1900, where NTP begins, to 1970.
 const NTP_OFFSET: u64 = 2_208_988_800;
 /// Packets that can be sent again; half a second of the fastest test.
@@ -31,13 +35,24 @@ pub struct Publication {
     pub video: bool,
     /// Whether the microphone's packets say how loud they are.
     pub levels: bool,
-    /// What the camera's pictures are encoded with.
+    /// What the pictures are encoded with.
     pub codec: VideoCodec,
+    /// Whether they are a camera's or a screen's.
+    pub shows: Source,
+    /// Streams of the same pictures in different sizes; more than one is simulcast, at most three.
+    pub layers: usize,
 }
 
 impl Default for Publication {
     fn default() -> Self {
-        Self { audio: true, video: true, levels: true, codec: VideoCodec::Vp8 }
+        Self {
+            audio: true,
+            video: true,
+            levels: true,
+            codec: VideoCodec::Vp8,
+            shows: Source::Camera,
+            layers: 1,
+        }
     }
 }
 
@@ -59,8 +74,8 @@ pub struct Offer {
     local: Local,
     publication: Publication,
     audio: Stream,
-    video: Stream,
-    rtx: Stream,
+    video: Vec<Stream>,
+    rtx: Vec<Stream>,
     /// SDP.
     pub sdp: String,
     /// Sources of its m-lines.
@@ -75,6 +90,8 @@ struct Stream {
     /// Sequence number with roll-overs.
     next: u64,
     timestamp: u32,
+    /// The timestamp of what was captured first.
+    first: Option<u32>,
     packets: u32,
     octets: u32,
 }
@@ -86,9 +103,16 @@ impl Stream {
             payload_type,
             next: u64::from(random::<u16>()),
             timestamp: random(),
+            first: None,
             packets: 0,
             octets: 0,
         }
+    }
+
+    /// Moves on to what was captured so long after the first.
+    fn move_to(&mut self, at: Duration, per_ms: u32) {
+        let first = *self.first.get_or_insert(self.timestamp);
+        self.timestamp = first.wrapping_add((at.as_millis() as u32).wrapping_mul(per_ms));
     }
 }
 
@@ -100,7 +124,11 @@ impl Offer {
 
     /// An offer with those credentials.
     pub fn with_local(publication: Publication, local: Local) -> Self {
-        let (audio, video, rtx) = (Stream::new(OPUS), Stream::new(VP8), Stream::new(VP8_RTX));
+        let audio = Stream::new(OPUS);
+        let streams = |payload_type| -> Vec<Stream> {
+            (0..publication.layers).map(|_| Stream::new(payload_type)).collect()
+        };
+        let (video, rtx) = (streams(VP8), streams(VP8_RTX));
         let mut sections = Vec::new();
         if publication.audio {
             let level = if publication.levels {
@@ -123,15 +151,28 @@ impl Offer {
             let parameters = publication.codec.parameters();
             let parameters =
                 parameters.map(|p| format!("a=fmtp:{VP8} {p}\r\n")).unwrap_or_default();
+            let streams = if publication.layers > 1 {
+                let rids = &RIDS[..publication.layers];
+                let each: String = rids.iter().map(|rid| format!("a=rid:{rid} send\r\n")).collect();
+                format!(
+                    "a=extmap:{RID} urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n\
+                     a=extmap:{REPAIRED_RID} urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id\r\n\
+                     {each}a=simulcast:send {}\r\n",
+                    rids.join(";")
+                )
+            } else {
+                format!(
+                    "a=ssrc-group:FID {0} {1}\r\na=ssrc:{0} cname:testkit\r\na=ssrc:{1} cname:testkit\r\n",
+                    video[0].ssrc, rtx[0].ssrc
+                )
+            };
             sections.push((
-                Source::Camera,
+                publication.shows,
                 format!("m=video 9 UDP/TLS/RTP/SAVPF {VP8} {VP8_RTX}\r\n"),
                 format!(
                     "a=rtpmap:{VP8} {codec}/90000\r\n{parameters}a=rtcp-fb:{VP8} nack\r\na=rtcp-fb:{VP8} nack pli\r\n\
                      a=rtcp-fb:{VP8} transport-cc\r\na=rtpmap:{VP8_RTX} rtx/90000\r\na=fmtp:{VP8_RTX} apt={VP8}\r\n\
-                     a=ssrc-group:FID {0} {1}\r\na=ssrc:{0} cname:testkit\r\na=ssrc:{1} cname:testkit\r\n",
-                    video.ssrc,
-                    rtx.ssrc,
+                     {streams}"
                 ),
             ));
         }
@@ -177,11 +218,19 @@ impl Offer {
             kept: VecDeque::new(),
             asked: Asked::default(),
             loses: false,
-            first_sound: None,
-            first_picture: None,
             started: Instant::now(),
         })
     }
+}
+
+/// A packet that can be sent again.
+#[derive(Clone)]
+struct Kept {
+    layer: usize,
+    sequence: u16,
+    marker: bool,
+    timestamp: u32,
+    payload: Vec<u8>,
 }
 
 /// A publisher whose transport the server knows.
@@ -193,16 +242,13 @@ pub struct Publisher {
     has_mid: bool,
     video_mid: u8,
     audio: Stream,
-    video: Stream,
-    rtx: Stream,
+    video: Vec<Stream>,
+    rtx: Vec<Stream>,
     picture_id: u16,
     transport_sequence: u16,
-    /// Number, marker, timestamp, payload.
-    kept: VecDeque<(u16, bool, u32, Vec<u8>)>,
+    kept: VecDeque<Kept>,
     asked: Asked,
     loses: bool,
-    first_sound: Option<u32>,
-    first_picture: Option<u32>,
     started: Instant,
 }
 
@@ -228,14 +274,13 @@ impl Publisher {
         length: usize,
     ) -> Result<(), Error> {
         let elapsed = self.started.elapsed().as_micros() as u64;
-        let timestamp = self.video.timestamp.wrapping_add((elapsed * 9 / 100) as u32);
+        let timestamp = self.video[0].timestamp.wrapping_add((elapsed * 9 / 100) as u32);
         self.send_frame_at(timestamp, is_keyframe, packets, length)
     }
 
     /// Sends 20 ms of sound that an encoder made, captured so long after the first.
     pub fn send_sound(&mut self, at: Duration, payload: &[u8]) -> Result<(), Error> {
-        let first = *self.first_sound.get_or_insert(self.audio.timestamp);
-        self.audio.timestamp = first.wrapping_add((at.as_millis() as u32).wrapping_mul(48));
+        self.audio.move_to(at, 48);
         let timestamp = self.audio.timestamp;
         let extensions =
             if self.has_levels { vec![(AUDIO_LEVEL, vec![0x80 | 20])] } else { Vec::new() };
@@ -244,12 +289,21 @@ impl Publisher {
 
     /// Sends a picture that an encoder made, captured so long after the first.
     pub fn send_picture(&mut self, at: Duration, payloads: &[Vec<u8>]) -> Result<(), Error> {
-        let first = *self.first_picture.get_or_insert(self.video.timestamp);
-        self.video.timestamp = first.wrapping_add((at.as_millis() as u32).wrapping_mul(90));
-        let timestamp = self.video.timestamp;
+        self.send_layer(0, at, payloads)
+    }
+
+    /// The same in one of several sizes, the smallest being the first.
+    pub fn send_layer(
+        &mut self,
+        layer: usize,
+        at: Duration,
+        payloads: &[Vec<u8>],
+    ) -> Result<(), Error> {
+        self.video[layer].move_to(at, 90);
+        let timestamp = self.video[layer].timestamp;
         for (index, payload) in payloads.iter().enumerate() {
             let marker = index + 1 == payloads.len();
-            self.send(Which::Video, marker, timestamp, vec![], payload)?;
+            self.send(Which::Video(layer), marker, timestamp, vec![], payload)?;
         }
         Ok(())
     }
@@ -260,10 +314,9 @@ impl Publisher {
         let ntp = began.wrapping_add(((at.as_micros() << 32) / 1_000_000) as u64);
         let ms = at.as_millis() as u32;
         let mut compound = Vec::new();
-        for (stream, first, per_ms) in
-            [(&self.audio, self.first_sound, 48u32), (&self.video, self.first_picture, 90)]
-        {
-            let Some(first) = first else { continue };
+        let streams = [(&self.audio, 48)].into_iter().chain(self.video.iter().map(|s| (s, 90)));
+        for (stream, per_ms) in streams {
+            let Some(first) = stream.first else { continue };
             let report = SenderReport {
                 ssrc: stream.ssrc,
                 ntp,
@@ -287,9 +340,9 @@ impl Publisher {
     /// Sends the sender reports of both streams: the wall clock beside their timestamps.
     pub fn send_reports(&mut self) -> Result<(), Error> {
         let elapsed = self.started.elapsed().as_micros() as u64;
-        let video_now = self.video.timestamp.wrapping_add((elapsed * 9 / 100) as u32);
+        let video_now = self.video[0].timestamp.wrapping_add((elapsed * 9 / 100) as u32);
         let mut compound = Vec::new();
-        for (stream, rtp) in [(&self.audio, self.audio.timestamp), (&self.video, video_now)] {
+        for (stream, rtp) in [(&self.audio, self.audio.timestamp), (&self.video[0], video_now)] {
             let report = SenderReport {
                 ssrc: stream.ssrc,
                 ntp: ntp_now(),
@@ -313,20 +366,23 @@ impl Publisher {
         for compound in compounds {
             rtcp::parse(&compound, |incoming| match incoming {
                 Incoming::Pli { .. } | Incoming::Fir { .. } => self.asked.keyframes += 1,
-                Incoming::Nack { sequences, .. } => {
+                Incoming::Nack { ssrc, sequences, .. } => {
                     self.asked.nacked += sequences.len() as u64;
-                    again.extend(sequences);
+                    let layer = self.video.iter().position(|stream| stream.ssrc == ssrc);
+                    again.extend(sequences.into_iter().map(|sequence| (layer, sequence)));
                 }
                 Incoming::TransportCc(_) => self.asked.transport_cc += 1,
                 Incoming::ReceiverReport { .. } => self.asked.reports += 1,
                 Incoming::SenderReport { .. } | Incoming::Remb { .. } | Incoming::Bye { .. } => {}
             });
         }
-        for sequence in again {
-            let kept = self.kept.iter().find(|(number, ..)| *number == sequence);
-            if let Some((_, marker, timestamp, payload)) = kept.cloned() {
+        for (layer, sequence) in again {
+            let is_it = |kept: &&Kept| Some(kept.layer) == layer && kept.sequence == sequence;
+            if let Some(Kept { layer, marker, timestamp, payload, .. }) =
+                self.kept.iter().find(is_it).cloned()
+            {
                 let again = [&sequence.to_be_bytes()[..], &payload].concat();
-                self.send(Which::Rtx, marker, timestamp, vec![], &again)?;
+                self.send(Which::Rtx(layer), marker, timestamp, vec![], &again)?;
             }
         }
         Ok(())
@@ -334,7 +390,7 @@ impl Publisher {
 
     /// SSRC of the camera.
     pub fn video_ssrc(&self) -> u32 {
-        self.video.ssrc
+        self.video[0].ssrc
     }
 
     /// What the server asked so far.
@@ -378,7 +434,7 @@ impl Publisher {
             // X with I: a 15-bit picture id; then the frame's first byte, whose lowest bit is 0 in a keyframe.
             let head = [0x80 | start, 0x80, high, low, u8::from(!is_keyframe)];
             let payload = filled(&head, length);
-            self.send(Which::Video, at + 1 == packets, timestamp, vec![], &payload)?;
+            self.send(Which::Video(0), at + 1 == packets, timestamp, vec![], &payload)?;
         }
         Ok(())
     }
@@ -391,10 +447,11 @@ impl Publisher {
         mut extensions: Vec<(u8, Vec<u8>)>,
         payload: &[u8],
     ) -> Result<(), Error> {
+        let is_simulcast = self.video.len() > 1;
         let stream = match which {
             Which::Audio => &mut self.audio,
-            Which::Video => &mut self.video,
-            Which::Rtx => &mut self.rtx,
+            Which::Video(layer) => &mut self.video[layer],
+            Which::Rtx(layer) => &mut self.rtx[layer],
         };
         let index = stream.next;
         stream.next += 1;
@@ -404,6 +461,15 @@ impl Publisher {
             let mid = if which == Which::Audio { 0 } else { self.video_mid };
             extensions.push((MID, vec![b'0' + mid]));
         }
+        match which {
+            Which::Video(layer) if is_simulcast => {
+                extensions.push((RID, RIDS[layer].as_bytes().to_vec()));
+            }
+            Which::Rtx(layer) if is_simulcast => {
+                extensions.push((REPAIRED_RID, RIDS[layer].as_bytes().to_vec()));
+            }
+            _ => {}
+        }
         if self.has_transport_cc {
             extensions.push((TRANSPORT_CC, self.transport_sequence.to_be_bytes().to_vec()));
             self.transport_sequence = self.transport_sequence.wrapping_add(1);
@@ -411,11 +477,12 @@ impl Publisher {
         let mut packet = header(stream, index as u16, timestamp, marker, &extensions);
         let header_len = packet.len();
         packet.extend_from_slice(payload);
-        if which == Which::Video {
+        if let Which::Video(layer) = which {
             if self.kept.len() == KEPT {
                 self.kept.pop_front();
             }
-            self.kept.push_back((index as u16, marker, timestamp, payload.to_vec()));
+            let (sequence, payload) = (index as u16, payload.to_vec());
+            self.kept.push_back(Kept { layer, sequence, marker, timestamp, payload });
         }
         if self.loses {
             return Ok(());
@@ -427,8 +494,8 @@ impl Publisher {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Which {
     Audio,
-    Video,
-    Rtx,
+    Video(usize),
+    Rtx(usize),
 }
 
 /// A header as browsers write it: no CSRC, extensions in the one-byte form.

@@ -12,10 +12,10 @@ use std::process::Command;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 use testkit::publisher::ntp_now;
-use testkit::{Film, Person, Publication, Publisher, Server, VideoCodec};
+use testkit::{Film, Person, Publication, Publisher, Server, Take, VideoCodec};
 
 /// What everybody shows in these tests; encoded once.
-static VP8: LazyLock<Film> = LazyLock::new(|| Film::encode(VideoCodec::Vp8, 4).unwrap());
+static VP8: LazyLock<Film> = LazyLock::new(|| Film::encode(Take::of(VideoCodec::Vp8, 4)).unwrap());
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -244,8 +244,8 @@ fn files(contents: &Value) -> Vec<(String, u64, u64)> {
 
 #[test]
 fn mutes_stay_in_one_file_and_another_codec_or_coming_back_begins_a_new_one() {
-    let vp9 = Film::encode(VideoCodec::Vp9, 2).unwrap();
-    let h264 = Film::encode(VideoCodec::H264, 2).unwrap();
+    let vp9 = Film::encode(Take::of(VideoCodec::Vp9, 2)).unwrap();
+    let h264 = Film::encode(Take::of(VideoCodec::H264, 2)).unwrap();
     let server = stage();
     let (mut anna, room) = Person::host(server.api, "Anna").unwrap();
     let mut boris = Person::guest(server.api, "Boris", &room).unwrap();
