@@ -206,6 +206,7 @@ impl Offer {
         let takes = |id| extensions.clone().any(|(taken, _)| *taken == id);
         Ok(Publisher {
             link,
+            has_sound: self.publication.audio,
             has_levels: self.publication.levels && takes(AUDIO_LEVEL),
             has_transport_cc: takes(TRANSPORT_CC),
             has_mid: takes(MID),
@@ -237,6 +238,7 @@ struct Kept {
 pub struct Publisher {
     /// Its transport.
     pub link: Link,
+    has_sound: bool,
     has_levels: bool,
     has_transport_cc: bool,
     has_mid: bool,
@@ -386,6 +388,11 @@ impl Publisher {
             }
         }
         Ok(())
+    }
+
+    /// Whether it has a microphone.
+    pub fn has_sound(&self) -> bool {
+        self.has_sound
     }
 
     /// SSRC of the camera.
