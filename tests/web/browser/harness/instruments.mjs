@@ -117,14 +117,19 @@ export function install(wish) {
     let n = 0;
     const draw = () => {
       paint.fillStyle = `rgb(${colour().join(',')})`;
-      paint.fillRect(0, 0, width, height);
+      paint.fillRect(0, 0, canvas.width, canvas.height);
       paint.fillStyle = '#888';
-      paint.fillRect((n++ * 8) % width, height - 16, 16, 16);
+      paint.fillRect((n++ * 8) % canvas.width, canvas.height - 16, 16, 16);
     };
     draw();
     const stream = canvas.captureStream(rate);
     const timer = setInterval(draw, 1000 / rate);
     stream.getVideoTracks()[0]?.addEventListener('ended', () => clearInterval(timer));
+    // The window that is shared gets another size.
+    Object.assign(kit, { resize: (/** @type {[number, number]} */ size) => {
+      [canvas.width, canvas.height] = size;
+      draw();
+    } });
     return stream;
   };
   const devices = navigator.mediaDevices;
