@@ -74,7 +74,7 @@ async fn serve(config: Config, data: &DataDir, ready_file: Option<&Path>) -> any
     let own: Vec<IpAddr> = media.candidates.iter().map(SocketAddr::ip).collect();
     let tls = tls::start(&config, data, &own)?;
     let setup_token = (!store.has_admin().await?).then_some(secrets.setup_token.clone());
-    let exports = Queue::start()?;
+    let (exports, mut exported) = Queue::start()?;
     let recording_settings = RecordingSettings {
         recorder: recording.recorder(),
         exporter: exports.exporter(),
@@ -95,6 +95,12 @@ async fn serve(config: Config, data: &DataDir, ready_file: Option<&Path>) -> any
     let fingerprint = tls.as_ref().and_then(|tls| tls.fingerprint.as_deref());
     let banner = banner(&config, &settings, &place, &listeners.addresses(), fingerprint);
     let signaling = Signaling::new(settings, store.clone(), media.plane());
+    let hearing = signaling.clone();
+    tokio::spawn(async move {
+        while let Some(recording) = exported.recv().await {
+            hearing.export_made(recording).await;
+        }
+    });
     let hearing = signaling.clone();
     let finished = tokio::spawn(async move {
         while let Some(event) = recorded.recv().await {

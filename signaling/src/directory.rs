@@ -140,14 +140,13 @@ impl Signaling {
     ) -> Result<(), ApiError> {
         let (room, _) = self.room_with_power(identity, slug, Power::Delete).await?;
         let breakouts = self.inner.store.breakouts(room.id).await?;
+        let slugs = self.inner.store.recorded_slugs(room.id).await?;
         if !self.inner.store.delete_room(room.id).await? {
             return Err(no_room());
         }
         // After the store: whoever comes in between finds no room, and nothing new is stored.
         self.inner.hub.close_room(room.id).await;
-        if let Err(error) = self.inner.settings.recording.records.delete_room(&room.slug).await {
-            tracing::error!(%error, room = %room.id, "recordings of a deleted room are left");
-        }
+        self.delete_records(&slugs).await;
         for breakout in breakouts.into_iter().flat_map(|breakouts| breakouts.rooms) {
             self.inner.hub.close_room(breakout.id).await;
         }

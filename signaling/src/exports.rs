@@ -88,7 +88,7 @@ impl Signaling {
         id: RecordingId,
         view: ExportView,
     ) -> Result<Export, ApiError> {
-        let recording = self.recording_to_record(identity, id).await?;
+        let recording = self.recording_to_change(identity, id).await?;
         if recording.state == RecordingState::Recording {
             let reason = "it runs, or its files are being finished";
             return Err(ApiError::new(ErrorCode::Conflict, reason));
@@ -101,6 +101,7 @@ impl Signaling {
         if let Some(known) = known.filter(|known| known.state != ExportState::Failed) {
             return Ok(known);
         }
+        self.check_quota(recording.room_id).await?;
         let settings = &self.inner.settings.recording;
         let folder = settings.records.folder_of(&recording.slug, id);
         let order = ExportOrder { recording: id, view, folder, file: file_of(view) };
@@ -118,39 +119,66 @@ impl Signaling {
         id: RecordingId,
         view: ExportView,
     ) -> Result<(), ApiError> {
-        let recording = self.recording_to_record(identity, id).await?;
+        let recording = self.recording_to_change(identity, id).await?;
         let settings = &self.inner.settings.recording;
         settings.exporter.forget(id, Some(view));
         let deleted = settings.records.delete_file(&recording.slug, id, &file_of(view)).await;
         deleted.map_err(|error| {
             tracing::error!(%error, recording = %id, "an export cannot be deleted");
             ApiError::new(ErrorCode::Unavailable, "its file cannot be deleted now, try again")
-        })
+        })?;
+        self.note_exports(id, &recording.slug).await
+    }
+
+    /// An export of a recording has become a file: it counts from now on.
+    pub async fn export_made(&self, id: RecordingId) {
+        let weighed = async {
+            // Deleted meanwhile, it weighs nothing.
+            let slug = self.inner.store.recording_slug(id).await?;
+            let Some(slug) = slug else { return Ok(()) };
+            self.note_exports(id, &slug).await
+        };
+        if let Err(error) = weighed.await {
+            tracing::error!(code = ?error.code(), recording = %id, "the bytes of an export are not counted");
+        }
+    }
+
+    /// Counts what a recording's exports take on the disk as its own.
+    async fn note_exports(&self, id: RecordingId, slug: &str) -> Result<(), ApiError> {
+        let bytes = self.made(id, slug).await?.iter().map(|(_, bytes)| bytes).sum();
+        Ok(self.inner.store.note_exports(id, bytes).await?)
+    }
+
+    /// Exports that are files, with their bytes.
+    async fn made(&self, id: RecordingId, slug: &str) -> Result<Vec<(ExportView, u64)>, ApiError> {
+        let records = &self.inner.settings.recording.records;
+        let mut made = Vec::new();
+        for view in VIEWS {
+            let found = records.open(slug, id, &file_of(view)).await.map_err(|error| {
+                tracing::error!(%error, recording = %id, "a recording's folder cannot be read");
+                ApiError::new(ErrorCode::Unavailable, "its files cannot be read now, try again")
+            })?;
+            made.extend(found.map(|found| (view, found.length)));
+        }
+        Ok(made)
     }
 
     async fn exports_of(&self, recording: &Recording) -> Result<Vec<Export>, ApiError> {
         let settings = &self.inner.settings.recording;
         let jobs = settings.exporter.of(recording.id);
+        let made = self.made(recording.id, &recording.slug).await?;
         let mut exports = Vec::with_capacity(VIEWS.len());
         for view in VIEWS {
-            if let Some(job) = jobs.iter().find(|job| job.view == view) {
-                exports.push(job.clone());
-                continue;
-            }
-            let file = file_of(view);
-            let found = settings.records.open(&recording.slug, recording.id, &file).await;
-            let found = found.map_err(|error| {
-                tracing::error!(%error, recording = %recording.id, "a recording's folder cannot be read");
-                ApiError::new(ErrorCode::Unavailable, "its files cannot be read now, try again")
-            })?;
-            exports.extend(found.map(|found| Export {
+            let job = jobs.iter().find(|job| job.view == view).cloned();
+            let file = made.iter().find(|(of, _)| *of == view).map(|(_, bytes)| Export {
                 view,
                 state: ExportState::Done,
                 percent: None,
-                file: Some(file),
-                bytes: Some(found.length),
+                file: Some(file_of(view)),
+                bytes: Some(*bytes),
                 error: None,
-            }));
+            });
+            exports.extend(job.or(file));
         }
         Ok(exports)
     }

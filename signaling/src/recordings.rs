@@ -161,12 +161,12 @@ impl Signaling {
         title: &str,
     ) -> Result<Recording, ApiError> {
         let title = names::recording_title(title)?;
-        let (mut stored, _) = self.recording_with_power(identity, id).await?;
+        let mut recording = self.recording_to_change(identity, id).await?;
         if !self.inner.store.rename_recording(id, title.clone()).await? {
             return Err(no_recording());
         }
-        stored.recording.title = title;
-        Ok(stored.recording)
+        recording.title = title;
+        Ok(recording)
     }
 
     /// Deletes a recording that has ended: its files, and then what is known of it.
@@ -175,8 +175,7 @@ impl Signaling {
         identity: &Identity,
         id: RecordingId,
     ) -> Result<(), ApiError> {
-        let (stored, _) = self.recording_with_power(identity, id).await?;
-        let Recording { state, slug, .. } = stored.recording;
+        let Recording { state, slug, .. } = self.recording_to_change(identity, id).await?;
         if state == RecordingState::Recording {
             let reason = "it runs, or its files are being finished: stop it first";
             return Err(ApiError::new(ErrorCode::Conflict, reason));
@@ -189,6 +188,20 @@ impl Signaling {
         match self.inner.store.delete_recording(id).await? {
             true => Ok(()),
             false => Err(no_recording()),
+        }
+    }
+
+    /// Deletes every recording of rooms that are gone, with what is being made of them.
+    pub(crate) async fn delete_records(&self, slugs: &[String]) {
+        let settings = &self.inner.settings.recording;
+        let all = settings.records.all().await.unwrap_or_default();
+        for (_, id) in all.into_iter().filter(|(slug, _)| slugs.contains(slug)) {
+            settings.exporter.forget(id, None);
+        }
+        for slug in slugs {
+            if let Err(error) = settings.records.delete_room(slug).await {
+                tracing::error!(%error, slug, "recordings of a deleted room are left");
+            }
         }
     }
 
@@ -290,13 +303,17 @@ impl Signaling {
         Ok((stored, role))
     }
 
-    /// A recording, for those who record.
-    pub(crate) async fn recording_to_record(
+    /// A recording, for those who record and may see it: what is kept from them they neither rename nor delete.
+    pub(crate) async fn recording_to_change(
         &self,
         identity: &Identity,
         id: RecordingId,
     ) -> Result<Recording, ApiError> {
-        Ok(self.recording_with_power(identity, id).await?.0.recording)
+        let (stored, role) = self.recording_with_power(identity, id).await?;
+        match may_see(Some(role), stored.is_for, stored.was_there) {
+            true => Ok(stored.recording),
+            false => Err(not_for_you()),
+        }
     }
 
     async fn recording_with_power(
@@ -316,6 +333,7 @@ impl Signaling {
 /// Deletes recordings whose time is over, with their files.
 pub(crate) async fn sweep(inner: &Inner, now_ms: i64) -> Result<(), store::Error> {
     for (id, slug) in inner.store.expired_recordings(now_ms).await? {
+        inner.settings.recording.exporter.forget(id, None);
         match inner.settings.recording.records.delete(&slug, id).await {
             Ok(()) => {
                 inner.store.delete_recording(id).await?;

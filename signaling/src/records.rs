@@ -1,5 +1,8 @@
 //! Where recordings lie: the one place that knows. Each has a folder of its own under the slug of its room, with
 //! its files and `meeting.json`; who may see them, the store and [`crate::Signaling`] know.
+//!
+//! What is whole is put, opened, listed and deleted here and nowhere else, as a bucket would do it. What grows needs a
+//! disk, and grows in [`Records::folder_of`]: what is being recorded, mended, or composed by ffmpeg.
 
 use protocol::RecordingId;
 use std::io::{ErrorKind, Result};
@@ -59,6 +62,16 @@ impl Records {
         }
         let modified = metadata.modified()?;
         Ok(Some(Found { file, length: metadata.len(), modified }))
+    }
+
+    /// Takes a file that is whole and lies on the same disk, as one of a recording.
+    pub async fn put(&self, slug: &str, id: RecordingId, name: &str, from: &Path) -> Result<()> {
+        if !is_file_name(name) {
+            return Err(ErrorKind::InvalidFilename.into());
+        }
+        let folder = self.folder_of(slug, id);
+        tokio::fs::create_dir_all(&folder).await?;
+        tokio::fs::rename(from, folder.join(name)).await
     }
 
     /// Deletes a recording with everything in its folder; nothing where there is none.

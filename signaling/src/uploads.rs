@@ -270,12 +270,7 @@ impl Signaling {
         let id = RecordingId(Uuid::now_v7());
         let name = format!("upload.{}", found.kind.extension());
         let records = &self.inner.settings.recording.records;
-        let folder = records.folder_of(&upload.slug, id);
-        let moved = async {
-            tokio::fs::create_dir_all(&folder).await?;
-            tokio::fs::rename(&part, folder.join(&name)).await
-        };
-        moved.await.map_err(unwritable)?;
+        records.put(&upload.slug, id, &name, &part).await.map_err(unwritable)?;
         let file = RecordingFile {
             name,
             participant_id: None,

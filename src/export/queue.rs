@@ -7,6 +7,7 @@ use protocol::recording::{Export, ExportState, ExportView};
 use signaling::exports::{ExportOrder, Exporter, QueueFull};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 /// Exports that wait, run or have failed. An hour of meeting takes minutes of all cores.
 const MAX_JOBS: usize = 20;
@@ -19,10 +20,11 @@ pub struct Queue {
     thread: Option<JoinHandle<()>>,
 }
 
-#[derive(Default)]
 struct Shared {
     jobs: Mutex<Jobs>,
     changed: Condvar,
+    /// Who is told which recording has one more.
+    made: Sender<RecordingId>,
 }
 
 #[derive(Default)]
@@ -45,18 +47,19 @@ impl Shared {
 }
 
 impl Queue {
-    /// Starts the thread.
+    /// Starts the thread; also the recordings of which one was made, as they come.
     ///
     /// # Errors
     /// The system has no thread left.
-    pub fn start() -> anyhow::Result<Self> {
-        let shared = Arc::new(Shared::default());
+    pub fn start() -> anyhow::Result<(Self, Receiver<RecordingId>)> {
+        let (made, recordings) = channel(MAX_JOBS);
+        let shared = Arc::new(Shared { jobs: Mutex::default(), changed: Condvar::new(), made });
         let own = shared.clone();
         let thread = thread::Builder::new()
             .name("exports".into())
             .spawn(move || work(&own))
             .context("cannot start the thread of exports")?;
-        Ok(Self { shared, thread: Some(thread) })
+        Ok((Self { shared, thread: Some(thread) }, recordings))
     }
 
     /// The way to it.
@@ -135,6 +138,10 @@ fn work(shared: &Shared) {
         let order = job.order.clone();
         drop(jobs);
         let made = make(shared, &order);
+        if made.is_ok() {
+            // Nobody listens once the server stops; what is there is counted with the next one.
+            let _ = shared.made.blocking_send(order.recording);
+        }
         jobs = shared.jobs();
         let Some(index) = jobs.list.iter().position(|job| job.order == order) else { continue };
         match made {
@@ -184,7 +191,7 @@ mod tests {
     #[test]
     fn what_cannot_be_made_says_why_and_the_next_has_its_turn() {
         let folder = tempfile::tempdir().unwrap();
-        let queue = Queue::start().unwrap();
+        let (queue, _made) = Queue::start().unwrap();
         let exporter = queue.exporter();
         for id in 0..3 {
             exporter.begin(order(id, ExportView::Grid, folder.path().into())).unwrap();
@@ -205,7 +212,8 @@ mod tests {
     #[test]
     fn the_queue_is_bounded_and_failures_make_room() {
         // No thread works it off.
-        let shared = Arc::new(Shared::default());
+        let (made, _recordings) = channel(1);
+        let shared = Arc::new(Shared { jobs: Mutex::default(), changed: Condvar::new(), made });
         let handle = Handle(shared.clone());
         for id in 0..MAX_JOBS as u128 {
             handle.begin(order(id, ExportView::Grid, PathBuf::new())).unwrap();

@@ -158,6 +158,27 @@ impl Store {
         rows.iter().map(|row| Ok((parsed(row, "id")?, text(row, "slug")?))).collect()
     }
 
+    /// The slugs under which recordings of a room and of its breakout rooms lie.
+    pub async fn recorded_slugs(&self, room: RoomId) -> Result<Vec<String>, Error> {
+        let rows = sqlx::query("SELECT slug FROM rooms WHERE id = $1 OR parent_id = $1")
+            .bind(room.to_string())
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(|row| text(row, "slug")).collect()
+    }
+
+    /// The slug of a recording's room.
+    pub async fn recording_slug(&self, id: RecordingId) -> Result<Option<String>, Error> {
+        let row = sqlx::query(
+            "SELECT rooms.slug FROM recordings JOIN rooms ON rooms.id = recordings.room_id \
+             WHERE recordings.id = $1",
+        )
+        .bind(id.to_string())
+        .fetch_optional(&self.reader)
+        .await?;
+        row.map(|row| text(&row, "slug")).transpose()
+    }
+
     /// Recordings whose time is over, with the slug of their rooms.
     pub async fn expired_recordings(
         &self,
@@ -251,6 +272,26 @@ impl Store {
     /// Notes an upload whose file is there; says whether its room was.
     pub async fn add_upload(&self, new: NewUpload, now_ms: i64) -> Result<bool, Error> {
         self.writer.write(move |connection| Box::pin(upload(connection, new, now_ms))).await
+    }
+
+    /// Notes how many bytes the exports of a finished recording have: they count like its own files.
+    pub async fn note_exports(&self, id: RecordingId, bytes: u64) -> Result<(), Error> {
+        self.writer
+            .write(move |connection| {
+                Box::pin(async move {
+                    sqlx::query(
+                        "UPDATE recordings SET bytes = $1 + (SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) \
+                         FROM recording_files WHERE recording_id = $2) \
+                         WHERE id = $2 AND state <> 'recording'",
+                    )
+                    .bind(signed(bytes))
+                    .bind(id.to_string())
+                    .execute(connection)
+                    .await?;
+                    Ok(Work::Done(()))
+                })
+            })
+            .await
     }
 
     /// Gives a recording another title; says whether it was there.
@@ -418,7 +459,7 @@ async fn upload(
     Ok(Work::Done(true))
 }
 
-async fn insert_file(
+pub(crate) async fn insert_file(
     connection: &mut AnyConnection,
     id: RecordingId,
     file: &RecordingFile,
@@ -530,7 +571,7 @@ fn bytes(row: &AnyRow, column: &'static str) -> Result<u64, Error> {
     Ok(u64::try_from(number(row, column)?).unwrap_or(0))
 }
 
-fn signed(number: u64) -> i64 {
+pub(crate) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 

@@ -40,7 +40,7 @@ async fn list(
     (status = 401, description = "`unauthorized`", body = ErrorBody),
     (status = 403, description = "`forbidden`: your role does not allow it; `banned`", body = ErrorBody),
     (status = 404, description = "`not_found`", body = ErrorBody),
-    (status = 409, description = "`conflict`: it runs, or it is an upload", body = ErrorBody),
+    (status = 409, description = "`conflict`: it runs, it is an upload, or the recordings are too large", body = ErrorBody),
     (status = 413, description = "`too_large`", body = ErrorBody),
     (status = 415, description = "`unsupported_media`", body = ErrorBody),
     (status = 503, description = "`unavailable`: also where too many wait", body = ErrorBody)))]

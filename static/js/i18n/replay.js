@@ -62,6 +62,7 @@ export const en = {
   'export.make': 'Make it',
   'export.stop': 'Stop',
   'export.download': 'Download',
+  'export.delete': 'Delete the file',
   'replay.keys': 'Space plays, arrows go 5 seconds, J and L ten, < and > change the speed, M mutes, G changes the view, F fills the screen.',
 };
 
@@ -126,6 +127,7 @@ export const ru = {
   'export.make': 'Собрать',
   'export.stop': 'Остановить',
   'export.download': 'Скачать',
+  'export.delete': 'Удалить файл',
   'replay.keys': 'Пробел — воспроизведение, стрелки — 5 секунд, J и L — десять, < и > — скорость, M — звук, G — вид, F — на весь экран.',
 };
 

@@ -1,6 +1,6 @@
 // One file of a recording: asked for, watched while it is made, downloaded.
 
-import { h, keyed, setText } from '../dom.js';
+import { h, icon, keyed, setText } from '../dom.js';
 import { t } from '../i18n/replay.js';
 import { openDialog } from '../menu.js';
 import { wordsFor } from '../views/form.js';
@@ -57,7 +57,9 @@ export function openExports(recordings, id, download) {
           else if (found && found.state !== 'failed') void tried(() => recordings.deleteExport(id, view));
           else void tried(() => recordings.beginExport(id, view));
         });
-        return h('li', { class: 'replay-file row' }, h('div', null, h('strong', null, t(`export.view.${view}`)), h('p', { class: 'quiet' }), h('progress', { max: 100, 'aria-label': t(`export.view.${view}`) })), act);
+        const drop = h('button', { type: 'button', class: 'icon-button', 'aria-label': t('export.delete'), title: t('export.delete'), data: { action: `export-delete-${view}` } }, icon('trash', 'small'));
+        drop.addEventListener('click', () => void tried(() => recordings.deleteExport(id, view)));
+        return h('li', { class: 'replay-file row' }, h('div', null, h('strong', null, t(`export.view.${view}`)), h('p', { class: 'quiet' }), h('progress', { max: 100, 'aria-label': t(`export.view.${view}`) })), h('div', { class: 'row' }, drop, act));
       },
       update: (row, view) => {
         const found = exports.find((one) => one.view === view);
@@ -67,7 +69,8 @@ export function openExports(recordings, id, download) {
         const progress = /** @type {HTMLProgressElement} */ (row.querySelector('progress'));
         progress.hidden = state !== 'running';
         progress.value = found?.percent ?? 0;
-        setText(/** @type {Element} */ (row.querySelector('button')), t(found?.file ? 'export.download' : state === 'queued' || state === 'running' ? 'export.stop' : state === 'failed' ? 'retry' : 'export.make'));
+        /** @type {HTMLElement} */ (row.querySelector('.icon-button')).hidden = !found?.file;
+        setText(/** @type {Element} */ (row.querySelector('.button')), t(found?.file ? 'export.download' : state === 'queued' || state === 'running' ? 'export.stop' : state === 'failed' ? 'retry' : 'export.make'));
       },
     });
   };

@@ -94,7 +94,7 @@ async fn every_call_about_a_recording_answers_each_by_the_tables() {
     let member = server.get("auth/me", &tokens[5]).await.ok()["id"].clone();
     let id = recorded(&server, owner, 1, vec![text(&member).parse().unwrap()]).await;
     let nowhere = Uuid::from_u128(2);
-    // Who may do something with it does not depend on who may see it.
+    // Who may do something with it: those who record, of those who may see it.
     let done = |code| [401, 404, 404, 403, 403, 403, code, code, 404];
     let doing = [
         ("POST recordings/{id}/stop", Value::Null, done(200)),
@@ -147,6 +147,25 @@ async fn every_call_about_a_recording_answers_each_by_the_tables() {
             let watch = server.call(&call, token, Value::Null).await;
             let expected = if expected[who] == 200 { 204 } else { expected[who] };
             assert_eq!(watch.status.as_u16(), expected, "{}", said("watch"));
+        }
+        // What the owner keeps for themselves, admins neither rename, nor export, nor delete; stopping it they may.
+        let admin = &tokens[6];
+        let may = if is_for == "owner" { [403, 403, 403, 200] } else { [200, 503, 204, 200] };
+        for ((call, body), expected) in [
+            ("PATCH recordings/{id}", json!({ "title": "Weekly" })),
+            ("POST recordings/{id}/exports", json!({ "view": "grid" })),
+            ("DELETE recordings/{id}/exports/grid", Value::Null),
+            ("POST recordings/{id}/stop", Value::Null),
+        ]
+        .into_iter()
+        .zip(may)
+        {
+            let answer = server.call(&call.replace("{id}", &id.to_string()), admin, body).await;
+            assert_eq!(answer.status.as_u16(), expected, "{call} for {is_for} by an admin");
+        }
+        if is_for == "owner" {
+            let answer = server.call(&format!("DELETE recordings/{id}"), admin, Value::Null).await;
+            assert_eq!(answer.status.as_u16(), 403, "deleted by an admin who may not see it");
         }
     }
     for (call, body, expected) in doing {
@@ -308,6 +327,39 @@ async fn what_is_deleted_is_gone_from_the_disk_and_from_the_list() {
     crate::recordings::sweep(inner, expires_ms).await.unwrap();
     assert!(ids("").await.0.is_empty());
     assert!(!records(&server).folder_of("weekly", second).exists());
+}
+
+#[tokio::test]
+async fn exports_count_like_the_files_they_are_made_of() {
+    let (server, tokens) = town().await;
+    let owner = &tokens[7];
+    let id = recorded(&server, owner, 1, Vec::new()).await;
+    let folder = records(&server).folder_of("weekly", id);
+    let bytes = async || {
+        server.get(&format!("recordings/{id}"), owner).await.ok()["bytes"].as_u64().unwrap()
+    };
+    let export = async |view: &str| {
+        let path = format!("recordings/{id}/exports");
+        server.post(&path, owner, json!({ "view": view })).await.status.as_u16()
+    };
+    assert_eq!(bytes().await, 1_000);
+    std::fs::write(folder.join("export-grid.mp4"), vec![0; 2 << 20]).unwrap();
+    server.signaling.export_made(id).await;
+    assert_eq!(bytes().await, 1_000 + (2 << 20));
+    let policy = json!({ "recordings_for": "admins", "quota_mb": 2 });
+    server.call("PUT rooms/weekly/recording-policy", owner, policy).await.ok();
+    // There is no room for more; what is there stays.
+    assert_eq!(export("sound").await, 409);
+    assert_eq!(export("grid").await, 202);
+    let delete = format!("DELETE recordings/{id}/exports/grid");
+    server.call(&delete, owner, Value::Null).await.is_empty();
+    assert_eq!(bytes().await, 1_000);
+    assert!(!folder.join("export-grid.mp4").exists());
+    // In these tests nobody makes exports: the queue is always full.
+    assert_eq!(export("sound").await, 503);
+    // One that was made of what is gone counts nowhere.
+    server.call(&format!("DELETE recordings/{id}"), owner, Value::Null).await.is_empty();
+    server.signaling.export_made(id).await;
 }
 
 #[tokio::test]

@@ -131,6 +131,8 @@ test('one file of everybody is made, and downloaded', async () => {
   const { streams, format } = JSON.parse(told);
   assert.deepEqual(streams.map((/** @type {{codec_name: string}} */ stream) => stream.codec_name).sort(), ['aac', 'h264']);
   assert.ok(Number(format.duration) > SECONDS - 2, told);
+  await vera.click('[data-action=export-delete-grid]');
+  await vera.until('that it is gone', () => document.querySelector('.replay-file[data-state=none] [data-action=export-grid]') !== null);
   await vera.press('Escape');
 });
 
