@@ -4,6 +4,7 @@ use crate::config::{Config, Options};
 use crate::doctor::{Language, Question};
 use crate::export::{self, View};
 use clap::{Args, Parser, Subcommand};
+use protocol::RecordingId;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -32,6 +33,9 @@ enum Command {
     Doctor(DoctorArgs),
     /// Make one file of a recording, with ffmpeg: everybody's pictures composed, everybody's sound mixed
     Export(ExportArgs),
+    /// Recordings that only the disk or only the database knows: list them, take them in, delete them
+    #[command(after_help = RECORDINGS_HELP)]
+    Recordings(RecordingsArgs),
     /// Print the version
     Version,
 }
@@ -77,6 +81,46 @@ struct ExportArgs {
 }
 
 #[derive(Args)]
+struct RecordingsArgs {
+    #[command(subcommand)]
+    action: Option<RecordingsAction>,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+#[derive(Clone, Copy, Subcommand)]
+pub enum RecordingsAction {
+    /// Take a folder into the database, so that it stands in its room's list; `all` for each
+    Adopt {
+        /// Id of the recording, or `all`
+        #[arg(value_parser = one_or_all)]
+        recording: Which,
+    },
+    /// Delete a folder that is not in the database, or what the database has of one that is gone; `all` for each
+    Delete {
+        /// Id of the recording, or `all`
+        #[arg(value_parser = one_or_all)]
+        recording: Which,
+    },
+}
+
+/// One recording, or all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// That one.
+    One(RecordingId),
+    /// Each.
+    All,
+}
+
+fn one_or_all(word: &str) -> Result<Which, String> {
+    match word {
+        "all" => Ok(Which::All),
+        id => id.parse().map(Which::One).map_err(|_| "this is no id of a recording".to_owned()),
+    }
+}
+
+#[derive(Args)]
 struct ConfigArgs {
     /// Settings file [default: ./config.toml if there is one]
     #[arg(long, value_name = "PATH")]
@@ -107,6 +151,10 @@ impl From<ConfigArgs> for Options {
     }
 }
 
+const RECORDINGS_HELP: &str = "\
+After a backup was put back, folders of recordings may lie in RECORDS_DIR that the database knows nothing of, and the
+other way round. The server tells its log of them at start. Stop it before you use this; nothing happens by itself.";
+
 const AFTER_HELP: &str = "\
 Every setting has a line in config.toml and an environment variable of the same name in capitals; the
 environment wins over the file, options win over both. `veche config` shows the outcome. Most used:
@@ -134,6 +182,7 @@ pub fn run() -> ExitCode {
         Command::Health(args) => health(args),
         Command::Export(args) => export(args),
         Command::Doctor(args) => return doctor(args),
+        Command::Recordings(args) => recordings(args),
         Command::Version => {
             println!("veche {}", env!("CARGO_PKG_VERSION"));
             Ok(())
@@ -193,6 +242,10 @@ fn export(args: ExportArgs) -> anyhow::Result<()> {
     })?;
     println!("{}{}", if is_watched { "\r" } else { "" }, args.output.display());
     Ok(())
+}
+
+fn recordings(args: RecordingsArgs) -> anyhow::Result<()> {
+    crate::orphans::run(&Config::load(&args.config.into())?, args.action)
 }
 
 /// An error with its causes, on one line. Some errors repeat their cause in their own words.

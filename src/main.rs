@@ -9,6 +9,7 @@ mod http;
 mod logs;
 mod media;
 mod metrics;
+mod orphans;
 mod recording;
 mod replace;
 mod secrets;

@@ -7,6 +7,7 @@
 mod disk;
 mod meeting;
 mod moments;
+pub mod orphans;
 mod recovery;
 mod thread;
 

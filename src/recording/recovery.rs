@@ -1,6 +1,7 @@
 //! After a crash: files that were not ended are mended, and recordings that were not ended get their end.
 
 use super::meeting::file_of;
+use super::orphans::Orphans;
 use crate::replace::replace;
 use anyhow::Context;
 use protocol::recording::{RecordEnd, RecordingNow, RecordingState};
@@ -34,8 +35,11 @@ pub async fn recover(store: Store, records: Records, now_ms: i64) -> anyhow::Res
                 tracing::error!(%error, recording = %now.recording_id, "a recording cannot be mended");
             }
         }
-        if let Err(error) = report_orphans(&store, &records).await {
-            tracing::warn!(%error, "recordings cannot be compared with their folders");
+        match Orphans::find(&store, &records).await {
+            Ok(orphans) => orphans.report(),
+            Err(error) => {
+                tracing::warn!(%error, "recordings cannot be compared with their folders");
+            }
         }
     });
     Ok(())
@@ -66,7 +70,7 @@ async fn recover_one(
     let folder = records.folder_of(slug, id);
     let finished = tokio::task::spawn_blocking(move || mend_folder(id, &folder)).await?;
     let finished = match finished {
-        Ok(finished) => finished,
+        Ok(kept) => kept.finished,
         Err(error) => {
             tracing::warn!(%error, recording = %id, %room, "a recording has no readable folder");
             let (files, people) = (Vec::new(), Vec::new());
@@ -79,8 +83,16 @@ async fn recover_one(
     Ok(())
 }
 
+/// What is kept of a recording.
+pub struct Kept {
+    /// For the store.
+    pub finished: FinishedRecording,
+    /// Its table of contents.
+    pub contents: Contents,
+}
+
 /// Mends every file of a recording and its table of contents.
-fn mend_folder(id: RecordingId, folder: &Path) -> anyhow::Result<FinishedRecording> {
+pub fn mend_folder(id: RecordingId, folder: &Path) -> anyhow::Result<Kept> {
     let path = folder.join(CONTENTS);
     let mut contents: Contents = serde_json::from_slice(&std::fs::read(&path)?)?;
     std::fs::remove_file(folder.join(".reserve")).ok();
@@ -111,13 +123,14 @@ fn mend_folder(id: RecordingId, folder: &Path) -> anyhow::Result<FinishedRecordi
             _ => None,
         })
         .collect();
-    Ok(FinishedRecording {
+    let finished = FinishedRecording {
         id,
         state: stored_state(contents.state),
         duration_ms: contents.duration_ms.unwrap_or(end_ms),
         files: contents.files.iter().map(file_of).collect(),
         people: people.into_iter().collect(),
-    })
+    };
+    Ok(Kept { finished, contents })
 }
 
 /// A file that was mended, or was whole.
@@ -167,20 +180,4 @@ pub fn stored_state(state: State) -> RecordingState {
         State::OutOfSpace => RecordingState::OutOfSpace,
         State::Failed => RecordingState::Failed,
     }
-}
-
-/// Says which folders no row knows, and which rows have no folder.
-async fn report_orphans(store: &Store, records: &Records) -> anyhow::Result<()> {
-    let rows: BTreeSet<(String, RecordingId)> =
-        store.all_recordings().await?.into_iter().map(|(id, slug)| (slug, id)).collect();
-    let folders: BTreeSet<(String, RecordingId)> = records.all().await?.into_iter().collect();
-    for (slug, id) in folders.difference(&rows) {
-        tracing::warn!(recording = %id, slug, "a folder of a recording that is not in the database");
-    }
-    for (slug, id) in rows.difference(&folders) {
-        tracing::warn!(recording = %id, slug, "a recording in the database whose folder is gone");
-    }
-    let orphans = folders.symmetric_difference(&rows).count();
-    metrics::gauge!("veche_recordings_orphaned").set(orphans as f64);
-    Ok(())
 }

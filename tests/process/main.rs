@@ -5,6 +5,7 @@
 mod doctor;
 mod export;
 mod logs;
+mod orphans;
 mod pages;
 mod program;
 mod settings;
