@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod clocks;
+mod evening;
 mod pictures;
 
 use crate::server;
