@@ -221,6 +221,19 @@ impl Cost {
         })
     }
 
+    /// Time on a core of the process's threads of that name.
+    pub fn of_thread(pid: u32, name: &str) -> Result<Duration, Error> {
+        let mut nanos = 0;
+        for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+            let task = task?.path();
+            if fs::read_to_string(task.join("comm"))?.trim_end() == name {
+                let text = fs::read_to_string(task.join("schedstat"))?;
+                nanos += text.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0);
+            }
+        }
+        Ok(Duration::from_nanos(nanos))
+    }
+
     /// Share of the time outside the kernel; 0 where there was none.
     pub fn userland(&self) -> f64 {
         let all = (self.user + self.kernel).as_secs_f64();
