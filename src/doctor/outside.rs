@@ -227,10 +227,9 @@ async fn as_a_guest(target: &Target) -> Vec<Finding> {
         Err(fault) => return vec![closed(target, &fault)],
     };
     let token = guest.body["access_token"].as_str().unwrap_or_default().to_owned();
-    let relays = relays(target, &token).await;
     let place = Place { target: target.clone(), token };
     let mut found = media::examine(&place).await;
-    found.extend(relays);
+    found.extend(relays(&place).await);
     http::fetch(target, "POST", "/api/v1/auth/logout", Some(&place.token), Some(&json!({})))
         .await
         .ok();
@@ -238,23 +237,33 @@ async fn as_a_guest(target: &Target) -> Vec<Finding> {
 }
 
 /// The TURN servers that people are told of.
-async fn relays(target: &Target, token: &str) -> Vec<Finding> {
-    let answer = http::fetch(target, "GET", "/api/v1/webrtc/ice-servers", Some(token), None).await;
+async fn relays(place: &Place) -> Vec<Finding> {
+    let target = &place.target;
+    // The server's own relay is for people of a room.
+    let room = target.slug.as_ref().map(|slug| format!("?room={slug}")).unwrap_or_default();
+    let path = format!("/api/v1/webrtc/ice-servers{room}");
+    let answer = http::fetch(target, "GET", &path, Some(&place.token), None).await;
     let servers = answer.map(|answer| answer.body["ice_servers"].clone()).unwrap_or_default();
     let mut found = Vec::new();
+    let peer = media::Peered::begin(place).await;
     for server in servers.as_array().into_iter().flatten() {
         let text = |field: &str| server[field].as_str().unwrap_or_default().to_owned();
         let credentials = Credentials { username: text("username"), password: text("credential") };
         let urls = server["urls"].as_array().into_iter().flatten().filter_map(Value::as_str);
         for url in urls.filter(|url| url.starts_with("turn")) {
-            let outcome = relay::allocate(url, &credentials, target.authority.as_deref()).await;
+            let authority = target.authority.as_deref();
+            let peer = peer.as_ref().map(|peered| &peered.peer);
+            let outcome = relay::allocate(url, &credentials, authority, peer).await;
             found.push(relay::told(url, &outcome));
         }
     }
+    if let Some(peer) = peer {
+        peer.end(place).await;
+    }
     if found.is_empty() {
         found.push(Finding::off("turn").says(
-            "The server offers no TURN relay. People whose network lets only web traffic out need one: see `turn` in config.toml.".into(),
-            "Сервер не предлагает ретранслятора TURN. Он нужен людям, чья сеть выпускает только веб: см. `turn` в config.toml.".into(),
+            "The server offers no TURN relay here (its own is for people of a room: give the link of one). People whose network lets only web traffic out may need one: see `turn` in config.toml.".into(),
+            "Сервер не предлагает здесь ретранслятора TURN (его собственный — для людей комнаты: укажите её ссылку). Он бывает нужен тем, чья сеть выпускает только веб: см. `turn` в config.toml.".into(),
         ));
     }
     found

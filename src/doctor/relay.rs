@@ -53,7 +53,7 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
     };
     let mut found = Vec::new();
     for url in &config.turn_urls {
-        found.push(told(url, &allocate(url, &credentials, None).await));
+        found.push(told(url, &allocate(url, &credentials, None, None).await));
     }
     found
 }
@@ -71,6 +71,14 @@ fn credentials(config: &Config) -> Option<Credentials> {
     Some(Credentials { username, password: config.turn_password.as_ref()?.expose().to_owned() })
 }
 
+/// Whom a relay shall lead to.
+pub struct Peer {
+    /// Where media is taken.
+    pub addresses: Vec<SocketAddr>,
+    /// Makes a connectivity check that is answered there, once.
+    pub check: Box<dyn Fn() -> Vec<u8> + Send + Sync>,
+}
+
 /// Why there is no place.
 #[derive(Debug)]
 pub enum Refusal {
@@ -84,6 +92,8 @@ pub enum Refusal {
     Tls(String),
     /// It does not believe the credentials.
     Credentials(String),
+    /// There is a place, but what is sent from it does not come to the server's media.
+    NoWay(SocketAddr),
     /// It answers something else.
     Other(u16, String),
 }
@@ -141,6 +151,15 @@ pub fn told(url: &str, outcome: &Result<SocketAddr, Refusal>) -> Finding {
                 "`turn_secret` here and `static-auth-secret` there must be the same, `use-auth-secret` must be on, and both clocks right.".into(),
                 "`turn_secret` здесь и `static-auth-secret` там должны совпадать, `use-auth-secret` — включён, часы у обоих — верные.".into(),
             ),
+        Refusal::NoWay(relayed) => found
+            .says(
+                format!("{url} gives a place ({relayed}), but from there nothing gets through to this server's media."),
+                format!("{url} выделяет место ({relayed}), но оттуда до медиа сервера ничего не доходит."),
+            )
+            .advises(
+                "Let the TURN server send to the addresses in `media_addresses` by UDP: its deny list (coturn: `denied-peer-ip`) and the firewalls between them.".into(),
+                "Разрешите TURN-серверу слать UDP на адреса из `media_addresses`: его запреты (в coturn — `denied-peer-ip`) и файрволы между ними.".into(),
+            ),
         Refusal::Other(code, words) => found
             .says(
                 format!("{url} gives no place: {code} {words}."),
@@ -153,11 +172,12 @@ pub fn told(url: &str, outcome: &Result<SocketAddr, Refusal>) -> Finding {
     }
 }
 
-/// Asks for a place, and gives it back; its address.
+/// Asks for a place, sends a check to the peer from there where one is named, and gives the place back; its address.
 pub async fn allocate(
     url: &str,
     credentials: &Credentials,
     authority: Option<&std::path::Path>,
+    peer: Option<&Peer>,
 ) -> Result<SocketAddr, Refusal> {
     let turn = TurnUrl::parse(url).ok_or(Refusal::Url)?;
     let mut wire = turn.connect(authority).await?;
@@ -181,9 +201,21 @@ pub async fn allocate(
         None => {}
     }
     let relayed = second.address(stun::XOR_RELAYED_ADDRESS);
+    let relayed = relayed.ok_or(Refusal::Other(0, "it names no address".into()))?;
+    let mut is_led = peer.is_none();
+    if let Some(Peer { addresses, check }) = peer {
+        // One of our addresses may be none that the relay can reach, or may send to.
+        let reachable = addresses.iter().filter(|address| address.is_ipv4() == relayed.is_ipv4());
+        for address in reachable {
+            is_led = wire.sends(*address, check, &mut signed, &key).await.unwrap_or(false);
+            if is_led {
+                break;
+            }
+        }
+    }
     signed[0] = (stun::LIFETIME, vec![0; 4]);
     wire.ask(stun::REFRESH, &signed, Some(&key)).await.ok();
-    relayed.ok_or(Refusal::Other(0, "it names no address".into()))
+    if is_led { Ok(relayed) } else { Err(Refusal::NoWay(relayed)) }
 }
 
 /// The key of long-term credentials (RFC 8489 §9.2.2). MD5 is what that scheme has.
@@ -254,7 +286,16 @@ impl Wire {
         attributes: &[(u16, Vec<u8>)],
         key: Option<&[u8]>,
     ) -> Result<stun::Answer, Refusal> {
-        let transaction: [u8; 12] = rand::random();
+        self.asks(method, rand::random(), attributes, key).await
+    }
+
+    async fn asks(
+        &mut self,
+        method: u16,
+        transaction: [u8; 12],
+        attributes: &[(u16, Vec<u8>)],
+        key: Option<&[u8]>,
+    ) -> Result<stun::Answer, Refusal> {
         let question = stun::request(method, transaction, attributes, key);
         let silent = |error: io::Error| Refusal::Silent(error.to_string());
         for _ in 0..ATTEMPTS {
@@ -262,7 +303,8 @@ impl Wire {
                 Wire::Udp(socket) => drop(socket.send(&question).await.map_err(silent)?),
                 Wire::Stream(stream) => stream.write_all(&question).await.map_err(silent)?,
             }
-            match tokio::time::timeout(PATIENCE / ATTEMPTS, self.hear(transaction)).await {
+            let own = |answer: &stun::Answer| answer.transaction == transaction;
+            match tokio::time::timeout(PATIENCE / ATTEMPTS, self.hear(own)).await {
                 Ok(heard) => return heard.map_err(silent),
                 // On a stream nothing is lost, so asking again is no use.
                 Err(_) if matches!(self, Wire::Stream(_)) => break,
@@ -272,7 +314,42 @@ impl Wire {
         Err(Refusal::Silent("no answer in time".into()))
     }
 
-    async fn hear(&mut self, transaction: [u8; 12]) -> io::Result<stun::Answer> {
+    /// Whether a check to a peer is answered through the relay. The first attribute is put in place of another.
+    async fn sends(
+        &mut self,
+        to: SocketAddr,
+        check: &(dyn Fn() -> Vec<u8> + Send + Sync),
+        signed: &mut [(u16, Vec<u8>)],
+        key: &[u8],
+    ) -> Result<bool, Refusal> {
+        let transaction: [u8; 12] = rand::random();
+        let peer = (stun::XOR_PEER_ADDRESS, stun::xored(to, transaction));
+        signed[0] = peer.clone();
+        let permitted = self.asks(stun::CREATE_PERMISSION, transaction, signed, Some(key)).await?;
+        if permitted.error().is_some() {
+            return Ok(false);
+        }
+        for _ in 0..ATTEMPTS {
+            let check = check();
+            let sent = [peer.clone(), (stun::DATA, check.clone())];
+            let send = stun::request(stun::SEND, transaction, &sent, None);
+            match self {
+                Wire::Udp(socket) => drop(socket.send(&send).await),
+                Wire::Stream(stream) => drop(stream.write_all(&send).await),
+            }
+            let answered = |message: &stun::Answer| {
+                let data = message.attribute(stun::DATA).and_then(stun::parse);
+                data.is_some_and(|answer| check.get(8..20) == Some(&answer.transaction))
+            };
+            let heard = self.hear(answered);
+            if let Ok(Ok(_)) = tokio::time::timeout(RELAYED_PATIENCE, heard).await {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn hear(&mut self, wanted: impl Fn(&stun::Answer) -> bool) -> io::Result<stun::Answer> {
         loop {
             let mut message = vec![0; 1500];
             match self {
@@ -289,7 +366,7 @@ impl Wire {
                 }
             }
             if let Some(answer) = stun::parse(&message)
-                && answer.transaction == transaction
+                && wanted(&answer)
             {
                 return Ok(answer);
             }
@@ -300,3 +377,5 @@ impl Wire {
 /// For an answer from the other side of the world over a bad line.
 const PATIENCE: Duration = Duration::from_secs(5);
 const ATTEMPTS: u32 = 3;
+/// From here to the relay, to the server, and back.
+const RELAYED_PATIENCE: Duration = Duration::from_millis(800);

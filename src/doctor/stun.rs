@@ -10,9 +10,18 @@ pub const ALLOCATE: u16 = 0x003;
 /// "For how long still" (RFC 8656 §8); with 0 it ends.
 pub const REFRESH: u16 = 0x004;
 
+/// "Let that one send to me" (RFC 8656 §10).
+pub const CREATE_PERMISSION: u16 = 0x008;
+/// "Send this to that one" (RFC 8656 §11), an indication: nobody answers it.
+pub const SEND: u16 = 0x016;
+/// "That one has sent this" (RFC 8656 §11.4).
+const DATA_INDICATION: u16 = 0x017;
+
 pub const USERNAME: u16 = 0x0006;
 pub const ERROR_CODE: u16 = 0x0009;
 pub const LIFETIME: u16 = 0x000d;
+pub const XOR_PEER_ADDRESS: u16 = 0x0012;
+pub const DATA: u16 = 0x0013;
 pub const REALM: u16 = 0x0014;
 pub const NONCE: u16 = 0x0015;
 pub const XOR_RELAYED_ADDRESS: u16 = 0x0016;
@@ -73,7 +82,7 @@ pub fn answer_binding(request: &[u8], from: SocketAddr) -> Option<Vec<u8>> {
 pub fn parse(message: &[u8]) -> Option<Answer> {
     let (kind, transaction) = head(message)?;
     let is_error = kind & ERROR == ERROR;
-    if !is_error && kind & ERROR != SUCCESS {
+    if !is_error && kind & ERROR != SUCCESS && kind != DATA_INDICATION {
         return None;
     }
     let mut attributes = Vec::new();
@@ -143,7 +152,8 @@ fn set_length(message: &mut [u8], more: usize) {
     message[2..4].copy_from_slice(&length.to_be_bytes());
 }
 
-fn xored(address: SocketAddr, transaction: [u8; 12]) -> Vec<u8> {
+/// An address as attributes hold it.
+pub fn xored(address: SocketAddr, transaction: [u8; 12]) -> Vec<u8> {
     let mask = [&COOKIE.to_be_bytes()[..], &transaction].concat();
     let (family, octets) = match address.ip().to_canonical() {
         IpAddr::V4(v4) => (1, v4.octets().to_vec()),

@@ -258,8 +258,14 @@ fn small_buffers_are_told() {
 
 /// A server and a doctor who comes from outside, with rules of a firewall between them.
 fn outside(rules: &str, settings: &str) -> Report {
+    outside_with("", rules, settings)
+}
+
+/// The same with another program beside the server.
+fn outside_with(beside: &str, rules: &str, settings: &str) -> Report {
     let script = format!(
         "ip link set lo up
+         {beside}
          export {settings} LOG_LEVEL=error
          $VECHE serve --ready-file ready >log 2>&1 &
          server=$!
@@ -287,6 +293,32 @@ fn from_outside_everything_that_works_is_measured() {
     // How good it is depends on what else the machine does.
     report.says("quality", &report.of("quality").0, "Mbit/s");
     report.says("turn", "off", "relay");
+}
+
+#[test]
+fn where_guests_make_no_rooms_the_link_of_one_is_asked_for() {
+    let report = outside("", "GUESTS_MAY_CREATE_ROOMS=false");
+    report.says("websocket", "good", "get through");
+    report.says("media", "off", "--url https://");
+}
+
+/// A TURN server that believes `s3cret`, from Debian. Its places have ports that nobody else gets.
+const COTURN: &str = "turnserver -n --listening-ip=127.0.0.1 --relay-ip=127.0.0.1 --allow-loopback-peers \
+    --listening-port=3478 --min-port=61000 --max-port=61100 --use-auth-secret --static-auth-secret=s3cret \
+    --realm=test --no-cli --no-tls --no-dtls --pidfile=turn.pid --log-file=stdout >turn 2>&1 &
+    turn=$!
+    trap 'kill $turn' EXIT
+    for i in $(seq 600); do grep -q 'listener opened' turn && break; sleep 0.05; done";
+
+#[test]
+fn a_relay_is_followed_to_the_servers_media() {
+    let relay = "turn:127.0.0.1:3478?transport=";
+    let settings = format!("TURN_URLS='{relay}udp,{relay}tcp' TURN_SECRET=s3cret");
+    outside_with(COTURN, "", &settings).says("turn", "good", "gives a place");
+    // What the relay sends to the media port is dropped, what comes from elsewhere is not.
+    let report = outside_with(COTURN, "udp sport 61000-61100 udp dport 8081 drop;", &settings);
+    report.says("turn", "bad", "denied-peer-ip");
+    assert_eq!(report.of("media_udp").0, "good", "{:#}", report.0);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Media as a participant sends and takes it: every address of the server's tried, the best measured.
 
 use super::super::addresses::is_global;
+use super::super::relay::Peer;
 use super::super::report::Finding;
 use super::http::{self, Target};
 use super::link::{Link, Packet, Stopped};
@@ -11,6 +12,8 @@ use serde_json::{Value, json};
 use sfu::Identity;
 use sfu::credentials::IceCredentials;
 use sfu::rtcp::{self, Incoming};
+use sfu::transport::client::ConnectivityChecks;
+use sfu::transport::stun::TransactionId;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -26,6 +29,31 @@ struct End {
     identity: Identity,
     ice: IceCredentials,
     remote: Remote,
+}
+
+/// A test that is open so that relays can lead to it.
+pub struct Peered {
+    /// Whom they lead to.
+    pub peer: Peer,
+    id: String,
+}
+
+impl Peered {
+    /// Opens one, where the server lets us.
+    pub async fn begin(place: &Place) -> Option<Self> {
+        let (mut ends, id) = begin(place, false).await.ok()?;
+        let end = ends.pop()?;
+        let checks = ConnectivityChecks::new(&end.ice, &end.remote.parameters.ice, random());
+        let candidates = end.remote.candidates.iter().filter(|candidate| !candidate.is_tcp);
+        let addresses = candidates.map(|candidate| candidate.address).collect();
+        let check = Box::new(move || checks.request(TransactionId(random()), true));
+        Some(Self { peer: Peer { addresses, check }, id })
+    }
+
+    /// Ends it.
+    pub async fn end(self, place: &Place) {
+        end(place, &self.id).await;
+    }
 }
 
 /// Everything about media.

@@ -91,7 +91,7 @@ test('hands stand in order, and come down one by one or all', async () => {
   // On a phone a panel covers the stage, and what is told stands below its heading.
   await bob.click('.bar [data-action=chat]');
   await bob.visible('.panel:not([hidden]) > header');
-  await bob.run(async () => (await import(/** @type {any} */ ('/js/notices.js'))).toast('Told while a panel is open'));
+  await bob.run(async () => (await import(/** @type {any} */ ('/static/js/notices.js'))).toast('Told while a panel is open'));
   const overlap = await bob.run(() => {
     const [heading, toast] = ['.panel:not([hidden]) > header', '.toast'].map((at) => /** @type {Element} */ (document.querySelector(at)).getBoundingClientRect());
     return /** @type {DOMRect} */ (heading).bottom - /** @type {DOMRect} */ (toast).top;
