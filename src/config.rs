@@ -3,6 +3,7 @@
 mod check;
 mod layers;
 
+use crate::media::Named;
 use crate::tls::Tls;
 use anyhow::Context;
 use layers::{Layers, SettingError};
@@ -65,7 +66,7 @@ pub struct Config {
     /// the rest.
     pub media_shared_port: Option<u16>,
     /// Addresses advertised for media; empty for the interfaces' own.
-    pub media_addresses: Vec<IpAddr>,
+    pub media_addresses: Vec<Named>,
     /// Whether many packets go into one system call, where the system can.
     pub media_batching: bool,
     /// `stun:` URLs for clients.
@@ -424,7 +425,8 @@ mod tests {
             (("PORT", "http"), "not \"http\""),
             (("MEDIA_PORT", "-1"), "`media_port`"),
             (("MEDIA_THREADS", "2"), "must be 1"),
-            (("MEDIA_ADDRESSES", "192.0.2.1,meet.example.org"), "\"meet.example.org\""),
+            (("MEDIA_ADDRESSES", "192.0.2.1,10.0.0.300"), "\"10.0.0.300\""),
+            (("MEDIA_ADDRESSES", "meet.example.org:8081"), "`media_addresses`"),
             (("MEDIA_ADDRESSES", "0.0.0.0"), "`media_addresses`"),
             (("HOST", "example.org"), "`localhost` or an IP address"),
             (("JWT_ALGORITHM", "none"), "must be HS256"),

@@ -4,7 +4,7 @@ use crate::config::{Config, Host};
 use crate::export::queue::Queue;
 use crate::http::{self, Https, Listeners, MediaDoor, MetricsPage, Site};
 use crate::logs;
-use crate::media::{self, MediaConfig};
+use crate::media::{self, Media, MediaConfig};
 use crate::metrics::Metrics;
 use crate::recording::{self, RecordingConfig};
 use crate::replace::replace;
@@ -51,8 +51,6 @@ async fn serve(config: Config, data: &DataDir, ready_file: Option<&Path>) -> any
     let store = Store::connect(config.database_url.expose())
         .await
         .with_context(|| format!("cannot use the database {:?}", config.database_url))?;
-    let addresses = media::advertised(&config.media_addresses, config.host.is_local())
-        .context("cannot list this machine's addresses; set MEDIA_ADDRESSES")?;
     let records = Records::new(config.records_dir.clone());
     let (mut recording, mut recorded) = recording::prepare(RecordingConfig {
         records: records.clone(),
@@ -65,13 +63,14 @@ async fn serve(config: Config, data: &DataDir, ready_file: Option<&Path>) -> any
         // Where both are one port, the door of HTTP takes streams for media as well.
         listens: config.media_tcp && config.media_port != listeners.port(),
         shared_port: config.shared_port(listeners.port()),
-        addresses,
+        addresses: config.media_addresses.clone(),
+        with_loopback: config.host.is_local(),
         batched: config.media_batching,
         tap,
     })?;
     recording.run(media.plane())?;
     recording::recover(store.clone(), records.clone(), now_ms()).await?;
-    let own: Vec<IpAddr> = media.candidates.iter().map(SocketAddr::ip).collect();
+    let own: Vec<IpAddr> = media.told.iter().map(|told| told.address).collect();
     let tls = tls::start(&config, data, &own)?;
     let setup_token = (!store.has_admin().await?).then_some(secrets.setup_token.clone());
     let (exports, mut exported) = Queue::start()?;
@@ -90,10 +89,10 @@ async fn serve(config: Config, data: &DataDir, ready_file: Option<&Path>) -> any
             .public_url
             .clone()
             .unwrap_or_else(|| local_url(&config.tls, config.host, listeners.port())),
-        media_addresses: media.candidates.clone(),
+        media_addresses: media.candidates(),
     };
     let fingerprint = tls.as_ref().and_then(|tls| tls.fingerprint.as_deref());
-    let banner = banner(&config, &settings, &place, &listeners.addresses(), fingerprint);
+    let banner = banner(&config, &settings, &place, &listeners, &media, fingerprint);
     let signaling = Signaling::new(settings, store.clone(), media.plane());
     let hearing = signaling.clone();
     tokio::spawn(async move {
@@ -254,12 +253,13 @@ fn banner(
     config: &Config,
     settings: &Settings,
     place: &Place,
-    listens: &[SocketAddr],
+    listeners: &Listeners,
+    media: &Media,
     fingerprint: Option<&str>,
 ) -> String {
-    let list = |addresses: &[SocketAddr]| {
-        addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
-    };
+    let listens: Vec<String> = listeners.addresses().iter().map(SocketAddr::to_string).collect();
+    let told = place.media_addresses.iter().zip(&media.told);
+    let told: Vec<String> = told.map(|(at, told)| format!("{at} ({})", told.origin)).collect();
     let environment = if config.is_production() { "production" } else { "development" };
     let mut text = format!(
         "{} is ready (veche {}, {environment})\n\n",
@@ -268,10 +268,10 @@ fn banner(
     );
     let mut line = |what: &str, value: &str| text.push_str(&format!("  {what:<13} {value}\n"));
     line("Open", &place.url);
-    line("Listens (TCP)", &list(listens));
-    line("Media (UDP)", &list(&place.media_addresses));
+    line("Listens (TCP)", &listens.join(", "));
+    line("Media (UDP)", &told.join(", "));
     if config.media_tcp {
-        let shared = config.shared_port(listens.first().map_or(0, SocketAddr::port));
+        let shared = config.shared_port(listeners.port());
         let shared = shared.map_or(String::new(), |port| format!(", and on port {port}"));
         line("Media (TCP)", &format!("the same{shared}, for networks that let no UDP out"));
     }

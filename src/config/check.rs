@@ -2,6 +2,7 @@
 
 use super::layers::{Layers, SettingError};
 use super::{AppEnv, DatabaseUrl, Host, LogFormat};
+use crate::media::Named;
 use crate::tls::{Acme, Tls};
 use recorder::names::Template;
 use signaling::Secret;
@@ -154,16 +155,36 @@ pub fn shared_port(layers: &Layers) -> Result<Option<u16>, SettingError> {
     }
 }
 
-/// Addresses that packets can be sent to.
-pub fn media_addresses(layers: &Layers) -> Result<Vec<IpAddr>, SettingError> {
-    let parse = |text: &String| match text.parse::<IpAddr>() {
-        Ok(address) if !address.is_unspecified() && !address.is_multicast() => Ok(address),
+/// Addresses that packets can be sent to, names that have some, or the interfaces' own.
+pub fn media_addresses(layers: &Layers) -> Result<Vec<Named>, SettingError> {
+    let parse = |text: &String| {
+        match text.parse::<IpAddr>() {
+        Ok(address) if !address.is_unspecified() && !address.is_multicast() => {
+            Ok(Named::Address(address))
+        }
+        Err(_) if text == "interfaces" => Ok(Named::Interfaces),
+        Err(_) if is_host_name(text) => Ok(Named::Host(text.clone())),
         _ => Err(layers.wrong(
             "media_addresses",
-            format!("must hold IP addresses that browsers can reach, not {text:?}"),
+            format!(
+                "must hold IP addresses that browsers can reach, names, or `interfaces`, not {text:?}"
+            ),
         )),
+    }
     };
     layers.list("media_addresses")?.iter().map(parse).collect()
+}
+
+/// Letters, digits and hyphens between dots (RFC 1123 §2.1); what ends in a number is a mistyped address.
+fn is_host_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    let last = text.rsplit('.').next().unwrap_or_default();
+    text.len() <= 253
+        && text.split('.').all(is_label)
+        && last.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
 /// URLs of one of the schemes.

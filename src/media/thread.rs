@@ -43,6 +43,8 @@ pub struct Ends {
     pub orders: Receiver<Command>,
     /// Connections that others have accepted and recognised as media.
     pub handed: Receiver<Handed>,
+    /// Addresses that clients are told from now on.
+    pub told: Receiver<Vec<HostCandidate>>,
     /// Events for it.
     pub events: Sender<Event>,
     /// Packets for recordings.
@@ -123,6 +125,9 @@ impl MediaThread {
             let Ok(command) = self.ends.orders.try_recv() else { break };
             self.sfu.command(Instant::now(), command);
             has_more = taken == COMMANDS_PER_TURN;
+        }
+        if let Ok(candidates) = self.ends.told.try_recv() {
+            self.sfu.set_candidates(candidates);
         }
         for batch in 1..=BATCHES_PER_TURN {
             let sfu = &mut self.sfu;

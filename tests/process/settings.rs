@@ -8,7 +8,7 @@ fn a_bad_setting_is_one_line_and_a_failure() {
     for (setting, words) in [
         (("PORT", "http"), "`port` (PORT)"),
         (("MEDIA_THREADS", "2"), "`media_threads` (MEDIA_THREADS) must be 1"),
-        (("MEDIA_ADDRESSES", "here"), "`media_addresses`"),
+        (("MEDIA_ADDRESSES", "not a name"), "`media_addresses`"),
         (("JWT_ALGORITHM", "none"), "must be HS256"),
         (("DATABASE_URL", "mysql://db/x"), "`database_url`"),
         (("HOST", "192.0.2.77"), "no address 192.0.2.77"),

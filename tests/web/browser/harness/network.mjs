@@ -56,7 +56,7 @@ export class Network {
     this.there('ip', 'link', 'set', there, 'up');
     sh('ip', ['addr', 'add', `198.18.${n}.2/24`, 'dev', here]);
     sh('ip', ['link', 'set', here, 'up']);
-    sh('ip', ['route', 'append', 'default', 'via', `198.18.${n}.1`, 'dev', here, 'metric', String(n * 100)]);
+    sh('ip', ['route', 'append', 'default', 'via', Network.address(n), 'dev', here, 'metric', String(n * 100)]);
   }
 
   /** Runs something at the server's side. @param {string} command @param {...string} words */
@@ -64,9 +64,44 @@ export class Network {
     return sh('ip', ['netns', 'exec', this.space, command, ...words]);
   }
 
-  /** A command line that runs at the server's side. @param {string} command @returns {[string, string[]]} */
+  /**
+   * Puts the server into a box of its own behind the other side, as a container is: only these ports lead there, from
+   * every cable, and nothing of the box's own address does.
+   * @param {{tcp: number[], udp: number[]}} ports
+   */
+  box({ tcp, udp }) {
+    this.inner = `${this.space}-box`;
+    sh('ip', ['netns', 'add', this.inner]);
+    this.there('ip', 'link', 'add', 'bridge', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', this.inner);
+    this.there('ip', 'addr', 'add', '10.88.0.1/24', 'dev', 'bridge');
+    this.there('ip', 'link', 'set', 'bridge', 'up');
+    this.there('sysctl', '-qw', 'net.ipv4.ip_forward=1');
+    const inside = (/** @type {string[]} */ ...words) => sh('ip', ['netns', 'exec', this.inner ?? '', 'ip', ...words]);
+    inside('link', 'set', 'lo', 'up');
+    inside('addr', 'add', '10.88.0.2/24', 'dev', 'eth0');
+    inside('link', 'set', 'eth0', 'up');
+    inside('route', 'add', 'default', 'via', '10.88.0.1');
+    sh('ip', ['netns', 'exec', this.space, 'nft', '-f', '-'], `table inet nat {
+      chain in { type nat hook prerouting priority -100;
+        iifname "there*" tcp dport { ${tcp.join(', ')} } dnat ip to 10.88.0.2;
+        iifname "there*" udp dport { ${udp.join(', ')} } dnat ip to 10.88.0.2;
+      }
+      chain through { type filter hook forward priority 0; policy drop;
+        ct status dnat accept;
+        iifname "bridge" accept;
+      }
+      chain out { type nat hook postrouting priority 100; oifname "there*" ip saddr 10.88.0.0/24 masquerade; }
+    }`);
+  }
+
+  /** A command line that runs where the server is. @param {string} command @returns {[string, string[]]} */
   wrapped(command) {
-    return ['ip', ['netns', 'exec', this.space, command]];
+    return ['ip', ['netns', 'exec', this.inner ?? this.space, command]];
+  }
+
+  /** The other end of a cable, where pages and media are. @param {number} n */
+  static address(n) {
+    return `198.18.${n}.1`;
   }
 
   /** Lets a cable go dead, as when somebody pulls it. @param {number} n */
@@ -87,6 +122,7 @@ export class Network {
   }
 
   remove() {
+    if (this.inner) spawnSync('ip', ['netns', 'del', this.inner]);
     spawnSync('ip', ['netns', 'del', this.space]);
   }
 }
