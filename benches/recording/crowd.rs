@@ -18,6 +18,8 @@ const KEYFRAME_PACKETS: usize = 24;
 const KEYFRAME_EVERY: u32 = 120;
 const SOUND_EVERY: Duration = Duration::from_millis(20);
 const SOUND_BYTES: usize = 80;
+/// What one person sends, in Mbit/s.
+pub const MEGABITS: f64 = 1.5 + 0.032;
 /// How often sockets are read, so that pings are answered.
 const READ_EVERY: Duration = Duration::from_millis(500);
 /// Longer than the end of a recording takes on a busy machine.

@@ -15,8 +15,8 @@ use testkit::server::{Cost, Server};
 
 /// How much later packets may be while others are recorded.
 const GOAL_LATER_MS: f64 = 1.0;
-/// Tracks that one core shall write.
-const GOAL_TRACKS: f64 = 200.0;
+/// Cameras of 1.5 Mbit/s with their microphones that one core shall write.
+const GOAL_CAMERAS: f64 = 200.0;
 /// What a change of what is recorded needs until it shows.
 const SETTLE: Duration = Duration::from_secs(2);
 /// People of one room.
@@ -104,9 +104,10 @@ fn latency(options: &Options) -> Result<bool, testkit::Error> {
     let is_met = later <= GOAL_LATER_MS && lost == 0.0;
     println!(
         "\nforwarding p99: {without:.2} ms, {with:.2} ms while {} tracks are recorded: {later:+.2} ms   \
-         ≤ {GOAL_LATER_MS} ms   {}   ({lost} packets lost by the recording)\n",
+         ≤ {GOAL_LATER_MS} ms   {}   ({} packets lost by the recording)\n",
         2 * PER_ROOM,
-        verdict(is_met)
+        verdict(is_met),
+        lost as u64
     );
     Ok(is_met)
 }
@@ -130,15 +131,18 @@ fn written(options: &Options) -> Result<bool, testkit::Error> {
     let lost = server.metric("veche_recording_packets_lost_total")?;
     crowd.end()?;
     server.stop()?;
-    let is_met = tracks / share >= GOAL_TRACKS && lost == 0.0;
+    // A machine that is busy sends less than it was told to: what is divided is what came.
+    let cameras = megabits / share / crowd::MEGABITS;
+    let is_met = cameras >= GOAL_CAMERAS && lost == 0.0;
     println!(
         "{tracks} tracks of {} people, {megabits:.0} Mbit/s: the recording thread takes {:.1} % of a core \
-         (the whole server {:.0} %), so one writes {:.0} tracks   ≥ {GOAL_TRACKS}   {}   ({lost} packets lost)",
+         (the whole server {:.0} %), so one writes {cameras:.0} cameras with microphones   ≥ {GOAL_CAMERAS}   {}   \
+         ({} packets lost by the recording)",
         PER_ROOM * options.rooms,
         share * 1e2,
         all * 1e2,
-        tracks / share,
-        verdict(is_met)
+        verdict(is_met),
+        lost as u64
     );
     Ok(is_met)
 }
