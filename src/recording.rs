@@ -152,3 +152,96 @@ pub fn prepare(config: RecordingConfig) -> (Recording, tokio::sync::mpsc::Receiv
     };
     (recording, happened)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::recording::RecordEnd;
+    use protocol::{ParticipantId, RecordingId, RoomId, Source, TrackId};
+    use signaling::MediaBusy;
+    use signaling::recorder::Beginning;
+    use signaling::records::CONTENTS;
+    use std::time::{Duration, Instant};
+    use uuid::Uuid;
+
+    struct NoMedia;
+
+    impl MediaPlane for NoMedia {
+        fn send(&self, _command: sfu::Command) -> Result<(), MediaBusy> {
+            Ok(())
+        }
+    }
+
+    const PEOPLE: usize = 64;
+    const ROOM: RoomId = RoomId(Uuid::from_u128(1));
+
+    /// Sound of 20 ms of one of many people, as it came.
+    fn sound(zero: Instant, who: usize, n: usize) -> Tapped {
+        Tapped::Packet(sfu::TappedPacket {
+            room: ROOM,
+            track: TrackId(Uuid::from_u128(100 + who as u128)),
+            participant: ParticipantId(Uuid::from_u128(200 + who as u128)),
+            source: Source::Microphone,
+            stream: who as u32,
+            at: zero + Duration::from_millis(20) * n as u32,
+            sequence: 1_000 + n as u64,
+            timestamp: n as u32 * 960,
+            marker: false,
+            codec: sfu::format::Codec::Opus,
+            payload: bytes::Bytes::from_static(&[0x78; 40]),
+        })
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_is_too_slow_costs_the_recording_a_gap_and_the_media_plane_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = Records::new(folder.path().to_owned());
+        let template = Template::parse("{room}_{date}_{person}_{source}.{ext}").unwrap();
+        let config = RecordingConfig { records: records.clone(), template, min_free_bytes: 0 };
+        let (mut recording, mut events) = prepare(config);
+        let (tap, recorder) = (recording.tap(), recording.recorder());
+        let id = RecordingId(Uuid::from_u128(2));
+        // Some seconds ago, so that everything has come by now.
+        let each = PACKET_QUEUE / PEOPLE;
+        let zero = Instant::now() - Duration::from_millis(20) * (each as u32 + 100);
+        recorder.send(RecorderOrder::Begin(Box::new(Beginning {
+            recording: id,
+            room: ROOM,
+            slug: "weekly".into(),
+            name: "Weekly".into(),
+            at: zero,
+            began_ms: 1_000,
+            seq: 1,
+            people: Vec::new(),
+            speakers: Vec::new(),
+            hands_up: Vec::new(),
+        })));
+        // The thread that writes hangs: nothing is taken out. What does not fit is lost at once, nobody waits.
+        for n in 0..each + 10 {
+            (0..PEOPLE).for_each(|who| tap.push(sound(zero, who, n)));
+        }
+        assert_eq!(tap.lost.load(Ordering::Relaxed), 10 * PEOPLE as u64);
+        recording.run(Arc::new(NoMedia)).unwrap();
+        // It goes on, and so does what comes.
+        while tap.packets.try_send(sound(zero, 0, each + 10)).is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        for n in each + 11..each + 90 {
+            tap.push(sound(zero, 0, n));
+        }
+        recorder.send(RecorderOrder::End { recording: id, reason: RecordEnd::Stopped, seq: 2 });
+        let end = Instant::now() + Duration::from_secs(60);
+        loop {
+            let event = tokio::time::timeout_at(end.into(), events.recv()).await;
+            if let RecorderEvent::Finished { files, .. } = event.unwrap().unwrap() {
+                assert_eq!(files.len(), PEOPLE);
+                break;
+            }
+        }
+        let text = std::fs::read(records.folder_of("weekly", id).join(CONTENTS)).unwrap();
+        let contents: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        let gaps = contents["gaps"].as_array().unwrap();
+        assert_eq!(gaps.len(), 1, "{gaps:?}");
+        assert_eq!((&gaps[0]["reason"], &gaps[0]["packets"]), (&"slow_disk".into(), &10.into()));
+    }
+}

@@ -15,7 +15,7 @@ const TIMEOUT_MS = 300_000;
 
 const isLong = process.argv.includes('--long');
 /** The longest begin first, so that none is waited for at the end. */
-const LONGEST = ['moderation', 'chat', 'mobility', 'handshake', 'evening', 'replay'];
+const LONGEST = ['moderation', 'chat', 'mobility', 'handshake', 'evening', 'replay', 'recorded'];
 const place = (/** @type {string} */ name) => {
   const at = LONGEST.indexOf(name.split('.')[0] ?? '');
   return at < 0 ? LONGEST.length : at;

@@ -26,10 +26,14 @@ static FLASHES: LazyLock<Film> = LazyLock::new(|| {
 
 /// Python with what `tests/requirements.txt` names, which `scripts/install-test-tools.sh` makes.
 fn python() -> PathBuf {
-    std::env::var_os("VECHE_PYTHON").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/.venv/bin/python"),
-        PathBuf::from,
-    )
+    let own = || Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/.venv/bin/python");
+    let path = std::env::var_os("VECHE_PYTHON").map_or_else(own, PathBuf::from);
+    assert!(
+        path.exists(),
+        "no Python at {}: scripts/install-test-tools.sh makes it",
+        path.display()
+    );
+    path
 }
 
 /// What is seen and heard in a file.
