@@ -1,4 +1,4 @@
-//! Reads what arrives on many UDP sockets, as cheaply as one thread can, and hands out each datagram.
+//! Reads what arrives on many sockets, as cheaply as one thread can, and hands out each datagram.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -45,6 +45,14 @@ impl Drain {
         longest: Duration,
         mut each: impl FnMut(usize, &mut [u8]),
     ) -> io::Result<()> {
+        for index in self.wait(longest)? {
+            while self.read_one(index, &mut each)? == BATCH {}
+        }
+        Ok(())
+    }
+
+    /// Waits at most so long; the sockets that have something to read.
+    pub fn wait(&self, longest: Duration) -> io::Result<Vec<usize>> {
         let mut ready = [libc::epoll_event { events: 0, u64: 0 }; 256];
         // SAFETY: room for as many events as are told.
         let count = unsafe {
@@ -57,13 +65,13 @@ impl Drain {
         };
         if count < 0 {
             let error = io::Error::last_os_error();
-            return if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) };
+            return if error.kind() == io::ErrorKind::Interrupted {
+                Ok(Vec::new())
+            } else {
+                Err(error)
+            };
         }
-        for event in &ready[..count as usize] {
-            let index = event.u64 as usize;
-            while self.read_one(index, &mut each)? == BATCH {}
-        }
-        Ok(())
+        Ok(ready[..count as usize].iter().map(|event| event.u64 as usize).collect())
     }
 
     fn read_one(

@@ -2,6 +2,7 @@
 
 use crate::{Drain, PAYLOAD, Pace};
 use protocol::room::Room;
+use sfu::Carrier;
 use sfu::rtp::Header;
 use sfu::transport::Identity;
 use sfu::twcc::TransportCc;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use testkit::link::Local;
+use testkit::link::{Link, Local};
 use testkit::server::{Cost, Server};
 use testkit::{Error, Person, Publication, Publisher, Subscriber};
 
@@ -32,18 +33,19 @@ pub struct Load {
     count: usize,
     people: Vec<Person>,
     subscribers: Vec<Subscriber>,
+    carrier: Carrier,
     /// One certificate for all: what clients pay for theirs is not measured.
     identity: Identity,
 }
 
 impl Load {
     /// A room with one person who publishes a camera.
-    pub fn new(server: &Server, count: usize) -> Result<Self, Error> {
+    pub fn new(server: &Server, count: usize, carrier: Carrier) -> Result<Self, Error> {
         let (mut host, room) = Person::host(server.api, "Publisher")?;
         let publisher = host.publish(Publication { audio: false, ..Publication::default() })?;
         let identity = Identity::generate().map_err(|error| Error::Answer(error.to_string()))?;
         let (people, subscribers) = (Vec::new(), Vec::new());
-        Ok(Self { host, room, publisher, count, people, subscribers, identity })
+        Ok(Self { host, room, publisher, count, people, subscribers, carrier, identity })
     }
 
     /// Everybody else enters; no media yet.
@@ -66,6 +68,9 @@ impl Load {
         for person in self.people.iter_mut().skip(self.subscribers.len()).take(count) {
             let local = Local::with_identity(self.identity.clone());
             let mut subscriber = person.answer(&local, AUDIO_SLOTS, VIDEO_SLOTS)?;
+            if self.carrier == Carrier::Tcp {
+                subscriber.link.use_tcp()?;
+            }
             subscriber.link.connect()?;
             self.subscribers.push(subscriber);
             person.socket.drain()?;
@@ -76,7 +81,7 @@ impl Load {
     /// Lets the receivers run on a thread of their own, and makes sure that all of them are sent to.
     pub fn start(self, feedback: bool) -> Result<Running, Error> {
         let shared = Arc::new(Shared::default());
-        let receivers = Receivers::new(self.subscribers, feedback, shared.clone());
+        let receivers = Receivers::new(self.subscribers, self.carrier, feedback, shared.clone());
         let thread =
             std::thread::Builder::new().name("receivers".into()).spawn(move || receivers.run())?;
         let people: Vec<Person> = self.people.into_iter().chain([self.host]).collect();
@@ -213,6 +218,7 @@ impl Running {
 /// feedback are sent as browsers do.
 pub struct Receivers {
     subscribers: Vec<Subscriber>,
+    carrier: Carrier,
     feedback: Option<Vec<Feedback>>,
     shared: Arc<Shared>,
 }
@@ -225,7 +231,12 @@ struct Feedback {
 
 impl Receivers {
     /// Nobody is read yet.
-    pub fn new(subscribers: Vec<Subscriber>, feedback: bool, shared: Arc<Shared>) -> Self {
+    pub fn new(
+        subscribers: Vec<Subscriber>,
+        carrier: Carrier,
+        feedback: bool,
+        shared: Arc<Shared>,
+    ) -> Self {
         let feedback = feedback.then(|| {
             let of = |subscriber: &Subscriber| Feedback {
                 // 0 is no extension's id: without one nothing is ever reported.
@@ -235,7 +246,7 @@ impl Receivers {
             };
             subscribers.iter().map(of).collect()
         });
-        Self { subscribers, feedback, shared }
+        Self { subscribers, carrier, feedback, shared }
     }
 
     /// Reads until it is over.
@@ -248,10 +259,9 @@ impl Receivers {
         while !self.shared.is_over.load(Ordering::Relaxed) {
             let now = Instant::now();
             let (feedback, subscribers) = (&mut self.feedback, &mut self.subscribers);
-            drain.read(TICK, |index, datagram| {
+            let mut each = |link: &mut Link, index: usize, datagram: &mut [u8]| {
                 // SRTP headers are in the clear. Answers to checks keep the link alive.
                 if !matches!(datagram, [128..=191, 0..=191 | 224.., ..]) {
-                    let link = &mut subscribers[index].link;
                     link.take(now, link.server(), datagram, &mut |_| {});
                     return;
                 }
@@ -264,7 +274,17 @@ impl Receivers {
                 if let Some(&[high, low]) = element {
                     feedback.log.arrived(now, u16::from_be_bytes([high, low]));
                 }
-            })?;
+            };
+            if self.carrier == Carrier::Udp {
+                drain.read(TICK, |index, datagram| {
+                    each(&mut subscribers[index].link, index, datagram);
+                })?;
+            } else {
+                for index in drain.wait(TICK)? {
+                    let link = &mut subscribers[index].link;
+                    while link.read_raw(&mut |link, datagram| each(link, index, datagram))? {}
+                }
+            }
             self.shared.packets.store(packets, Ordering::Relaxed);
             self.shared.small.store(small, Ordering::Relaxed);
             let reached = is_reached.iter().filter(|reached| **reached).count();

@@ -11,6 +11,7 @@ mod meeting;
 
 use drain::Drain;
 use load::Load;
+use sfu::Carrier;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -44,6 +45,7 @@ struct Options {
     rounds: usize,
     seconds: f64,
     feedback: bool,
+    carrier: Carrier,
 }
 
 impl Options {
@@ -59,6 +61,11 @@ impl Options {
             rounds: value("--rounds", 5.0) as usize,
             seconds: value("--seconds", 4.0),
             feedback: !words.iter().any(|word| word == "--no-feedback"),
+            carrier: if words.iter().any(|word| word == "--tcp") {
+                Carrier::Tcp
+            } else {
+                Carrier::Udp
+            },
         })
     }
 }
@@ -83,7 +90,7 @@ fn run(options: &Options) -> Result<bool, testkit::Error> {
     let count = options.subscribers;
     let server = Server::start(Path::new(env!("CARGO_BIN_EXE_veche")), &[("LOG_LEVEL", "warn")])?;
     let pid = server.pid();
-    let mut load = Load::new(&server, count)?;
+    let mut load = Load::new(&server, count, options.carrier)?;
 
     let before = Cost::of(pid)?;
     load.open_sockets()?;
@@ -96,10 +103,11 @@ fn run(options: &Options) -> Result<bool, testkit::Error> {
     let join = Cost::of(pid)?.since(&with_first);
 
     println!(
-        "1 publisher, {count} subscribers, {PAYLOAD} bytes, {} rounds of {} s{}\n",
+        "1 publisher, {count} subscribers, {PAYLOAD} bytes, {} rounds of {} s{}, receivers by {}\n",
         options.rounds,
         options.seconds,
-        if options.feedback { "" } else { ", no transport-cc feedback" }
+        if options.feedback { "" } else { ", no transport-cc feedback" },
+        options.carrier.as_str()
     );
     println!("                  µs/packet   userland   floor     ratio   goal   lost");
     let mut is_met = true;

@@ -2,6 +2,7 @@
 
 use crate::load::{Receivers, Shared, read};
 use crate::{Pace, floor, median, verdict};
+use sfu::Carrier;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -89,7 +90,7 @@ impl Meeting {
             subscribers.push(person.subscribe(4, 9)?);
         }
         let shared = Arc::new(Shared::default());
-        let receivers = Receivers::new(subscribers, true, shared.clone());
+        let receivers = Receivers::new(subscribers, Carrier::Udp, true, shared.clone());
         let receivers = std::thread::spawn(move || receivers.run());
         let sockets = {
             let shared = shared.clone();

@@ -308,6 +308,7 @@ impl Streams {
         }
         self.next_tick = now + TICK;
         self.is_called = self.listener.is_some();
+        self.streams.values_mut().for_each(Stream::rest);
         let over: Vec<(ConnectionId, Ended)> = self
             .streams
             .iter()

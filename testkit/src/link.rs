@@ -124,6 +124,19 @@ impl Link {
         self.tick(Instant::now())
     }
 
+    /// Hands over the next packet that waits, encrypted as it came; false when there is none.
+    pub fn read_raw(&mut self, each: &mut dyn FnMut(&mut Self, &mut [u8])) -> Result<bool, Error> {
+        let length = match self.wire.receive(&mut self.buffer) {
+            Ok((length, _)) => length,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        let mut buffer = std::mem::take(&mut self.buffer);
+        each(self, &mut buffer[..length]);
+        self.buffer = buffer;
+        Ok(true)
+    }
+
     /// Takes a datagram that somebody else has read from its socket; it is decrypted in place.
     pub fn take(
         &mut self,

@@ -24,6 +24,8 @@ pub struct Stream {
     io: TcpStream,
     server: SocketAddr,
     unread: Vec<u8>,
+    /// Where in it the next packet begins.
+    next: usize,
     unsent: Vec<u8>,
 }
 
@@ -42,7 +44,13 @@ impl Wire {
         let io = TcpStream::connect(server)?;
         io.set_nodelay(true)?;
         io.set_nonblocking(true)?;
-        Ok(Wire::Tcp(Box::new(Stream { io, server, unread: Vec::new(), unsent: Vec::new() })))
+        Ok(Wire::Tcp(Box::new(Stream {
+            io,
+            server,
+            unread: Vec::new(),
+            next: 0,
+            unsent: Vec::new(),
+        })))
     }
 
     /// The next packet, whole; `WouldBlock` when there is none.
@@ -69,14 +77,17 @@ impl Stream {
     fn receive(&mut self, buffer: &mut [u8]) -> std::io::Result<(usize, SocketAddr)> {
         self.flush()?;
         loop {
-            let packet = framing::first(&self.unread, MAX_PACKET)
+            let unread = &self.unread[self.next..];
+            let packet = framing::first(unread, MAX_PACKET)
                 .map_err(|error| std::io::Error::new(ErrorKind::InvalidData, error))?;
             if let Some(packet) = packet {
                 let length = packet.len();
-                buffer[..length].copy_from_slice(&self.unread[packet.clone()]);
-                self.unread.drain(..packet.end);
+                buffer[..length].copy_from_slice(&unread[packet.clone()]);
+                self.next += packet.end;
                 return Ok((length, self.server));
             }
+            self.unread.drain(..self.next);
+            self.next = 0;
             let mut bytes = [0; 16 * 1024];
             match self.io.read(&mut bytes)? {
                 0 => return Err(ErrorKind::UnexpectedEof.into()),

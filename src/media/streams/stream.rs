@@ -17,6 +17,10 @@ pub const MAX_PACKET: usize = 2_048;
 /// come in bursts: a large keyframe has 100 kB.
 const MAX_QUEUE: usize = 128 * 1024;
 
+/// Bytes of its queue that a stream keeps when nothing waits: a burst of packets. More is memory for each stream, less
+/// allocates every second.
+const KEPT: usize = 16 * 1024;
+
 /// What a stream speaks; its first bytes tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Speech {
@@ -188,6 +192,13 @@ impl Stream {
         match self.io.flush() {
             Ok(()) => true,
             Err(error) => error.kind() == ErrorKind::WouldBlock,
+        }
+    }
+
+    /// Gives memory back that a burst has taken.
+    pub fn rest(&mut self) {
+        if self.waiting() == 0 && self.queue.capacity() > KEPT {
+            self.queue = Vec::new();
         }
     }
 
