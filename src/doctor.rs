@@ -16,6 +16,7 @@ mod system;
 mod tls_client;
 
 use crate::config::{Config, Options};
+use crate::tls::Tls;
 use clap::ValueEnum;
 use report::{Finding, Report};
 use std::process::ExitCode;
@@ -88,7 +89,14 @@ async fn here(question: &Question) -> Vec<Finding> {
         }
     };
     let mut findings = system::settings(&config);
-    findings.extend(ports::examine(&config).await);
+    let is_running = ports::is_running(&config).await;
+    findings.extend(ports::examine(&config, is_running));
+    // People are asked to trust a certificate of our own: there is nothing to find out about it.
+    if let Some(url) =
+        config.public_url.as_deref().filter(|_| is_running && config.tls != Tls::SelfSigned)
+    {
+        findings.extend(outside::own_front(url).await);
+    }
     findings.extend(addresses::examine(&config).await);
     findings.push(system::buffers());
     findings.push(system::files(&config));

@@ -3,7 +3,7 @@
 use super::report::Finding;
 use super::stun;
 use crate::config::Config;
-use crate::media::{self, Ports};
+use crate::media::{self, Named, Ports};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -27,8 +27,18 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
             ];
         }
     };
+    let public = host_of(config.public_url.as_deref());
+    let mut found = Vec::new();
+    let mut resolved = Vec::new();
+    for name in names(config, public.as_deref()) {
+        match resolve(&name).await {
+            Some(addresses) if Some(&name) == public.as_ref() => resolved = addresses,
+            Some(_) => {}
+            None => found.push(unresolved(&name)),
+        }
+    }
     if advertised.is_empty() {
-        return vec![
+        found.push(
             Finding::bad("addresses")
                 .says(
                     "There is no address that browsers could send media to.".into(),
@@ -40,17 +50,8 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
                     "Укажите в `media_addresses` адрес, по которому эта машина доступна людям."
                         .into(),
                 ),
-        ];
-    }
-    let public = host_of(config.public_url.as_deref());
-    let mut found = Vec::new();
-    let mut resolved = Vec::new();
-    for name in names(config, public.as_deref()) {
-        match resolve(&name).await {
-            Some(addresses) if Some(&name) == public.as_ref() => resolved = addresses,
-            Some(_) => {}
-            None => found.push(unresolved(&name)),
-        }
+        );
+        return found;
     }
     found.extend(against_name(&advertised, public.as_deref(), &resolved));
     found.extend(reached(config, &advertised).await);
@@ -61,6 +62,10 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
 fn names(config: &Config, public: Option<&str>) -> BTreeSet<String> {
     let mut names: BTreeSet<String> = config.tls_names.iter().cloned().collect();
     names.extend(public.map(str::to_owned));
+    names.extend(config.media_addresses.iter().filter_map(|named| match named {
+        Named::Host(host) => Some(host.clone()),
+        Named::Address(_) | Named::Interfaces => None,
+    }));
     names.retain(|name| name.parse::<IpAddr>().is_err() && !name.starts_with('*'));
     names
 }
@@ -104,8 +109,8 @@ fn against_name(advertised: &[IpAddr], name: Option<&str>, resolved: &[IpAddr]) 
                     format!("Люди приходят на {name} ({public}) из интернета, но медиа им велено слать только на частные адреса: {list}. Они никого не увидят и не услышат."),
                 )
                 .advises(
-                    format!("Set `media_addresses = [\"{public}\"]` (beside the private one, if people in your LAN come too), and forward the UDP media port to this machine."),
-                    format!("Задайте `media_addresses = [\"{public}\"]` (вместе с частным, если приходят и из вашей сети) и пробросьте UDP-порт медиа на эту машину."),
+                    format!("Set `media_addresses = [\"{public}\", \"interfaces\"]` (the second for people in your own network), and forward the UDP media port to this machine."),
+                    format!("Задайте `media_addresses = [\"{public}\", \"interfaces\"]` (второе — для людей из вашей сети) и пробросьте UDP-порт медиа на эту машину."),
                 ),
         );
     }

@@ -2,11 +2,12 @@
 
 mod http;
 mod link;
+mod measure;
 mod media;
 mod sdp;
 
 use super::relay::{self, Credentials};
-use super::report::Finding;
+use super::report::{Finding, Level};
 use super::{addresses, certificate};
 use http::{Answer, Door, Fault, Target};
 use media::Place;
@@ -23,9 +24,39 @@ pub async fn examine(url: &str, authority: Option<&Path>) -> Vec<Finding> {
             format!("{url} — не адрес сервера: он начинается с https:// или http://."),
         )];
     };
+    let (mut found, is_open) = front(&target).await;
+    if is_open {
+        found.extend(as_a_guest(&target).await);
+    }
+    found
+}
+
+/// The public address of the server that runs here, as far as it can be judged from here: what stands before the server
+/// is looked at too.
+pub async fn own_front(url: &str) -> Vec<Finding> {
+    let Some(target) = Target::parse(url, None) else { return Vec::new() };
+    let (found, _) = front(&target).await;
+    if found.iter().any(|finding| finding.check == "tcp" && finding.level == Level::Bad) {
+        return vec![
+            Finding::care("public_url")
+                .says(
+                    format!("From here nothing answers at {url}. Behind NAT that may be all right: many routers do not turn packets round."),
+                    format!("Отсюда по адресу {url} никто не отвечает. За NAT это может быть нормально: многие роутеры так не умеют."),
+                )
+                .advises(
+                    format!("Test it from another network: `veche doctor --url {url}`."),
+                    format!("Проверьте из другой сети: `veche doctor --url {url}`."),
+                ),
+        ];
+    }
+    found
+}
+
+/// Everything that can be seen without signing in, and whether it is worth to go on.
+async fn front(target: &Target) -> (Vec<Finding>, bool) {
     let mut found = Vec::new();
     let Some(resolved) = addresses::resolve(&target.host).await else {
-        return vec![
+        found.push(
             Finding::bad("name")
                 .says(
                     format!("The name {} leads nowhere from here.", target.host),
@@ -35,7 +66,8 @@ pub async fn examine(url: &str, authority: Option<&Path>) -> Vec<Finding> {
                     "Look for a slip in the name; or its domain has no A or AAAA record, or this network's DNS does not answer.".into(),
                     "Проверьте имя; возможно, у домена нет записи A или AAAA или не отвечает DNS этой сети.".into(),
                 ),
-        ];
+        );
+        return (found, false);
     };
     for address in resolved {
         found.push(match http::reach(address, target.port).await {
@@ -46,15 +78,16 @@ pub async fn examine(url: &str, authority: Option<&Path>) -> Vec<Finding> {
             Err(error) => unreached(address.is_ipv6(), &format!("{address}"), target.port, &error),
         });
     }
-    let door = match http::open(&target).await {
+    let door = match http::open(target).await {
         Ok(door) => door,
         Err(fault) => {
-            found.push(closed(&target, &fault));
-            return found;
+            found.push(closed(target, &fault));
+            return (found, false);
         }
     };
-    found.push(secured(&target, &door));
-    let config = match http::fetch(&target, "GET", "/api/v1/config", None, None).await {
+    found.push(secured(target, &door));
+    drop(door);
+    let config = match http::fetch(target, "GET", "/api/v1/config", None, None).await {
         Ok(answer) if answer.body["version"].is_string() => answer,
         Ok(Answer { status, .. }) => {
             found.push(
@@ -68,11 +101,11 @@ pub async fn examine(url: &str, authority: Option<&Path>) -> Vec<Finding> {
                         "Посмотрите, куда ведёт прокси: `/api` и `/ws` должны доходить до сервера без изменений.".into(),
                     ),
             );
-            return found;
+            return (found, false);
         }
         Err(fault) => {
-            found.push(closed(&target, &fault));
-            return found;
+            found.push(closed(target, &fault));
+            return (found, false);
         }
     };
     let version = config.body["version"].as_str().unwrap_or_default();
@@ -81,9 +114,8 @@ pub async fn examine(url: &str, authority: Option<&Path>) -> Vec<Finding> {
         format!("Veche {version} отвечает за {} мс.", config.took.as_millis()),
     ));
     found.extend(clocks(&config));
-    found.push(socket(&target).await);
-    found.extend(as_a_guest(&target).await);
-    found
+    found.push(socket(target).await);
+    (found, true)
 }
 
 /// No connection of TCP.

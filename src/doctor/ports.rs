@@ -9,13 +9,15 @@ use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 
-/// TCP for pages, UDP for media: free, ours, or somebody else's.
-pub async fn examine(config: &Config) -> Vec<Finding> {
+/// Whether a server of these settings runs here.
+pub async fn is_running(config: &Config) -> bool {
     let answering = config.clone();
-    let is_running = config.port != 0
-        && tokio::task::spawn_blocking(move || health::ask(&answering).is_ok())
-            .await
-            .unwrap_or(false);
+    let asking = tokio::task::spawn_blocking(move || health::ask(&answering).is_ok());
+    config.port != 0 && asking.await.unwrap_or(false)
+}
+
+/// TCP for pages, UDP for media: free, ours, or somebody else's.
+pub fn examine(config: &Config, is_running: bool) -> Vec<Finding> {
     vec![http(config, is_running), media(config, is_running)]
 }
 

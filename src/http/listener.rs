@@ -150,7 +150,7 @@ async fn enter(
     };
     match recognised {
         Ok(Ok(Spoken::Http(stream))) => {
-            let app = if door.tls.is_some() { plain::router() } else { door.app };
+            let app = if door.tls.is_some() { plain::router(door.app) } else { door.app };
             serve_connection(stream, peer, app, stop).await;
         }
         Ok(Ok(Spoken::Https(stream))) => serve_connection(*stream, peer, door.app, stop).await,

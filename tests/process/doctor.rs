@@ -96,9 +96,33 @@ fn a_running_server_is_known() {
     let held = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = held.local_addr().unwrap().port().to_string();
     drop(held);
+    let public = format!("http://127.0.0.1:{port}");
+    let place = Place::new(&[("PORT", &port), ("PUBLIC_URL", &public)]);
+    let server = place.serve();
+    let report = doctor(&place);
+    report.says("port", "good", "A server runs here");
+    // What people meet at its public address is looked at too.
+    report.says("websocket", "good", "get through");
+    report.says("clock", "good", "agree");
+    drop(server);
+    // Something else answers there, as behind a proxy that leads elsewhere.
     let place = Place::new(&[("PORT", &port)]);
-    let _server = place.serve();
-    doctor(&place).says("port", "good", "A server runs here");
+    let server = place.serve();
+    let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+    let public = format!("http://{}", elsewhere.local_addr().unwrap());
+    let answering = std::thread::spawn(move || {
+        for stream in elsewhere.incoming().take(3) {
+            use std::io::{Read, Write};
+            let mut stream = stream.unwrap();
+            let read = stream.read(&mut [0; 4096]).unwrap();
+            assert!(read < 4096);
+            stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").ok();
+        }
+    });
+    let asking = Place::new(&[("PORT", &port), ("PUBLIC_URL", &public)]);
+    doctor(&asking).says("server", "bad", "it is not Veche");
+    answering.join().unwrap();
+    drop(server);
 }
 
 #[test]
@@ -168,6 +192,8 @@ fn a_name_that_leads_nowhere_and_an_address_that_is_not_ours_are_told() {
     let report = doctor(&place);
     report.says("name", "bad", "meet.invalid");
     report.says("address", "care", "203.0.113.9");
+    let place = Place::new(&[("MEDIA_ADDRESSES", "media.invalid")]);
+    doctor(&place).says("name", "bad", "media.invalid");
 }
 
 /// A TURN server that believes nobody, as coturn does with another secret.

@@ -110,6 +110,8 @@ fn a_certificate_of_our_own_is_made_told_and_kept() {
         &std::fs::metadata(place.path("data/tls/key.pem")).unwrap(),
     );
     assert_eq!(mode & 0o777, 0o600);
+    // Whether it is well is asked on this machine, where nobody vouches for a name.
+    assert_eq!(first.get("/health").status, 200);
     // Who forgets the s is shown the way; what may have carried a secret is not.
     let answer = first.get("/r/weekly?x=1");
     assert_eq!(answer.status, 308);
