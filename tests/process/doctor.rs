@@ -334,7 +334,7 @@ const COTURN: &str = "turnserver -n --listening-ip=127.0.0.1 --relay-ip=127.0.0.
     --realm=test --no-cli --no-tls --no-dtls --pidfile=turn.pid --log-file=stdout >turn 2>&1 &
     turn=$!
     trap 'kill $turn' EXIT
-    for i in $(seq 600); do grep -q 'listener opened' turn && break; sleep 0.05; done";
+    for i in $(seq 600); do (: </dev/tcp/127.0.0.1/3478) 2>/dev/null && break; sleep 0.05; done";
 
 #[test]
 fn a_relay_is_followed_to_the_servers_media() {
