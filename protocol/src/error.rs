@@ -59,18 +59,24 @@ codes! {
     NotFound = "not_found", 404;
     /// The method is not one this path takes.
     MethodNotAllowed = "method_not_allowed", 405;
+    /// None of the types that the client accepts is what this path answers with.
+    NotAcceptable = "not_acceptable", 406;
     /// The name is taken.
     Taken = "taken", 409;
     /// The room is full.
     RoomFull = "room_full", 409;
     /// The state does not allow it now.
     Conflict = "conflict", 409;
+    /// `If-Match` names another session of ICE than the one there is.
+    PreconditionFailed = "precondition_failed", 412;
     /// Longer than the limit.
     TooLarge = "too_large", 413;
     /// The content type is not one this path takes.
     UnsupportedMedia = "unsupported_media", 415;
     /// The SDP cannot be used; the message says why.
     BadSdp = "bad_sdp", 422;
+    /// The request needs `If-Match`.
+    PreconditionRequired = "precondition_required", 428;
     /// Too many in too short a time.
     RateLimited = "rate_limited", 429;
     /// Something broke here; the request id helps to find it.

@@ -67,3 +67,7 @@ id!(
     /// A link into a room.
     InviteId
 );
+id!(
+    /// A key for an encoder or a player.
+    StreamKeyId
+);

@@ -18,7 +18,8 @@ pub mod stats;
 pub use client::{ClientMessage, ClientRequest};
 pub use error::{ErrorBody, ErrorCode, ErrorDetail};
 pub use id::{
-    AttachmentId, InviteId, MessageId, ParticipantId, RecordingId, RoomId, TrackId, UserId,
+    AttachmentId, InviteId, MessageId, ParticipantId, RecordingId, RoomId, StreamKeyId, TrackId,
+    UserId,
 };
 pub use media::{Kind, SlotBinding, SlotReason, Source, Track};
 pub use powers::Power;

@@ -54,6 +54,10 @@ pub const MAX_INVITES: usize = 200;
 pub const MAX_INVITE_USES: u32 = 100_000;
 /// Seconds an invite may be good for: ten years.
 pub const MAX_INVITE_SECONDS: u64 = 10 * 365 * 24 * 60 * 60;
+/// Keys for encoders and players of one room that are good at a time.
+pub const MAX_STREAM_KEYS: usize = 50;
+/// Seconds a stream key may be good for: ten years.
+pub const MAX_STREAM_KEY_SECONDS: u64 = 10 * 365 * 24 * 60 * 60;
 /// Bytes of one WebSocket frame from a client. An SDP of 300 m-lines has about 200 kB; a real one 10 kB.
 pub const MAX_FRAME_BYTES: usize = 128 * 1024;
 /// Bytes of an SDP.

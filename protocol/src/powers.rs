@@ -57,6 +57,8 @@ powers! {
     Record = "record", Admin, "record, rename and delete recordings";
     /// Making, listing and revoking invites.
     Invite = "invite", Admin, "make, list and revoke invites";
+    /// Making, listing and revoking stream keys.
+    StreamKeys = "stream_keys", Admin, "make, list and revoke stream keys";
     /// Deleting what others wrote.
     DeleteMessages = "delete_messages", Admin, "delete anybody's messages";
     /// Pinning and unpinning.

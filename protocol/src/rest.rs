@@ -1,6 +1,6 @@
 //! Bodies of the REST calls under `/api/v1`.
 
-use crate::id::{InviteId, RoomId, UserId};
+use crate::id::{InviteId, RoomId, StreamKeyId, UserId};
 use crate::room::{Ban, By, ChatMessage, Member, Participant, Role, Room, Snapshot};
 use crate::server::ServerMessage;
 use serde::{Deserialize, Serialize};
@@ -376,6 +376,92 @@ pub struct Invite {
 pub struct InviteList {
     /// Newest first.
     pub invites: Vec<Invite>,
+}
+
+/// What a stream key opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamKeyPurpose {
+    /// WHIP: an encoder.
+    Publish,
+    /// WHEP: a player.
+    Watch,
+}
+
+impl StreamKeyPurpose {
+    /// As stored and as sent.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StreamKeyPurpose::Publish => "publish",
+            StreamKeyPurpose::Watch => "watch",
+        }
+    }
+
+    /// The purpose with this name, if there is one.
+    pub fn parse(text: &str) -> Option<StreamKeyPurpose> {
+        match text {
+            "publish" => Some(StreamKeyPurpose::Publish),
+            "watch" => Some(StreamKeyPurpose::Watch),
+            _ => None,
+        }
+    }
+}
+
+/// `POST rooms/{slug}/stream-keys`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct CreateStreamKeyRequest {
+    /// Name of the key, and of the participant who comes by it.
+    pub name: String,
+    /// What it opens.
+    pub purpose: StreamKeyPurpose,
+    /// After how many seconds it ends; without end when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in: Option<u64>,
+}
+
+/// A key for an encoder or a player.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StreamKey {
+    /// Id, to revoke it by.
+    pub id: StreamKeyId,
+    /// The key itself, for `Authorization: Bearer`; only in the answer to making it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Name of it, and of the participant who comes by it.
+    pub name: String,
+    /// What it opens.
+    pub purpose: StreamKeyPurpose,
+    /// The identity of what comes by it.
+    pub user_id: UserId,
+    /// Until when, milliseconds since 1970; without end when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_ms: Option<i64>,
+    /// When it last opened a session, milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_ms: Option<i64>,
+    /// Who made it.
+    pub created_by: UserId,
+    /// When, milliseconds since 1970.
+    pub created_ms: i64,
+}
+
+/// `GET rooms/{slug}/stream-keys`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct StreamKeyList {
+    /// Newest first.
+    pub stream_keys: Vec<StreamKey>,
+}
+
+/// `POST whep/{slug}/{session}/layer`: how large a picture a player takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WatchLayer {
+    /// Pixels; as many as come when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_width: Option<u16>,
+    /// Pixels; as many as come when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_height: Option<u16>,
 }
 
 /// One entry for `RTCConfiguration.iceServers`.

@@ -3,10 +3,12 @@
 use crate::breakout::Breakouts;
 use crate::client::RequestId;
 use crate::error::ErrorCode;
-use crate::id::{AttachmentId, InviteId, MessageId, ParticipantId, RecordingId, UserId};
+use crate::id::{
+    AttachmentId, InviteId, MessageId, ParticipantId, RecordingId, StreamKeyId, UserId,
+};
 use crate::media::{SlotBinding, Track};
 use crate::recording::{RecordEnd, RecordingNow};
-use crate::rest::Invite;
+use crate::rest::{Invite, StreamKey};
 use crate::room::{
     By, ChatMessage, Forcible, KeyBundle, Knock, KnockOutcome, MediaState, Participant, Presence,
     Role, Room, RoomState, Snapshot,
@@ -356,6 +358,28 @@ pub enum ServerMessage {
         /// Event number.
         seq: i64,
     },
+    /// There is another stream key; for moderators.
+    #[serde(rename = "stream_key.created")]
+    StreamKeyCreated {
+        /// Without the key itself.
+        stream_key: Box<StreamKey>,
+        /// Who made it.
+        by: By,
+        /// Event number.
+        seq: i64,
+    },
+    /// A stream key is good no longer, and what it opened is over; for moderators.
+    #[serde(rename = "stream_key.revoked")]
+    StreamKeyRevoked {
+        /// Which.
+        stream_key_id: StreamKeyId,
+        /// What it was called.
+        name: String,
+        /// Who ended it.
+        by: By,
+        /// Event number.
+        seq: i64,
+    },
     /// The server records from now on.
     #[serde(rename = "record.started")]
     RecordStarted {
@@ -648,7 +672,9 @@ impl ServerMessage {
             | Self::BreakoutHelp { seq, .. }
             | Self::RoomChanged { seq, .. }
             | Self::InviteCreated { seq, .. }
-            | Self::InviteRevoked { seq, .. } => *seq = number,
+            | Self::InviteRevoked { seq, .. }
+            | Self::StreamKeyCreated { seq, .. }
+            | Self::StreamKeyRevoked { seq, .. } => *seq = number,
             Self::ChatEdited { seq, .. }
             | Self::ChatDeleted { seq, .. }
             | Self::ChatReacted { seq, .. }

@@ -56,7 +56,8 @@ pub enum Command {
         /// SDP of the answer.
         answer: String,
     },
-    /// A viewer offers a receive-only transport (WHEP); each m-line becomes a slot.
+    /// A viewer offers a receive-only transport (WHEP); each m-line becomes a slot. The same offer with other
+    /// credentials for a transport that there is restarts its ICE.
     /// Answered by `Answered` or `Refused`.
     Watch {
         /// Transport.
@@ -69,6 +70,13 @@ pub enum Command {
         offer: String,
         /// Whom to show; the active speaker when absent.
         follow: Option<ParticipantId>,
+    },
+    /// How large a picture a viewer takes at most.
+    SetLargest {
+        /// Transport.
+        peer: PeerId,
+        /// Width and height; 0 where there is no limit.
+        largest: (u16, u16),
     },
     /// Ends a transport.
     Close {

@@ -75,6 +75,12 @@ impl Sfu {
                 let member = self.member(room, participant);
                 member.view = view;
             }
+            Command::SetLargest { peer, largest } => {
+                let found = self.peer_keys.get(&peer).and_then(|&key| self.peers.get_mut(key));
+                if let Some(Side::Subscribe(subscriber)) = found.map(|found| &mut found.side) {
+                    subscriber.largest = largest;
+                }
+            }
             Command::SetMedia { room, participant, media } => {
                 self.member(room, participant).media = media;
                 self.apply_mutes(room, participant);
@@ -365,10 +371,12 @@ impl Sfu {
         follow: Option<ParticipantId>,
     ) -> Result<String, Refusal> {
         let room_key = self.room(room);
-        if self.own_peer(peer, room_key, participant, false)?.is_some() {
-            return Err(Refusal::WrongPeer);
+        let existing = self.own_peer(peer, room_key, participant, false)?;
+        let mut setup = self.setup(existing)?;
+        if existing.is_some() {
+            // The same offer with other credentials: an ICE restart (RFC 8445 §9).
+            setup.ice = self.make_credentials();
         }
-        let setup = self.setup(None)?;
         let mut ssrcs = Vec::new();
         for _ in 0..2 * usize::from(MAX_AUDIO_SLOTS + MAX_VIDEO_SLOTS) {
             ssrcs.push(self.make_ssrc());
@@ -379,6 +387,11 @@ impl Sfu {
         })?;
         if !answer.sections.iter().any(|section| section.accepted) {
             return Err(Refusal::NothingToWatch);
+        }
+        if let Some(key) = existing {
+            self.renew(now, key, &setup, &answer.remote);
+            self.after_transport(now, key);
+            return Ok(answer.sdp);
         }
         let slots = answer.slots.iter().map(|spec| self.make_slot(now, spec)).collect();
         let mut subscriber = Subscriber::new(slots, follow);

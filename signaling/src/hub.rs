@@ -11,7 +11,8 @@ use crate::app::ApiError;
 use crate::recorder::Recorder;
 use crate::resume::ResumeKey;
 use crate::room::{
-    Door, DoorRequest, JoinRequest, Missed, Noted, Passed, Refusal, Reply, Room, Rules, SocketId,
+    Door, DoorChangeRequest, DoorRequest, JoinRequest, Missed, Noted, Passed, Refusal, Reply, Room,
+    Rules, SocketId,
 };
 use crate::settings::{MediaBusy, MediaPlane};
 use crate::socket::outbox::Outbox;
@@ -75,6 +76,8 @@ enum Note {
     SocketGone { socket: SocketId, heard_at: Instant },
     Knock { request: Box<DoorRequest>, reply: oneshot::Sender<Door> },
     EndDoor { session: String, reply: oneshot::Sender<bool> },
+    ChangeDoor { request: Box<DoorChangeRequest>, reply: oneshot::Sender<Door> },
+    KeyRevoked { user: UserId },
     Participants { reply: oneshot::Sender<Vec<Participant>> },
     Stats { reply: oneshot::Sender<RoomStats> },
     Order { order: Box<Order>, reply: oneshot::Sender<Ordered> },
@@ -174,7 +177,32 @@ impl Hub {
         match answer.await {
             Ok(Door::Open(sdp)) => Ok(sdp),
             Ok(Door::Refused(refusal)) => Err(refusal.into()),
-            Err(_) => Err(unavailable()),
+            Ok(Door::Done) | Err(_) => Err(unavailable()),
+        }
+    }
+
+    /// Changes a session of WHIP or WHEP; the SDP answer, where its ICE was restarted.
+    pub(crate) async fn change_door(
+        &self,
+        room: RoomId,
+        request: DoorChangeRequest,
+    ) -> Result<Option<String>, ApiError> {
+        let gone = || ApiError::new(ErrorCode::NotFound, "there is no such session");
+        let handle = self.find(room).ok_or_else(gone)?;
+        let (reply, answer) = oneshot::channel();
+        handle.notes.send(Note::ChangeDoor { request: Box::new(request), reply }).await.ok();
+        match answer.await {
+            Ok(Door::Open(sdp)) => Ok(Some(sdp)),
+            Ok(Door::Done) => Ok(None),
+            Ok(Door::Refused(refusal)) => Err(refusal.into()),
+            Err(_) => Err(gone()),
+        }
+    }
+
+    /// Ends what a stream key opened.
+    pub(crate) async fn key_revoked(&self, room: RoomId, user: UserId) {
+        if let Some(handle) = self.find(room) {
+            handle.notes.send(Note::KeyRevoked { user }).await.ok();
         }
     }
 

@@ -14,6 +14,7 @@ pub(crate) struct Keys {
     invite_key: hmac::Key,
     refresh: hmac::Key,
     pass: hmac::Key,
+    stream_key: hmac::Key,
     seal: RandomizedNonceKey,
 }
 
@@ -27,6 +28,7 @@ impl Keys {
             invite_key: mac(b"veche invite key"),
             refresh: mac(b"veche refresh token"),
             pass: mac(b"veche recording pass"),
+            stream_key: mac(b"veche stream key"),
             seal: RandomizedNonceKey::new(&AES_256_GCM, derived(b"veche sealed text").as_ref())
                 .expect("an HMAC-SHA256 tag is as long as an AES-256 key"),
         }
@@ -35,6 +37,11 @@ impl Keys {
     /// By what an invite code is found.
     pub(crate) fn invite_code_hash(&self, code: &str) -> String {
         encoded(hmac::sign(&self.invite_code, code.as_bytes()))
+    }
+
+    /// By what a stream key is found.
+    pub(crate) fn stream_key_hash(&self, key: &str) -> String {
+        encoded(hmac::sign(&self.stream_key, key.as_bytes()))
     }
 
     /// What is stored of a room's invite key. The same word in two rooms has two digests.

@@ -95,13 +95,25 @@ impl Live {
         content_type: &str,
         body: impl Into<Body>,
     ) -> Answer {
+        let headers = [("content-type", content_type)];
+        self.http_with(call, token, &headers[usize::from(content_type.is_empty())..], body).await
+    }
+
+    /// The same with these headers.
+    pub(crate) async fn http_with(
+        &self,
+        call: &str,
+        token: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Answer {
         let (method, path) = call.split_once(' ').unwrap();
         let mut request = Request::builder().method(method).uri(path);
         if !token.is_empty() {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
-        if !content_type.is_empty() {
-            request = request.header(header::CONTENT_TYPE, content_type);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
         let request = request.body(body.into()).unwrap();
         let response = self.router.clone().oneshot(request).await.unwrap();

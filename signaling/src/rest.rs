@@ -11,6 +11,7 @@ mod invites;
 mod moderation;
 mod recordings;
 mod rooms;
+mod stream_keys;
 
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ pub(crate) fn routes() -> OpenApiRouter<Signaling> {
         .merge(rooms::routes())
         .merge(crate::tickets::routes())
         .merge(invites::routes())
+        .merge(stream_keys::routes())
         .merge(chat::routes())
         .merge(moderation::routes())
         .merge(attachments::routes())

@@ -33,8 +33,8 @@ mod sync;
 mod tests;
 
 pub use input::{
-    Cause, Door, DoorKind, DoorRequest, Draft, Effect, Input, JoinRequest, Missed, Noted, Passed,
-    Place, Refusal, Reply, SocketId, Verdict,
+    Cause, Door, DoorChange, DoorChangeRequest, DoorKind, DoorRequest, Draft, Effect, Input,
+    JoinRequest, Missed, Noted, Passed, Place, Refusal, Reply, SocketId, Verdict,
 };
 
 use crate::bucket::{Bucket, Rate};
@@ -183,6 +183,8 @@ impl Room {
             }
             Input::Door(request) => self.open_door(at, *request, &mut out),
             Input::DoorGone { session } => self.close_door(at, &session, &mut out),
+            Input::DoorChange(request) => self.change_door(at, *request, &mut out),
+            Input::KeyRevoked { user } => self.end_doors_of(at, user, &mut out),
             Input::Media(event) => self.media_event(at, event, &mut out),
             Input::Stored { draft, verdict } => self.stored(at, *draft, verdict, &mut out),
             Input::Welcome { participant, socket, room } => {

@@ -1,41 +1,45 @@
 //! WHIP (RFC 9725) and WHEP: publish or watch by one HTTP request. A publisher is a participant whom everybody
 //! sees; a viewer is seen by nobody. Both are lenient with what encoders and players send.
 
+mod http;
 #[cfg(test)]
 mod tests;
 
-use crate::Signaling;
 use crate::app::ApiError;
 use crate::clock::now_ms;
-use crate::extract::{Path, Query};
+use crate::extract::{Json, Path, Query};
 use crate::ice::ice_servers;
-use crate::identity::Identity;
-use crate::room::{DoorKind, DoorRequest};
-use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
-use axum::http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CONTENT_TYPE, LINK, LOCATION,
-};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use crate::room::{DoorChange, DoorChangeRequest, DoorKind, DoorRequest};
+use crate::sdpfrag::{self, SDPFRAG};
+use crate::stream_keys::is_stream_key;
+use crate::{Signaling, names};
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::header::{CONTENT_TYPE, ETAG, LINK, LOCATION};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Bytes;
+use http::{Fragment, IfMatch, Offer, SDP, Takes, Token, ice_links, with_cors, with_options};
 use protocol::limits::MAX_SDP_BYTES;
-use protocol::rest::IceServer;
-use protocol::{ErrorBody, ErrorCode, ParticipantId};
+use protocol::rest::{StreamKeyPurpose, WatchLayer};
+use protocol::room::Role;
+use protocol::{ErrorBody, ErrorCode, ParticipantId, StreamKeyId, UserId};
 use serde::Deserialize;
-use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
 pub(crate) fn routes() -> OpenApiRouter<Signaling> {
+    let endpoint = Takes { methods: "POST, OPTIONS", body: ("accept-post", SDP) };
+    let session = Takes { methods: "PATCH, DELETE, OPTIONS", body: ("accept-patch", SDPFRAG) };
+    let layer = Takes { methods: "POST, OPTIONS", body: ("accept-post", "application/json") };
     OpenApiRouter::new()
-        .routes(with_options(routes!(publish), "POST, OPTIONS"))
-        .routes(with_options(routes!(watch), "POST, OPTIONS"))
-        .routes(with_options(routes!(end_publishing), "DELETE, OPTIONS"))
-        .routes(with_options(routes!(end_watching), "DELETE, OPTIONS"))
+        .routes(with_options(routes!(publish), endpoint))
+        .routes(with_options(routes!(watch), endpoint))
+        .routes(with_options(routes!(patch_publishing, end_publishing), session))
+        .routes(with_options(routes!(patch_watching, end_watching), session))
+        .routes(with_options(routes!(choose_layer), layer))
         .layer(DefaultBodyLimit::max(MAX_SDP_BYTES))
         .layer(map_response(with_cors))
 }
@@ -45,59 +49,70 @@ pub(crate) fn routes() -> OpenApiRouter<Signaling> {
     params(("slug" = String, Path)),
     request_body(content = String, content_type = "application/sdp", description = "The offer"),
     responses(
-    (status = 201, description = "The answer, candidates included; `Location` is the session",
+    (status = 201, description = "The answer, candidates included; `Location` is the session, `ETag` its ICE session",
         body = String, content_type = "application/sdp"),
     (status = 400, description = "`bad_request`", body = ErrorBody),
     (status = 401, description = "`unauthorized`", body = ErrorBody),
-    (status = 403, description = "`wrong_invite_key`: become a member first", body = ErrorBody),
+    (status = 403, description = "`wrong_invite_key`: become a member first; `forbidden`: a stream key for \
+        something else; `banned`, `locked`, `lobby`", body = ErrorBody),
     (status = 404, description = "`not_found`", body = ErrorBody),
+    (status = 406, description = "`not_acceptable`", body = ErrorBody),
     (status = 409, description = "`room_full`", body = ErrorBody),
     (status = 413, description = "`too_large`", body = ErrorBody),
     (status = 415, description = "`unsupported_media`: the body is not application/sdp", body = ErrorBody),
     (status = 422, description = "`bad_sdp`", body = ErrorBody),
     (status = 429, description = "`rate_limited`", body = ErrorBody),
-    (status = 503, description = "`unavailable`", body = ErrorBody)))]
+    (status = 503, description = "`unavailable`, with Retry-After", body = ErrorBody)))]
 async fn publish(
     State(signaling): State<Signaling>,
     Path(slug): Path<String>,
-    identity: Identity,
+    Token(token): Token,
     Offer(offer): Offer,
 ) -> Result<Response, ApiError> {
-    signaling.open_door("whip", &slug, identity, offer, DoorKind::Publish).await
+    let opener = signaling.opener(&token, &slug, StreamKeyPurpose::Publish).await?;
+    signaling.open_door("whip", opener, offer, DoorKind::Publish, (0, 0)).await
 }
 
-/// Whom a viewer wants to see.
+/// What a viewer wants to see.
 #[derive(Deserialize)]
 struct Watched {
     participant: Option<Uuid>,
+    max_width: Option<u16>,
+    max_height: Option<u16>,
 }
 
 /// Watch a room: one audio and one video, the active speaker's or those of one participant.
 #[utoipa::path(post, path = "/whep/{slug}", tag = "media", security(("bearer" = [])),
-    params(("slug" = String, Path), ("participant" = Option<String>, Query, description = "Whom to follow")),
+    params(("slug" = String, Path), ("participant" = Option<String>, Query, description = "Whom to follow"),
+        ("max_width" = Option<u16>, Query, description = "Largest picture, in pixels"),
+        ("max_height" = Option<u16>, Query, description = "Largest picture, in pixels")),
     request_body(content = String, content_type = "application/sdp", description = "The offer"),
     responses(
-    (status = 201, description = "The answer, candidates included; `Location` is the session",
+    (status = 201, description = "The answer, candidates included; `Location` is the session, `ETag` its ICE session",
         body = String, content_type = "application/sdp"),
     (status = 400, description = "`bad_request`", body = ErrorBody),
     (status = 401, description = "`unauthorized`", body = ErrorBody),
-    (status = 403, description = "`wrong_invite_key`: become a member first", body = ErrorBody),
+    (status = 403, description = "`wrong_invite_key`: become a member first; `forbidden`: a stream key for \
+        something else; `banned`, `locked`, `lobby`", body = ErrorBody),
     (status = 404, description = "`not_found`: no such room, or nobody of that id in it", body = ErrorBody),
+    (status = 406, description = "`not_acceptable`", body = ErrorBody),
     (status = 409, description = "`room_full`", body = ErrorBody),
     (status = 413, description = "`too_large`", body = ErrorBody),
     (status = 415, description = "`unsupported_media`: the body is not application/sdp", body = ErrorBody),
     (status = 422, description = "`bad_sdp`", body = ErrorBody),
     (status = 429, description = "`rate_limited`", body = ErrorBody),
-    (status = 503, description = "`unavailable`", body = ErrorBody)))]
+    (status = 503, description = "`unavailable`, with Retry-After", body = ErrorBody)))]
 async fn watch(
     State(signaling): State<Signaling>,
     Path(slug): Path<String>,
-    Query(Watched { participant }): Query<Watched>,
-    identity: Identity,
+    Query(watched): Query<Watched>,
+    Token(token): Token,
     Offer(offer): Offer,
 ) -> Result<Response, ApiError> {
-    let follow = participant.map(ParticipantId);
-    signaling.open_door("whep", &slug, identity, offer, DoorKind::Watch { follow }).await
+    let opener = signaling.opener(&token, &slug, StreamKeyPurpose::Watch).await?;
+    let follow = watched.participant.map(ParticipantId);
+    let largest = (watched.max_width.unwrap_or(0), watched.max_height.unwrap_or(0));
+    signaling.open_door("whep", opener, offer, DoorKind::Watch { follow }, largest).await
 }
 
 /// End a session of WHIP. Its address is the permission: nobody else knows it.
@@ -105,7 +120,7 @@ async fn watch(
     params(("slug" = String, Path), ("session" = String, Path)), responses(
     (status = 200, description = "It is over"),
     (status = 404, description = "`not_found`", body = ErrorBody),
-    (status = 503, description = "`unavailable`", body = ErrorBody)))]
+    (status = 503, description = "`unavailable`, with Retry-After", body = ErrorBody)))]
 async fn end_publishing(
     State(signaling): State<Signaling>,
     Path((slug, session)): Path<(String, String)>,
@@ -118,7 +133,7 @@ async fn end_publishing(
     params(("slug" = String, Path), ("session" = String, Path)), responses(
     (status = 200, description = "It is over"),
     (status = 404, description = "`not_found`", body = ErrorBody),
-    (status = 503, description = "`unavailable`", body = ErrorBody)))]
+    (status = 503, description = "`unavailable`, with Retry-After", body = ErrorBody)))]
 async fn end_watching(
     State(signaling): State<Signaling>,
     Path((slug, session)): Path<(String, String)>,
@@ -126,132 +141,226 @@ async fn end_watching(
     signaling.end_door(&slug, session).await
 }
 
+/// Trickle candidates to a session of WHIP, or restart its ICE (RFC 9725 §4.3).
+#[utoipa::path(patch, path = "/whip/{slug}/{session}", tag = "media",
+    params(("slug" = String, Path), ("session" = String, Path),
+        ("If-Match" = String, Header, description = "`ETag` of the ICE session, or `*`")),
+    request_body(content = String, content_type = "application/trickle-ice-sdpfrag"),
+    responses(
+    (status = 200, description = "ICE is restarted: the server's credentials and candidates; `ETag` is the new one",
+        body = String, content_type = "application/trickle-ice-sdpfrag"),
+    (status = 204, description = "Candidates: nothing is to be done with them"),
+    (status = 400, description = "`bad_request`", body = ErrorBody),
+    (status = 404, description = "`not_found`", body = ErrorBody),
+    (status = 409, description = "`conflict`: a restart is under way", body = ErrorBody),
+    (status = 412, description = "`precondition_failed`: there is another ICE session now", body = ErrorBody),
+    (status = 413, description = "`too_large`", body = ErrorBody),
+    (status = 415, description = "`unsupported_media`", body = ErrorBody),
+    (status = 428, description = "`precondition_required`: without If-Match", body = ErrorBody),
+    (status = 503, description = "`unavailable`, with Retry-After", body = ErrorBody)))]
+async fn patch_publishing(
+    State(signaling): State<Signaling>,
+    Path((slug, session)): Path<(String, String)>,
+    IfMatch(if_match): IfMatch,
+    Fragment(fragment): Fragment,
+) -> Result<Response, ApiError> {
+    signaling.patch_door(&slug, session, if_match, &fragment).await
+}
+
+/// Trickle candidates to a session of WHEP, or restart its ICE.
+#[utoipa::path(patch, path = "/whep/{slug}/{session}", tag = "media",
+    params(("slug" = String, Path), ("session" = String, Path),
+        ("If-Match" = String, Header, description = "`ETag` of the ICE session, or `*`")),
+    request_body(content = String, content_type = "application/trickle-ice-sdpfrag"),
+    responses(
+    (status = 200, description = "ICE is restarted: the server's credentials and candidates; `ETag` is the new one",
+        body = String, content_type = "application/trickle-ice-sdpfrag"),
+    (status = 204, description = "Candidates: nothing is to be done with them"),
+    (status = 400, description = "`bad_request`", body = ErrorBody),
+    (status = 404, description = "`not_found`", body = ErrorBody),
+    (status = 409, description = "`conflict`: a restart is under way", body = ErrorBody),
+    (status = 412, description = "`precondition_failed`: there is another ICE session now", body = ErrorBody),
+    (status = 413, description = "`too_large`", body = ErrorBody),
+    (status = 415, description = "`unsupported_media`", body = ErrorBody),
+    (status = 428, description = "`precondition_required`: without If-Match", body = ErrorBody),
+    (status = 503, description = "`unavailable`, with Retry-After", body = ErrorBody)))]
+async fn patch_watching(
+    State(signaling): State<Signaling>,
+    Path((slug, session)): Path<(String, String)>,
+    IfMatch(if_match): IfMatch,
+    Fragment(fragment): Fragment,
+) -> Result<Response, ApiError> {
+    signaling.patch_door(&slug, session, if_match, &fragment).await
+}
+
+/// Choose how large a picture a session of WHEP takes; without a size the best that its link carries.
+#[utoipa::path(post, path = "/whep/{slug}/{session}/layer", tag = "media",
+    params(("slug" = String, Path), ("session" = String, Path)), request_body = WatchLayer, responses(
+    (status = 204, description = "It takes no larger ones from now on"),
+    (status = 400, description = "`bad_request`", body = ErrorBody),
+    (status = 404, description = "`not_found`", body = ErrorBody),
+    (status = 413, description = "`too_large`", body = ErrorBody),
+    (status = 415, description = "`unsupported_media`", body = ErrorBody),
+    (status = 503, description = "`unavailable`, with Retry-After", body = ErrorBody)))]
+async fn choose_layer(
+    State(signaling): State<Signaling>,
+    Path((slug, session)): Path<(String, String)>,
+    Json(layer): Json<WatchLayer>,
+) -> Result<StatusCode, ApiError> {
+    let largest = (layer.max_width.unwrap_or(0), layer.max_height.unwrap_or(0));
+    signaling.change_door(&slug, session, DoorChange::Largest(largest)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Who opens a session: somebody signed in, or a stream key.
+struct Opener {
+    room: store::Room,
+    role: Role,
+    user_id: UserId,
+    display_name: String,
+    key: Option<StreamKeyId>,
+}
+
 impl Signaling {
+    async fn opener(
+        &self,
+        token: &str,
+        slug: &str,
+        purpose: StreamKeyPurpose,
+    ) -> Result<Opener, ApiError> {
+        if is_stream_key(token) {
+            let (room, key) = self.stream_key(token, slug, purpose).await?;
+            let (user_id, display_name) = (key.user_id, key.name);
+            return Ok(Opener {
+                room,
+                role: Role::Guest,
+                user_id,
+                display_name,
+                key: Some(key.id),
+            });
+        }
+        let identity = self.identify(token).await?;
+        let (room, role) = self.enter(&identity, slug, None).await?;
+        let (user_id, display_name) = (identity.user_id, identity.display_name);
+        Ok(Opener { room, role, user_id, display_name, key: None })
+    }
+
     async fn open_door(
         &self,
         door: &str,
-        slug: &str,
-        identity: Identity,
+        opener: Opener,
         offer: String,
         kind: DoorKind,
+        largest: (u16, u16),
     ) -> Result<Response, ApiError> {
-        let (room, role) = self.enter(&identity, slug, None).await?;
-        let session = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>());
+        let Opener { room, role, user_id, display_name, key } = opener;
+        let session = fresh_secret();
         let location = format!("/{door}/{}/{session}", room.slug);
-        let links =
-            ice_links(&ice_servers(&self.inner.settings, identity.user_id, now_ms()).ice_servers);
+        let links = ice_links(&ice_servers(&self.inner.settings, user_id, now_ms()).ice_servers);
         let request = DoorRequest {
-            session,
+            session: session.clone(),
             participant: ParticipantId(Uuid::now_v7()),
-            user_id: identity.user_id,
-            display_name: identity.display_name,
+            user_id,
+            display_name,
             role,
             offer,
             kind,
+            has_key: key.is_some(),
         };
         let answer = self.inner.hub.knock(room.id, request).await?;
-        let headers = [(CONTENT_TYPE, SDP.to_owned()), (LOCATION, location)];
-        let mut response = (StatusCode::CREATED, headers, answer).into_response();
+        // A key that was revoked in the meantime has ended every session but this one.
+        if let Some(key) = key
+            && !self.inner.store.use_stream_key(key, now_ms()).await?
+        {
+            self.inner.hub.end_door(room.id, session).await;
+            return Err(crate::identity::unauthorized());
+        }
+        let mut headers = vec![
+            (CONTENT_TYPE, SDP.to_owned()),
+            (ETAG, sdpfrag::tag_of(&answer)),
+            (HeaderName::from_static("accept-patch"), SDPFRAG.to_owned()),
+        ];
+        if door == "whep" {
+            let change = DoorChange::Largest(largest);
+            if largest != (0, 0) {
+                self.change_session(room.id, session, change).await?;
+            }
+            headers.push((LINK, format!("<{location}/layer>; rel=\"{LAYER}\"")));
+        }
+        headers.push((LOCATION, location));
+        let mut response = (StatusCode::CREATED, answer).into_response();
+        for (name, value) in headers {
+            // An answer of no ICE has no tag that fits into a header, and needs none.
+            if let Ok(value) = HeaderValue::try_from(value) {
+                response.headers_mut().insert(name, value);
+            }
+        }
         for link in links {
             response.headers_mut().append(LINK, link);
         }
         Ok(response)
     }
 
+    async fn patch_door(
+        &self,
+        slug: &str,
+        session: String,
+        if_match: Option<String>,
+        fragment: &str,
+    ) -> Result<Response, ApiError> {
+        let credentials = sdpfrag::read(fragment)
+            .map_err(|reason| ApiError::new(ErrorCode::BadRequest, reason))?;
+        let change = DoorChange::Ice { credentials, if_match };
+        let Some(answer) = self.change_door(slug, session, change).await? else {
+            return Ok(StatusCode::NO_CONTENT.into_response());
+        };
+        let Some(fragment) = sdpfrag::of_answer(&answer) else {
+            return Err(ApiError::new(ErrorCode::Internal, "the media plane's answer has no ICE"));
+        };
+        let headers = [(CONTENT_TYPE, SDPFRAG.to_owned()), (ETAG, sdpfrag::tag_of(&answer))];
+        Ok((StatusCode::OK, headers, fragment).into_response())
+    }
+
+    /// Changes a session that is found by its address; the SDP answer, where its ICE was restarted.
+    async fn change_door(
+        &self,
+        slug: &str,
+        session: String,
+        change: DoorChange,
+    ) -> Result<Option<String>, ApiError> {
+        names::slug(slug).map_err(|_| no_session())?;
+        let room = self.inner.store.room_by_slug(slug).await?.ok_or_else(no_session)?;
+        self.change_session(room.id, session, change).await
+    }
+
+    async fn change_session(
+        &self,
+        room: protocol::RoomId,
+        session: String,
+        change: DoorChange,
+    ) -> Result<Option<String>, ApiError> {
+        let request = DoorChangeRequest { id: fresh_secret(), session, change };
+        self.inner.hub.change_door(room, request).await
+    }
+
     async fn end_door(&self, slug: &str, session: String) -> Result<StatusCode, ApiError> {
+        names::slug(slug).map_err(|_| no_session())?;
         let room = self.inner.store.room_by_slug(slug).await?;
         let was_open = match room {
             Some(room) => self.inner.hub.end_door(room.id, session).await,
             None => false,
         };
-        match was_open {
-            true => Ok(StatusCode::OK),
-            false => Err(ApiError::new(ErrorCode::NotFound, "there is no such session")),
-        }
+        if was_open { Ok(StatusCode::OK) } else { Err(no_session()) }
     }
 }
 
-/// An SDP body. Its type may have parameters, and an encoder that says none but sends SDP is understood.
-struct Offer(String);
-
-impl<S: Send + Sync> FromRequest<S> for Offer {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let is_declared = match request.headers().get(CONTENT_TYPE) {
-            None => false,
-            Some(value) if is_sdp(value) => true,
-            Some(_) => return Err(unsupported()),
-        };
-        let body = Bytes::from_request(request, state).await?;
-        let Ok(offer) = String::from_utf8(body.into()) else {
-            return Err(ApiError::new(ErrorCode::BadSdp, "the SDP is not UTF-8"));
-        };
-        if !is_declared && !offer.starts_with("v=0") {
-            return Err(unsupported());
-        }
-        Ok(Self(offer))
-    }
+fn fresh_secret() -> String {
+    URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>())
 }
 
-fn is_sdp(value: &HeaderValue) -> bool {
-    let essence = value.to_str().ok().and_then(|value| value.split(';').next());
-    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(SDP))
+fn no_session() -> ApiError {
+    ApiError::new(ErrorCode::NotFound, "there is no such session")
 }
 
-fn unsupported() -> ApiError {
-    ApiError::new(ErrorCode::UnsupportedMedia, "the body must be application/sdp")
-}
-
-/// ICE servers as RFC 9725 §4.6 hands them out: players and encoders know no other way to hear of TURN.
-fn ice_links(servers: &[IceServer]) -> Vec<HeaderValue> {
-    let mut links = Vec::new();
-    for server in servers {
-        for url in &server.urls {
-            let mut link = format!("<{url}>; rel=\"ice-server\"");
-            if let (Some(username), Some(credential)) = (&server.username, &server.credential) {
-                link += &format!(
-                    "; username=\"{}\"; credential=\"{}\"; credential-type=\"password\"",
-                    quoted(username),
-                    quoted(credential)
-                );
-            }
-            // A setting with a control character in it fits into no header.
-            links.extend(HeaderValue::try_from(link));
-        }
-    }
-    links
-}
-
-fn quoted(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"")
-}
-
-/// Adds what a browser's preflight and a WHIP client's question both want to hear.
-fn with_options(
-    (schemas, paths, router): UtoipaMethodRouter<Signaling>,
-    methods: &'static str,
-) -> UtoipaMethodRouter<Signaling> {
-    let answer = move || async move {
-        let headers: [(HeaderName, HeaderValue); 5] = [
-            (ALLOW, HeaderValue::from_static(methods)),
-            (HeaderName::from_static("accept-post"), HeaderValue::from_static(SDP)),
-            (ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods)),
-            (ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(ALLOWED_HEADERS)),
-            (ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400")),
-        ];
-        (StatusCode::NO_CONTENT, headers)
-    };
-    (schemas, paths, router.options(answer))
-}
-
-/// Any page may use these doors: what opens them is the token in the request, and browsers add nothing to it.
-async fn with_cors(mut response: Response) -> Response {
-    let headers: &mut HeaderMap = response.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("location, link"));
-    response
-}
-
-const SDP: &str = "application/sdp";
-const ALLOWED_HEADERS: &str = "authorization, content-type, if-match";
+/// Where a player chooses layers, as the WHEP draft names it.
+const LAYER: &str = "urn:ietf:params:whep:ext:core:layer";

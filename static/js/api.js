@@ -149,6 +149,31 @@ export class Api extends Session {
 
   /**
    * @param {string} slug
+   * @returns {Promise<{stream_keys: import('./types.js').StreamKey[]}>}
+   */
+  streamKeys(slug) {
+    return this.call('GET', `rooms/${encodeURIComponent(slug)}/stream-keys`);
+  }
+
+  /**
+   * @param {string} slug
+   * @param {{name: string, purpose: 'publish' | 'watch', expires_in?: number}} key
+   * @returns {Promise<import('./types.js').StreamKey>}
+   */
+  createStreamKey(slug, key) {
+    return this.call('POST', `rooms/${encodeURIComponent(slug)}/stream-keys`, { body: key });
+  }
+
+  /**
+   * @param {string} slug
+   * @param {string} id
+   */
+  revokeStreamKey(slug, id) {
+    return this.call('DELETE', `rooms/${encodeURIComponent(slug)}/stream-keys/${encodeURIComponent(id)}`);
+  }
+
+  /**
+   * @param {string} slug
    * @param {File} file
    * @param {(part: number) => void} progress 0..1
    * @param {AbortSignal} signal

@@ -21,6 +21,7 @@ export const LEAST = {
   set_state: 'admin',
   admit: 'admin',
   invite: 'admin',
+  stream_keys: 'admin',
   delete_messages: 'admin',
   pin: 'admin',
   break_out: 'admin',

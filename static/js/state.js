@@ -220,6 +220,8 @@ export function reduce(meeting, event, now) {
     case 'sync.info':
     case 'invite.created':
     case 'invite.revoked':
+    case 'stream_key.created':
+    case 'stream_key.revoked':
     case 'keys.published':
     case 'signal':
     case 'member.unbanned':

@@ -83,6 +83,8 @@
 /** @typedef {{question: string, options: string[], is_multiple: boolean}} NewPoll */
 /** @typedef {{id: string, name: string, mime: string, bytes: number, width?: number, height?: number}} Attachment */
 /** @typedef {{id: string, code?: string, role: Role, max_uses?: number, uses: number, expires_ms?: number, created_by: string, created_ms: number}} Invite */
+/** For an encoder or a player; `key` is there once, in the answer to making it.
+ * @typedef {{id: string, key?: string, name: string, purpose: 'publish' | 'watch', user_id: string, expires_ms?: number, used_ms?: number, created_by: string, created_ms: number}} StreamKey */
 
 /** @typedef {'stopped' | 'empty' | 'no_space' | 'quota' | 'disk_error' | 'server_stopped' | 'crashed'} RecordEnd */
 /** @typedef {{view: 'grid' | 'speaker' | 'sound', state: 'queued' | 'running' | 'done' | 'failed', percent?: number, file?: string, bytes?: number, error?: string}} Export */
@@ -120,6 +122,8 @@
  *   | {type: 'room.changed', name: string, has_invite_key: boolean, cover?: string, by: By, seq: number}
  *   | {type: 'invite.created', invite: Invite, by: By, seq: number}
  *   | {type: 'invite.revoked', invite_id: string, by: By, seq: number}
+ *   | {type: 'stream_key.created', stream_key: StreamKey, by: By, seq: number}
+ *   | {type: 'stream_key.revoked', stream_key_id: string, name: string, by: By, seq: number}
  *   | {type: 'breakout.opened', breakouts: Breakouts, by: By, seq: number}
  *   | {type: 'breakout.assigned', assignments: Record<string, number | null>, by: By, seq: number}
  *   | {type: 'breakout.broadcast', text: string, by: By, seq: number}

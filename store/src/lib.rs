@@ -21,6 +21,7 @@ mod recordings;
 mod rooms;
 mod row;
 mod sessions;
+mod stream_keys;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod url;
@@ -41,4 +42,5 @@ pub use pool::Store;
 pub use recordings::{FinishedRecording, NewUpload, StoredRecording};
 pub use rooms::{NewRoom, Parent, Room, RoomChange, RoomCreated};
 pub use sessions::{NewSession, Rotated};
+pub use stream_keys::StreamKey;
 pub use users::{AccountCreated, NewAccount};

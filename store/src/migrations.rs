@@ -13,6 +13,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "cover", include_str!("../../migrations/0006_cover.sql")),
     (7, "breakouts", include_str!("../../migrations/0007_breakouts.sql")),
     (8, "recordings", include_str!("../../migrations/0008_recordings.sql")),
+    (9, "stream_keys", include_str!("../../migrations/0009_stream_keys.sql")),
 ];
 
 pub(crate) fn migrator() -> Migrator {

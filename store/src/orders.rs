@@ -280,6 +280,7 @@ async fn change_person(
                 .bind(user.to_string())
                 .execute(&mut *connection)
                 .await?;
+            crate::stream_keys::end_of(&mut *connection, room, user).await?;
             // A guest's token is an identity for this meeting and ends with it; an account goes on elsewhere.
             sqlx::query(
                 "DELETE FROM sessions WHERE user_id = $1 AND EXISTS \

@@ -102,8 +102,8 @@ impl Store {
             .await
     }
 
-    /// Forgets sessions whose time is over, and guests who have no session, made before `guests_before_ms` and
-    /// own no room: nobody can be them again.
+    /// Forgets sessions whose time is over, and guests who have no session, made before `guests_before_ms`,
+    /// own no room and have no stream key: nobody can be them again.
     pub async fn purge_expired(&self, guests_before_ms: i64, now_ms: i64) -> Result<(), Error> {
         self.writer
             .write(move |connection| Box::pin(purge(connection, guests_before_ms, now_ms)))
@@ -187,7 +187,8 @@ async fn purge(
     sqlx::query(
         "DELETE FROM users WHERE role = 'guest' AND created_ms < $1 \
          AND NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.user_id = users.id) \
-         AND NOT EXISTS (SELECT 1 FROM rooms WHERE rooms.owner_id = users.id)",
+         AND NOT EXISTS (SELECT 1 FROM rooms WHERE rooms.owner_id = users.id) \
+         AND NOT EXISTS (SELECT 1 FROM stream_keys WHERE stream_keys.user_id = users.id)",
     )
     .bind(guests_before_ms)
     .execute(connection)

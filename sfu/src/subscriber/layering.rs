@@ -172,7 +172,7 @@ impl Subscriber {
         };
         Wish {
             ladder: &track.ladder,
-            tile: tile.map_or((0, 0), |tile| (tile.width, tile.height)),
+            tile: tile.map_or(self.largest, |tile| (tile.width, tile.height)),
             is_first: layers::is_first(track.source, tile.is_some_and(|tile| tile.pinned), place),
             current: track.ladder.iter().position(is_current),
         }

@@ -55,7 +55,8 @@ fn is_request(command: &Command) -> bool {
         | Command::Answer { .. }
         | Command::Watch { .. }
         | Command::Report { .. }
-        | Command::SetView { .. } => true,
+        | Command::SetView { .. }
+        | Command::SetLargest { .. } => true,
         Command::SetMedia { .. }
         | Command::SetAway { .. }
         | Command::Close { .. }

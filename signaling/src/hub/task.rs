@@ -259,6 +259,11 @@ impl Stage {
                 reply.send(self.room.has_door(&session)).ok();
                 Input::DoorGone { session }
             }
+            Note::ChangeDoor { request, reply } => {
+                self.knocks.insert(request.id.clone(), reply);
+                Input::DoorChange(request)
+            }
+            Note::KeyRevoked { user } => Input::KeyRevoked { user },
             Note::Participants { reply } => {
                 reply.send(self.room.participants()).ok();
                 return;
@@ -523,6 +528,8 @@ fn refuse(note: Note) {
             reply.send(()).ok();
         }
         Note::EndDoor { .. }
+        | Note::ChangeDoor { .. }
+        | Note::KeyRevoked { .. }
         | Note::Request { .. }
         | Note::SocketGone { .. }
         | Note::Participants { .. }

@@ -1,10 +1,11 @@
 //! WHIP and WHEP: a transport without a socket. A publisher is a participant like any other, whose liveness
 //! is that of the media; a viewer is seen by nobody.
 
-use super::input::{Door, DoorKind, DoorRequest, Effect, Refusal};
+use super::input::{Door, DoorChange, DoorChangeRequest, DoorKind, DoorRequest, Effect, Refusal};
 use super::lobby::Threshold;
 use super::membership::{Joining, Via};
 use super::{Effects, Moment, Room};
+use crate::sdpfrag;
 use protocol::limits::{ANSWER_WITHIN, CONNECT_WITHIN, MAX_WATCHERS};
 use protocol::room::{MediaState, Participant};
 use protocol::server::LeaveReason;
@@ -18,6 +19,20 @@ pub(super) struct OpenDoor {
     kind: DoorKind,
     view: Participant,
     state: State,
+    /// What the client offered; a restart of ICE is the same with other credentials.
+    offer: String,
+    has_key: bool,
+    /// Entity tag of its ICE session.
+    tag: String,
+    restart: Option<Restart>,
+}
+
+/// A restart of ICE that the media plane has not answered.
+struct Restart {
+    /// Who waits for it.
+    id: String,
+    offer: String,
+    since: Instant,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,12 +70,17 @@ impl Room {
     }
 
     pub(super) fn open_door(&mut self, at: Moment, request: DoorRequest, out: &mut Effects) {
+        if request.has_key && request.kind == DoorKind::Publish {
+            // An encoder that lost its network is here again before anybody has missed it.
+            self.end_publishers_of(at, request.user_id, out);
+        }
         if let Err(refusal) = self.may_open(at, &request) {
             let door = Door::Refused(refusal);
             return out.push(Effect::AnswerDoor { session: request.session, door });
         }
         let peer = self.new_peer();
-        let (room, participant) = (self.id, request.participant);
+        let participant = request.participant;
+        let room = self.id;
         let (user, name) = (request.user_id, request.display_name);
         let view = self.new_view(at, participant, user, name, request.role);
         if view.media != MediaState::default() {
@@ -70,21 +90,106 @@ impl Room {
         if request.kind == DoorKind::Publish {
             self.tap(out);
         }
-        out.media(match request.kind {
-            DoorKind::Publish => Command::Publish {
-                peer,
-                room,
-                participant,
-                offer: request.offer,
-                tracks: TrackNames::ByOrder,
-            },
-            DoorKind::Watch { follow } => {
-                Command::Watch { peer, room, participant, offer: request.offer, follow }
-            }
-        });
-        let state = State::Asked { since: at.now };
-        let door = OpenDoor { session: request.session, kind: request.kind, view, state };
+        let door = OpenDoor {
+            session: request.session,
+            kind: request.kind,
+            view,
+            state: State::Asked { since: at.now },
+            offer: request.offer,
+            has_key: request.has_key,
+            tag: String::new(),
+            restart: None,
+        };
+        out.media(self.offered(peer, &door, door.offer.clone()));
         self.doors.insert(peer, door);
+    }
+
+    /// An offer of a session, for the media plane.
+    fn offered(&self, peer: PeerId, door: &OpenDoor, offer: String) -> Command {
+        let (room, participant) = (self.id, door.participant());
+        match door.kind {
+            DoorKind::Publish => {
+                let tracks = TrackNames::ByOrder;
+                Command::Publish { peer, room, participant, offer, tracks }
+            }
+            DoorKind::Watch { follow } => Command::Watch { peer, room, participant, offer, follow },
+        }
+    }
+
+    /// Ends what a stream key publishes already.
+    fn end_publishers_of(&mut self, at: Moment, user: UserId, out: &mut Effects) {
+        let is_theirs = |door: &OpenDoor| {
+            let is_open = matches!(door.state, State::Open { .. });
+            door.has_key && door.user() == user && door.kind == DoorKind::Publish && is_open
+        };
+        let theirs = self.doors.iter().filter(|(_, door)| is_theirs(door));
+        for peer in theirs.map(|(peer, _)| *peer).collect::<Vec<_>>() {
+            self.end_door(at, peer, LeaveReason::Left, out);
+        }
+    }
+
+    /// A session that is open changes; whoever asked gets an answer at once or with the media plane's.
+    pub(super) fn change_door(
+        &mut self,
+        at: Moment,
+        request: DoorChangeRequest,
+        out: &mut Effects,
+    ) {
+        let DoorChangeRequest { id, session, change } = request;
+        let is_open =
+            |door: &OpenDoor| door.session == session && matches!(door.state, State::Open { .. });
+        let found = self.doors.iter().find(|(_, door)| is_open(door)).map(|(peer, _)| *peer);
+        let done = match (found, change) {
+            (None, _) => Err((ErrorCode::NotFound, "there is no such session")),
+            (Some(peer), DoorChange::Largest(largest)) => {
+                out.media(Command::SetLargest { peer, largest });
+                Ok(Some(Door::Done))
+            }
+            (Some(peer), DoorChange::Ice { credentials, if_match }) => {
+                self.change_ice(at, peer, &id, &credentials, if_match.as_deref(), out)
+            }
+        };
+        let door = match done {
+            Ok(None) => return,
+            Ok(Some(door)) => door,
+            Err((code, reason)) => Door::Refused(Refusal { code, reason: reason.to_owned() }),
+        };
+        out.push(Effect::AnswerDoor { session: id, door });
+    }
+
+    /// Candidates need nothing done: the server answers whoever checks. Other credentials are a restart (RFC 9725 §4.3).
+    fn change_ice(
+        &mut self,
+        at: Moment,
+        peer: PeerId,
+        id: &str,
+        credentials: &sdpfrag::Credentials,
+        if_match: Option<&str>,
+        out: &mut Effects,
+    ) -> Result<Option<Door>, (ErrorCode, &'static str)> {
+        let Some(door) = self.doors.get(&peer) else {
+            return Err((ErrorCode::NotFound, "there is no such session"));
+        };
+        let Some(if_match) = if_match else {
+            return Err((ErrorCode::PreconditionRequired, "name the ICE session by If-Match"));
+        };
+        let names_it =
+            if_match.split(',').any(|tag| [door.tag.as_str(), "*"].contains(&tag.trim()));
+        if !names_it {
+            return Err((ErrorCode::PreconditionFailed, "there is another ICE session now"));
+        }
+        if sdpfrag::credentials_of(&door.offer).as_ref() == Some(credentials) {
+            return Ok(Some(Door::Done));
+        }
+        if door.restart.is_some() {
+            return Err((ErrorCode::Conflict, "another restart of ICE is under way"));
+        }
+        let offer = sdpfrag::with_credentials(&door.offer, credentials);
+        out.media(self.offered(peer, door, offer.clone()));
+        if let Some(door) = self.doors.get_mut(&peer) {
+            door.restart = Some(Restart { id: id.to_owned(), offer, since: at.now });
+        }
+        Ok(None)
     }
 
     fn may_open(&mut self, at: Moment, request: &DoorRequest) -> Result<(), Refusal> {
@@ -98,6 +203,7 @@ impl Room {
         // An encoder cannot wait in a lobby.
         match self.threshold(at, request.user_id, request.role) {
             Threshold::Open => {}
+            Threshold::Lobby if request.has_key => {}
             Threshold::Lobby => {
                 return refuse(ErrorCode::Lobby, "a moderator must admit you first: join the room");
             }
@@ -134,9 +240,15 @@ impl Room {
         out: &mut Effects,
     ) {
         let Some(door) = self.doors.get_mut(&peer) else { return };
+        if let Some(Restart { id, offer, .. }) = door.restart.take() {
+            door.offer = offer;
+            door.tag = sdpfrag::tag_of(&sdp);
+            return out.push(Effect::AnswerDoor { session: id, door: Door::Open(sdp) });
+        }
         if !matches!(door.state, State::Asked { .. }) {
             return;
         }
+        door.tag = sdpfrag::tag_of(&sdp);
         match door.kind {
             DoorKind::Publish => {
                 door.state = State::Joining;
@@ -167,6 +279,10 @@ impl Room {
         reason: String,
         out: &mut Effects,
     ) {
+        if let Some(Restart { id, .. }) = self.doors.get_mut(&peer).and_then(|d| d.restart.take()) {
+            let door = Door::Refused(Refusal { code, reason });
+            return out.push(Effect::AnswerDoor { session: id, door });
+        }
         let is_waiting = |door: &OpenDoor| matches!(door.state, State::Asked { .. });
         if !self.doors.get(&peer).is_some_and(is_waiting) {
             return;
@@ -217,7 +333,12 @@ impl Room {
     }
 
     fn end_door(&mut self, at: Moment, peer: PeerId, reason: LeaveReason, out: &mut Effects) {
-        let Some(door) = self.doors.remove(&peer) else { return };
+        let Some(mut door) = self.doors.remove(&peer) else { return };
+        if let Some(Restart { id, .. }) = door.restart.take() {
+            let reason = "the session is over".to_owned();
+            let refusal = Refusal { code: ErrorCode::NotFound, reason };
+            out.push(Effect::AnswerDoor { session: id, door: Door::Refused(refusal) });
+        }
         let participant = door.participant();
         if self.people.contains_key(&participant) {
             return self.leave(at, participant, reason, out);
@@ -266,6 +387,11 @@ impl Room {
         for (peer, door) in &self.doors {
             match door.state {
                 State::Asked { since } if waited(since) >= ANSWER_WITHIN => unanswered.push(*peer),
+                State::Open { .. }
+                    if door.restart.as_ref().is_some_and(|r| waited(r.since) >= ANSWER_WITHIN) =>
+                {
+                    unanswered.push(*peer);
+                }
                 State::Open { since, is_connected: false }
                     if door.kind != DoorKind::Publish && waited(since) >= CONNECT_WITHIN =>
                 {
@@ -285,10 +411,14 @@ impl Room {
 
     pub(super) fn refuse_doors(&mut self, code: ErrorCode, reason: &str, out: &mut Effects) {
         for door in self.doors.values() {
-            if !matches!(door.state, State::Open { .. }) {
+            let waiting = match (&door.state, &door.restart) {
+                (State::Open { .. }, restart) => restart.as_ref().map(|restart| &restart.id),
+                (State::Asked { .. } | State::Joining, _) => Some(&door.session),
+            };
+            if let Some(waiting) = waiting {
                 let refusal = Refusal { code, reason: reason.to_owned() };
                 out.push(Effect::AnswerDoor {
-                    session: door.session.clone(),
+                    session: waiting.clone(),
                     door: Door::Refused(refusal),
                 });
             }

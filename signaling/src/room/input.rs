@@ -1,6 +1,7 @@
 //! What goes into a room and what comes out.
 
 use crate::recorder::RecorderOrder;
+use crate::sdpfrag::Credentials;
 use protocol::recording::RecordEnd;
 use protocol::room::{By, Role, Room as RoomView};
 use protocol::{
@@ -46,6 +47,13 @@ pub enum Input {
     DoorGone {
         /// Which.
         session: String,
+    },
+    /// A session of WHIP or WHEP is to change.
+    DoorChange(Box<DoorChangeRequest>),
+    /// Everything that a stream key opened is over: it was revoked.
+    KeyRevoked {
+        /// The key's identity.
+        user: UserId,
     },
     /// The media plane says.
     Media(sfu::Event),
@@ -174,6 +182,33 @@ pub struct DoorRequest {
     pub offer: String,
     /// Which of the two.
     pub kind: DoorKind,
+    /// They show a stream key, which a moderator has made: no lobby is asked, and it publishes once.
+    pub has_key: bool,
+}
+
+/// What a session of WHIP or WHEP is asked to change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DoorChangeRequest {
+    /// Names the request in its answer; fresh.
+    pub id: String,
+    /// Which session.
+    pub session: String,
+    /// What.
+    pub change: DoorChange,
+}
+
+/// A change of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DoorChange {
+    /// `PATCH` with a fragment: candidates, or a restart of ICE.
+    Ice {
+        /// The client's credentials.
+        credentials: Credentials,
+        /// `If-Match`.
+        if_match: Option<String>,
+    },
+    /// How large a picture a viewer takes, in pixels; 0 for any.
+    Largest((u16, u16)),
 }
 
 /// Publish or watch.
@@ -191,8 +226,10 @@ pub enum DoorKind {
 /// What became of a [`DoorRequest`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Door {
-    /// It is open; here is the SDP answer.
+    /// It is open, or its ICE was restarted; here is the SDP answer.
     Open(String),
+    /// What was asked is done, and there is nothing to say.
+    Done,
     /// It stays shut.
     Refused(Refusal),
 }

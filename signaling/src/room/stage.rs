@@ -363,6 +363,7 @@ impl Stage {
             role,
             offer: "v=0".to_owned(),
             kind,
+            has_key: false,
         }
     }
 

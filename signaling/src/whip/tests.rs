@@ -1,5 +1,8 @@
 //! WHIP and WHEP as encoders, players and browsers see them.
 
+mod changes;
+mod keys;
+
 use super::*;
 use crate::live::{Answer, Live, Person};
 use crate::settings::{Secret, Settings};
@@ -132,6 +135,7 @@ async fn a_media_plane_that_does_not_answer_is_unavailable() {
     let (live, _, boris) = stage().await;
     let answer = live.http(&format!("POST /whip/{SLUG}"), &boris.token, SDP, OFFER).await;
     assert_eq!(answer.refusal(), (503, "unavailable".into()));
+    assert_eq!(answer.header("retry-after"), "2");
     assert!(matches!(live.command().await, Command::Publish { .. }));
     assert!(matches!(live.command().await, Command::Leave { .. }));
 }
@@ -172,18 +176,20 @@ async fn types_with_parameters_and_sdp_without_a_type_are_understood() {
 #[tokio::test]
 async fn other_methods_hear_what_there_is() {
     let (live, _, boris) = stage().await;
-    for (path, allow) in
-        [("/whip/stand-up", "POST, OPTIONS"), ("/whep/stand-up/x", "DELETE, OPTIONS")]
-    {
+    for (path, allow, (accept, kind), wrong) in [
+        ("/whip/stand-up", "POST, OPTIONS", ("accept-post", SDP), "PATCH"),
+        ("/whep/stand-up/x", "PATCH, DELETE, OPTIONS", ("accept-patch", SDPFRAG), "POST"),
+        ("/whep/stand-up/x/layer", "POST, OPTIONS", ("accept-post", "application/json"), "PUT"),
+    ] {
         let options = live.http(&format!("OPTIONS {path}"), "", "", "").await;
         assert_eq!(options.status, 204);
-        assert_eq!(options.header("accept-post"), SDP);
+        assert_eq!(options.header(accept), kind);
         assert_eq!(options.header("access-control-allow-methods"), allow);
         assert!(options.header("access-control-allow-headers").contains("authorization"));
-        let patch = live.http(&format!("PATCH {path}"), &boris.token, SDP, OFFER).await;
-        assert_eq!(patch.refusal(), (405, "method_not_allowed".into()));
+        let other = live.http(&format!("{wrong} {path}"), &boris.token, SDP, OFFER).await;
+        assert_eq!(other.refusal(), (405, "method_not_allowed".into()));
         let method = allow.split(',').next().unwrap();
-        assert!(patch.header("allow").contains(method), "{:?}", patch.headers);
+        assert!(other.header("allow").contains(method), "{:?}", other.headers);
     }
 }
 

@@ -127,6 +127,10 @@ export function wordsOf({ action, target, detail }, earlier) {
       return t('audit.invite');
     case 'invite.revoked':
       return t('audit.invite_revoked');
+    case 'stream_key.created':
+      return t('audit.stream_key', { name: detail.stream_key?.name ?? '' });
+    case 'stream_key.revoked':
+      return t('audit.stream_key_revoked', { name: detail.name ?? '' });
     case 'record.started':
       return t('audit.record');
     case 'record.stopped':

@@ -13,7 +13,7 @@ import { copyLink } from '../copy.js';
 /** @typedef {import('../types.js').Invite} Invite */
 
 /** How long an invite may be good for, in seconds; 0 is without end. */
-const LASTS = /** @type {const} */ ([
+export const LASTS = /** @type {const} */ ([
   [3_600, 'invites.hour'],
   [86_400, 'invites.day'],
   [604_800, 'invites.week'],
@@ -89,7 +89,7 @@ function row(meeting, invite, reload) {
 }
 
 /** @param {number} ms */
-function moment(ms) {
+export function moment(ms) {
   return new Intl.DateTimeFormat(currentLanguage(), { dateStyle: 'medium', timeStyle: 'short' }).format(ms);
 }
 
@@ -98,7 +98,7 @@ function moment(ms) {
  * @param {string} label
  * @param {[string, string][]} options
  */
-function select(name, label, options) {
+export function select(name, label, options) {
   const input = h('select', { class: 'input', name, id: `field-${name}` }, ...options.map(([value, text]) => h('option', { value }, text)));
   return { input, element: h('div', { class: 'field' }, h('label', { for: `field-${name}` }, label), input) };
 }

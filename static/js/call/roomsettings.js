@@ -10,6 +10,7 @@ import { LIMITS } from '../limits.js';
 import { coverField } from '../views/coverfield.js';
 import { busy, field, trouble, wordsFor } from '../views/form.js';
 import { inviteSection } from './invites.js';
+import { streamKeySection } from './streamkeys.js';
 import { showAudit } from './later.js';
 
 /** @typedef {import('../meeting.js').Meeting} Meeting */
@@ -70,7 +71,7 @@ export function openRoomSettings(meeting) {
     dialog.close();
     showAudit(meeting);
   });
-  const dialog = openDialog(t('room.title'), h('div', { class: 'form room-settings' }, ...switches.map(({ element }) => element), form, inviteSection(meeting), ...(cover ? [cover] : []), bans, log));
+  const dialog = openDialog(t('room.title'), h('div', { class: 'form room-settings' }, ...switches.map(({ element }) => element), form, inviteSection(meeting), streamKeySection(meeting), ...(cover ? [cover] : []), bans, log));
   const stop = meeting.store.subscribe(draw);
   dialog.addEventListener('close', stop);
   draw();

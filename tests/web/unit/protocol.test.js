@@ -64,7 +64,7 @@ test('every message of the server is understood', () => {
   messages.sort((a, b) => (order.indexOf(b.type) + 1 ? 1 : 0) - (order.indexOf(a.type) + 1 ? 1 : 0) || order.indexOf(a.type) - order.indexOf(b.type));
   let meeting = newMeeting({});
   /** Messages that carry no news for the state: they answer requests or belong to the connections. */
-  const silent = new Set(['invite.created', 'invite.revoked', 'sync.info', 'sync.batch', 'member.unbanned', 'done', 'keys.published', 'signal', 'media.published', 'media.offer', 'media.closed', 'slots.changed', 'media.layers', 'reaction', 'signal.message', 'pong', 'error']);
+  const silent = new Set(['invite.created', 'invite.revoked', 'stream_key.created', 'stream_key.revoked', 'sync.info', 'sync.batch', 'member.unbanned', 'done', 'keys.published', 'signal', 'media.published', 'media.offer', 'media.closed', 'slots.changed', 'media.layers', 'reaction', 'signal.message', 'pong', 'error']);
   for (const message of messages) {
     const next = reduce(meeting, message, 0);
     if (message.type === 'chat.message') assert.ok(next.messages.some((m) => m.id === message.id));

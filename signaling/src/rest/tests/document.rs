@@ -7,10 +7,10 @@ use protocol::recording::{
 };
 use protocol::rest::{
     AuditPage, AuthResponse, BanList, Checkup, CheckupRequest, CreateInviteRequest,
-    CreateRoomRequest, EventList, GuestRequest, IceServers, Invite, InviteList, InvitedRoom,
-    LoginRequest, LogoutRequest, MemberList, MessagePage, ParticipantList, PublicConfig,
-    RefreshRequest, RegisterRequest, RenameRequest, RoomList, TicketRequest, TicketResponse,
-    UpdateRoomRequest, User,
+    CreateRoomRequest, CreateStreamKeyRequest, EventList, GuestRequest, IceServers, Invite,
+    InviteList, InvitedRoom, LoginRequest, LogoutRequest, MemberList, MessagePage, ParticipantList,
+    PublicConfig, RefreshRequest, RegisterRequest, RenameRequest, RoomList, StreamKey,
+    StreamKeyList, TicketRequest, TicketResponse, UpdateRoomRequest, User, WatchLayer,
 };
 use protocol::room::Room;
 use protocol::stats::RoomStats;
@@ -134,6 +134,10 @@ fn the_examples_are_what_the_types_are() {
     is::<CreateInviteRequest>("POST /api/v1/rooms/{slug}/invites", "request");
     is::<Invite>("POST /api/v1/rooms/{slug}/invites", "answer");
     is::<InviteList>("GET /api/v1/rooms/{slug}/invites", "answer");
+    is::<CreateStreamKeyRequest>("POST /api/v1/rooms/{slug}/stream-keys", "request");
+    is::<StreamKey>("POST /api/v1/rooms/{slug}/stream-keys", "answer");
+    is::<StreamKeyList>("GET /api/v1/rooms/{slug}/stream-keys", "answer");
+    is::<WatchLayer>("POST /whep/{slug}/{session}/layer", "request");
     is::<Attachment>("POST /api/v1/rooms/{slug}/attachments", "answer");
     is::<IceServers>("GET /api/v1/webrtc/ice-servers", "answer");
     is::<PublicConfig>("GET /api/v1/config", "answer");

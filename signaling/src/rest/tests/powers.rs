@@ -61,6 +61,13 @@ fn calls() -> Vec<(&'static str, Value, [u16; 9])> {
         ("GET rooms/{room}/invites", Value::Null, moderator),
         ("POST rooms/{room}/invites", json!({ "max_uses": 0 }), none(moderator, 400)),
         ("DELETE rooms/{room}/invites/{id}", Value::Null, none(moderator, 404)),
+        ("GET rooms/{room}/stream-keys", Value::Null, moderator),
+        (
+            "POST rooms/{room}/stream-keys",
+            json!({ "name": " ", "purpose": "publish" }),
+            none(moderator, 400),
+        ),
+        ("DELETE rooms/{room}/stream-keys/{id}", Value::Null, none(moderator, 404)),
         (
             "POST rooms/{room}/orders",
             json!({ "type": "hand.lower", "everybody": true }),

@@ -121,6 +121,14 @@ export class Server {
     const room = await this.call('POST', 'rooms', { name }, token);
     return { ...room, token };
   }
+
+  /**
+   * Makes a stream key for a room; the key.
+   * @param {{slug: string, token: string}} room @param {string} name @param {'publish' | 'watch'} purpose @returns {Promise<string>}
+   */
+  async streamKey(room, name, purpose) {
+    return (await this.call('POST', `rooms/${room.slug}/stream-keys`, { name, purpose }, room.token)).key;
+  }
 }
 
 /**

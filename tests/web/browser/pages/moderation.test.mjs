@@ -241,6 +241,34 @@ test('an invitation with a role and a number of uses is made, shown again, used,
   await ada.press('Escape');
 });
 
+test('a stream key is made, shown once, opens the room to an encoder, and is revoked', async () => {
+  await ada.click('[data-action=room-settings]');
+  await ada.fill('[name=key-name]', ' ');
+  await ada.click('[data-action=make-key]');
+  await ada.visible('[name=key-name][aria-invalid=true]');
+  await ada.fill('[name=key-name]', 'Stage camera');
+  await ada.click('[data-action=make-key]');
+  await ada.visible('[name=key-secret]');
+  await inspect(ada, 'moderation-keys-light');
+  // An SDP that is none: whoever is refused for it was let in.
+  const knock = (/** @type {{address: string, key: string}} */ { address, key }) =>
+    fetch(address, { method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/sdp' }, body: 'v=0' }).then((answer) => answer.status);
+  const shown = await ada.run(() => {
+    const value = (/** @type {string} */ name) => /** @type {HTMLInputElement} */ (document.querySelector(`[name=${name}]`)).value;
+    return { address: value('key-address'), key: value('key-secret') };
+  });
+  assert.match(shown.key, /^vsk_[\w-]{32}$/);
+  assert.equal(await ada.run(knock, shown), 422);
+  await ada.press('Escape');
+  await ada.click('[data-action=room-settings]');
+  await ada.visible('[data-key] [data-action=revoke-key]');
+  assert.ok(!(await ada.run(() => document.body.innerHTML)).includes(shown.key), 'shown once');
+  await ada.click('[data-key] [data-action=revoke-key]');
+  await ada.gone('[data-key]');
+  assert.equal(await ada.run(knock, shown), 401);
+  await ada.press('Escape');
+});
+
 test('the room is given away, and the old owner stays a moderator', async () => {
   await order(ada, 'Bob', 'give_room');
   await ada.click('dialog [data-action=confirm]');
