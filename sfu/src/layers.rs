@@ -88,6 +88,8 @@ pub struct Wish<'a> {
     pub ladder: &'a [Rung],
     /// Pixels of its tile; 0 where the client has not said.
     pub tile: (u16, u16),
+    /// Pixels that a picture may have in each direction; 0 for any.
+    pub largest: (u16, u16),
     /// Served to the full before others get more than their first step: screens, pins, who speaks.
     pub is_first: bool,
     /// Step that it has now.
@@ -106,7 +108,7 @@ pub struct Choice {
 /// Shares `budget` bits per second among slots, the most important first. Everybody gets the cheapest
 /// step before anybody but the first gets a better one, so that a slow link costs pixels before people.
 pub fn choose(budget: u64, wishes: &[Wish<'_>]) -> Vec<Choice> {
-    let tops: Vec<Option<usize>> = wishes.iter().map(|wish| top(wish.ladder, wish.tile)).collect();
+    let tops: Vec<Option<usize>> = wishes.iter().map(top).collect();
     let mut chosen: Vec<Option<usize>> = vec![None; wishes.len()];
     let mut spent = 0u64;
     for (at, wish) in wishes.iter().enumerate() {
@@ -148,7 +150,7 @@ pub fn planned(wishes: &[Wish<'_>], choices: &[Choice]) -> u64 {
 /// What the link has to carry for all slots to get their best, and to keep it.
 pub fn wanted(wishes: &[Wish<'_>]) -> u64 {
     let best = wishes.iter().filter_map(|wish| {
-        let top = top(wish.ladder, wish.tile)?;
+        let top = top(wish)?;
         Some(wish.ladder[..=top].iter().map(|rung| rung.bitrate).max().unwrap_or(0))
     });
     (best.sum::<u64>() as f64 * HEADROOM * SURGE) as u64
@@ -186,9 +188,14 @@ pub fn public(
     })
 }
 
-/// The first step that fills the tile, or the best there is.
-fn top(ladder: &[Rung], (width, height): (u16, u16)) -> Option<usize> {
-    let last = (0..ladder.len()).rfind(|&at| ladder[at].is_available)?;
+/// The first step that fills the tile, or the best there is that is not too large; the smallest where all are.
+fn top(wish: &Wish<'_>) -> Option<usize> {
+    let Wish { ladder, tile: (width, height), largest, .. } = *wish;
+    let fits = |size: u16, most: u16| most == 0 || size <= most;
+    let is_allowed = |rung: &Rung| fits(rung.size.0, largest.0) && fits(rung.size.1, largest.1);
+    let mut available = (0..ladder.len()).filter(|&at| ladder[at].is_available);
+    let first = available.next()?;
+    let last = available.rfind(|&at| is_allowed(&ladder[at])).unwrap_or(first);
     if width == 0 || height == 0 {
         return Some(last);
     }
@@ -271,7 +278,7 @@ mod tests {
     }
 
     fn wish(ladder: &[Rung], tile: (u16, u16)) -> Wish<'_> {
-        Wish { ladder, tile, is_first: false, current: None }
+        Wish { ladder, tile, largest: (0, 0), is_first: false, current: None }
     }
 
     fn rungs(choices: &[Choice]) -> Vec<Option<usize>> {
@@ -335,6 +342,24 @@ mod tests {
     }
 
     #[test]
+    fn who_wants_no_large_picture_gets_none() {
+        let camera = camera();
+        for (largest, rung) in [
+            ((0, 0), 2),
+            ((0, 720), 2),
+            ((1_000, 0), 1),
+            ((640, 360), 1),
+            ((0, 359), 0),
+            ((9, 9), 0),
+        ] {
+            let wishes = [Wish { largest, ..wish(&camera, (0, 0)) }];
+            assert_eq!(rungs(&choose(u64::MAX / 4, &wishes)), [Some(rung)], "{largest:?}");
+        }
+        let wishes = [Wish { largest: (640, 360), ..wish(&camera, (320, 180)) }];
+        assert_eq!(rungs(&choose(u64::MAX / 4, &wishes)), [Some(0)]);
+    }
+
+    #[test]
     fn a_target_takes_everything_below_it_until_it_is_here() {
         let target = target(&camera(), 1);
         assert_eq!((target.encoding, target.ranks), (1, [Some(0), Some(1), None, None]));
@@ -356,7 +381,7 @@ mod tests {
                 choices.iter().filter_map(|choice| Some(camera[choice.rung?].bitrate)).sum()
             };
             let best = choose(wanted(&wishes), &wishes);
-            let tops = wishes.iter().map(|wish| top(wish.ladder, wish.tile));
+            let tops = wishes.iter().map(top);
             prop_assert_eq!(rungs(&best), tops.collect::<Vec<_>>(), "what is wanted is enough");
             let poor = choose(budget, &wishes);
             let rich = choose(budget + more, &wishes);

@@ -45,7 +45,7 @@ pub struct Subscriber {
     pub slots: Vec<Slot>,
     /// Only this participant, or the active speaker, without tiles of its own (WHEP).
     pub follow: Option<ParticipantId>,
-    /// Width and height of the largest picture that it takes, where it has no tiles; 0 where there is no limit.
+    /// Width and height of the largest picture that it takes; 0 where there is no limit.
     pub largest: (u16, u16),
     /// Slots were accepted that no `SlotsChanged` has told of.
     pub is_unannounced: bool,

@@ -157,7 +157,8 @@ impl Subscriber {
         let slot = &self.slots[slot];
         let track = slot.binding().and_then(|binding| room.track(binding.track));
         let Some(track) = track else {
-            return Wish { ladder: &[], tile: (0, 0), is_first: false, current: None };
+            let (tile, largest) = ((0, 0), (0, 0));
+            return Wish { ladder: &[], tile, largest, is_first: false, current: None };
         };
         let tile =
             view.tiles.iter().flatten().find(|tile| {
@@ -172,7 +173,8 @@ impl Subscriber {
         };
         Wish {
             ladder: &track.ladder,
-            tile: tile.map_or(self.largest, |tile| (tile.width, tile.height)),
+            tile: tile.map_or((0, 0), |tile| (tile.width, tile.height)),
+            largest: self.largest,
             is_first: layers::is_first(track.source, tile.is_some_and(|tile| tile.pinned), place),
             current: track.ladder.iter().position(is_current),
         }

@@ -108,7 +108,7 @@ function row(meeting, key, reload) {
   ];
   return h(
     'li',
-    { class: 'invite', data: { key: key.id } },
+    { class: 'invite', data: { streamkey: key.id } },
     h('div', { class: 'person-words' }, h('span', { class: 'person-name' }, key.name), h('span', { class: 'quiet person-state' }, state.join(' · ')), wrong.element),
     revoke,
   );

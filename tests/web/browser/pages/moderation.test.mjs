@@ -261,10 +261,10 @@ test('a stream key is made, shown once, opens the room to an encoder, and is rev
   assert.equal(await ada.run(knock, shown), 422);
   await ada.press('Escape');
   await ada.click('[data-action=room-settings]');
-  await ada.visible('[data-key] [data-action=revoke-key]');
+  await ada.visible('[data-streamkey] [data-action=revoke-key]');
   assert.ok(!(await ada.run(() => document.body.innerHTML)).includes(shown.key), 'shown once');
-  await ada.click('[data-key] [data-action=revoke-key]');
-  await ada.gone('[data-key]');
+  await ada.click('[data-streamkey] [data-action=revoke-key]');
+  await ada.gone('[data-streamkey]');
   assert.equal(await ada.run(knock, shown), 401);
   await ada.press('Escape');
 });
