@@ -54,7 +54,7 @@ powers! {
     /// Not being stopped by lobby and lock.
     PassDoors = "pass_doors", Admin, "enter past lock and lobby";
     /// `record.start`, `record.stop`, and what is done with what was recorded.
-    Record = "record", Admin, "record, rename and delete recordings";
+    Record = "record", Admin, "record; rename, export and delete recordings that one may see";
     /// Making, listing and revoking invites.
     Invite = "invite", Admin, "make, list and revoke invites";
     /// Making, listing and revoking stream keys.
