@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Chromium } from '../harness/browsers.mjs';
+import { knock } from '../harness/call.mjs';
 import { inspect } from '../harness/inspect.mjs';
 import { Server, closeAll } from '../harness/server.mjs';
 
@@ -46,6 +47,15 @@ test('whoever stands at the door finds out what gets through', async () => {
   assert.match(report, /UDP: works/);
   const token = await ada.run(() => JSON.parse(localStorage.getItem('veche.session') ?? '{}').access_token);
   assert.ok(token.length > 20 && !report.includes(token.split('.')[2]));
+  // Whoever goes in by another name is the same guest: the room is still theirs.
+  const me = () => ada.run(() => JSON.parse(localStorage.getItem('veche.session') ?? '{}').user);
+  const before = await me();
+  await ada.press('Escape');
+  await ada.gone('[data-dialog=checkup]');
+  await knock(ada, 'Ada L.');
+  const after = await me();
+  assert.deepEqual([after.id, after.display_name], [before.id, 'Ada L.']);
+  await ada.until('the owner', () => /** @type {any} */ (window).veche.meeting.state.room?.role === 'owner');
   assert.deepEqual(await ada.run(() => /** @type {any} */ (window).testkit.errors), []);
 });
 
