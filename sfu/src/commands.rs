@@ -11,6 +11,7 @@ use crate::router::{MAX_PEERS, Sfu};
 use crate::sdp::{self, Local, PublishSection, SdpError, SlotSpec};
 use crate::slot::Slot;
 use crate::subscriber::Subscriber;
+use crate::timers::TICK;
 use crate::track::{Encoding, Origin, Track};
 use crate::transport::Transport;
 use protocol::limits::{MAX_AUDIO_SLOTS, MAX_TRACKS, MAX_VIDEO_SLOTS};
@@ -108,6 +109,7 @@ impl Sfu {
         for key in stale {
             self.reallocate(now, key);
         }
+        self.tick.hasten(now + TICK);
     }
 
     fn answer(&mut self, peer: PeerId, done: Result<String, Refusal>) {

@@ -9,6 +9,7 @@ use crate::subscriber::Subscriber;
 use crate::transmits::Transmits;
 use crate::transport::Transport;
 use protocol::ParticipantId;
+use std::time::Instant;
 
 /// A transport and what it is for.
 pub struct Peer {
@@ -60,6 +61,15 @@ impl Peer {
                 out.commit(to, start);
             }
             _ => out.abandon(start),
+        }
+    }
+
+    /// Whether it needs the next tick soon: it is not connected yet, or something waits that is sent to it.
+    pub fn is_pressing(&self, now: Instant) -> bool {
+        match &self.side {
+            _ if !self.transport.is_connected() => true,
+            Side::Publish(_) => false,
+            Side::Subscribe(subscriber) => subscriber.is_pressing(now),
         }
     }
 

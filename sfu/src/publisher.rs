@@ -13,6 +13,7 @@ use crate::rtp::{self, Header};
 use crate::sdp::PublishSection;
 use crate::stats::DropReason;
 use crate::tap::{self, Tapped};
+use crate::timers::CALM_TICK;
 use crate::twcc::TransportCc;
 use changes::Changes;
 use protocol::{Kind, ParticipantId};
@@ -293,6 +294,7 @@ impl Publisher {
         while self.transport_cc.poll(now, own_ssrc, media_ssrc, out) {}
         let mut blocks: Vec<ReportBlock> = Vec::new();
         let report_due = self.next_report.is_none_or(|at| now >= at);
+        let mut is_pressing = false;
         for section in &self.sections {
             let Some(track) = section.track.and_then(|key| room.track_mut(key)) else { continue };
             let kind = track.kind();
@@ -313,11 +315,15 @@ impl Publisher {
                         rtcp::write_pli(out, own_ssrc, ssrc);
                     }
                 }
+                let keyframe_due = encoding.keyframe_due(now);
+                is_pressing |= encoding.nack.missing() > 0
+                    || keyframe_due.is_some_and(|at| at < now + CALM_TICK);
                 if report_due {
                     blocks.extend(encoding.reception.report(now, ssrc));
                 }
             }
         }
+        room.is_pressing |= is_pressing;
         if report_due && !blocks.is_empty() {
             self.next_report = Some(now + REPORT_INTERVAL);
             rtcp::write_receiver_report(out, own_ssrc, &blocks);
@@ -395,6 +401,7 @@ fn receive_media(
     if let Some(missed) = encoding.nack.received(now, sequence) {
         encoding.patience.repaired(now, missed);
     }
+    room.is_pressing |= encoding.nack.missing() > 0;
     // The last line before anything hears or keeps it. Reports and requests go on, so that lifting the
     // mute finds a stream in order.
     if track.is_blocked {

@@ -78,6 +78,8 @@ pub struct Room {
     pub last_generation: u32,
     /// Something changed that decides who is in which slot.
     pub is_stale: bool,
+    /// Packets are missing or a keyframe is wanted: the next look at everybody shall be soon.
+    pub is_pressing: bool,
     /// What is recorded of it, while it is.
     pub tap: Option<Tap>,
 }
@@ -96,6 +98,7 @@ impl Room {
             served: 0,
             last_generation: 0,
             is_stale: false,
+            is_pressing: false,
             tap: None,
         }
     }

@@ -23,7 +23,7 @@ use crate::slot::Forwarded;
 use crate::stats::{Census, Stats};
 use crate::subscriber::{self, Requests};
 use crate::tap::{self, Tapped};
-use crate::timers::{LAYERS_TICK, LIVENESS_TICK};
+use crate::timers::{LAYERS_TICK, LIVENESS_TICK, TICK, Tick};
 use crate::transmits::Transmits;
 use crate::transport::{Arrival, Identity, TransportEvent, stun};
 use protocol::{ParticipantId, RoomId};
@@ -68,7 +68,7 @@ pub struct Sfu {
     pub(crate) tapped: VecDeque<Tapped>,
     pub(crate) transmits: Transmits,
     pub(crate) events: VecDeque<Event>,
-    pub(crate) next_tick: Instant,
+    pub(crate) tick: Tick,
     pub(crate) next_liveness: Instant,
     pub(crate) next_layers: Instant,
     /// Room for the keys of those that a tick visits.
@@ -95,7 +95,7 @@ impl Sfu {
             tapped: VecDeque::new(),
             transmits: Transmits::default(),
             events: VecDeque::new(),
-            next_tick: now,
+            tick: Tick::new(now),
             next_liveness: now + LIVENESS_TICK,
             next_layers: now + LAYERS_TICK,
             visited: Vec::new(),
@@ -194,6 +194,9 @@ impl Sfu {
                         Fate::Blocked => self.stats.packets_blocked += 1,
                         Fate::Dropped(reason) => self.stats.packets_dropped.count(reason),
                     }
+                    if std::mem::take(&mut room.is_pressing) {
+                        self.tick.hasten(now + TICK);
+                    }
                     if let Some(ssrc) = new_ssrc {
                         self.remember_ssrc(key, ssrc);
                     }
@@ -219,6 +222,9 @@ impl Sfu {
                     Side::Subscribe(subscriber) => {
                         let requests = subscriber.receive_rtcp(now, compound);
                         self.stats.feedback_ignored += requests.ignored;
+                        if subscriber.is_pressing(now) {
+                            self.tick.hasten(now + TICK);
+                        }
                         self.answer_requests(now, key, requests);
                     }
                 }
@@ -237,7 +243,7 @@ impl Sfu {
         if !requests.keyframes.is_empty() {
             // Publishers are asked at once. Everything else that feedback changes has time until the next tick:
             // there is some of it a thousand times a second, and a tick looks at everybody.
-            self.next_tick = self.next_tick.min(now);
+            self.tick.hasten(now);
         }
         for (track, encoding) in requests.keyframes {
             self.stats.keyframes_asked += 1;
@@ -324,14 +330,14 @@ impl Sfu {
         let Some(peer) = self.peers.get_mut(key) else { return };
         self.stats.rebinds += u64::from(peer.has_moved());
         if let Some(at) = peer.transport.poll_timeout() {
-            self.next_tick = self.next_tick.min(at.max(now));
+            self.tick.hasten(at.max(now));
         }
     }
 
     fn on_connected(&mut self, key: PeerKey) {
         let Some(peer) = self.peers.get(key) else { return };
         self.events.push_back(Event::Connected { peer: peer.id });
-        self.next_tick = Instant::min(self.next_tick, self.next_liveness);
+        self.tick.hasten(self.next_liveness);
     }
 
     /// Fans the batch's packets out and settles who is in which slot. Call it after each receive batch
@@ -356,6 +362,7 @@ impl Sfu {
         let Some(room) = self.rooms.get_mut(key) else { return true };
         let subscribers = std::mem::take(&mut room.subscribers);
         let begins = room.served == 0;
+        let held = self.stats.packets_held;
         let mut served = room.served;
         let mut tap = room.tap.take();
         let mut faulty = Vec::new();
@@ -386,6 +393,9 @@ impl Sfu {
                     faulty.push(subscriber);
                 }
             }
+        }
+        if self.stats.packets_held > held {
+            self.tick.hasten(now + TICK);
         }
         let is_complete = served == subscribers.len();
         // The faulty leave the list below, and all of them stand before the mark.
@@ -427,6 +437,7 @@ impl Sfu {
         for (track, encoding) in keyframes {
             room.want_keyframe(track, encoding);
         }
+        self.tick.hasten(now + TICK);
     }
 
     /// Ends a transport and whatever depends on it. Its tracks leave the slots with the next tick.
@@ -498,7 +509,7 @@ impl Sfu {
 
     /// When `handle_timeout` is to be called at the latest; never while there is nobody.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        (!self.peers.is_empty() || !self.rooms.is_empty()).then_some(self.next_tick)
+        (!self.peers.is_empty() || !self.rooms.is_empty()).then_some(self.tick.by())
     }
 
     /// Counters since start.

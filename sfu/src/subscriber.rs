@@ -22,7 +22,7 @@ use crate::rtcp::{self, Incoming};
 use crate::rtp::Header;
 use crate::sdp::{SlotSpec, SubscribeSection};
 use crate::slot::{Forwarded, Lost, MAX_REDUNDANCY, Slot, Target};
-use crate::timers::TICK;
+use crate::timers::{CALM_TICK, TICK};
 use crate::track::{Encoding, Track};
 use protocol::media::View;
 use protocol::{Kind, ParticipantId, SlotBinding, SlotReason};
@@ -60,6 +60,8 @@ pub struct Subscriber {
     pub resends: Resends,
     /// When its slots are looked at next; at once if never.
     look_at: Option<Instant>,
+    /// A slot waited for its keyframe at the last look.
+    is_waiting: bool,
     /// Whether it has told when packets arrive, or what it can take.
     is_measured: bool,
     /// The budget for which layers were chosen last.
@@ -95,6 +97,7 @@ impl Subscriber {
             pacing: Pacing::default(),
             resends: Resends::default(),
             look_at: None,
+            is_waiting: false,
             is_measured: false,
             budgeted: 0,
             planned: Bitrate::ZERO,
@@ -256,6 +259,13 @@ impl Subscriber {
             || self.has_moved()
     }
 
+    /// Whether something here shall not wait until a calm tick: video held back, a probe's padding, a slot without
+    /// its keyframe.
+    pub fn is_pressing(&self, now: Instant) -> bool {
+        let is_soon = |at: Option<Instant>| at.is_some_and(|at| at < now + CALM_TICK);
+        self.is_waiting || is_soon(self.pacing.next_at()) || is_soon(self.estimator.poll_timeout())
+    }
+
     /// Notices what the receiver did not tell.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.estimator.poll_timeout().is_some_and(|at| at <= now) {
@@ -269,8 +279,8 @@ impl Subscriber {
         if self.look_at.is_some_and(|at| now < at) {
             return false;
         }
-        let is_waiting = self.slots.iter().any(Slot::is_waiting);
-        self.look_at = Some(now + if is_waiting { TICK } else { LOOK });
+        self.is_waiting = self.slots.iter().any(Slot::is_waiting);
+        self.look_at = Some(now + if self.is_waiting { TICK } else { LOOK });
         true
     }
 

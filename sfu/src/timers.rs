@@ -12,8 +12,12 @@ use crate::rtcp::{self, SenderReport};
 use crate::slot::Slot;
 use std::time::{Duration, Instant};
 
-/// How often feedback, reports and liveness are looked at. Shorter costs idle CPU, longer delays NACKs.
+/// How often feedback, reports and liveness are looked at while something is missing, held back or waited for. Shorter
+/// costs idle CPU, longer delays NACKs.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
+/// The same at the latest while nothing is. Longer delays feedback to publishers, shorter wakes the thread between
+/// packets that would have woken it anyway.
+pub(crate) const CALM_TICK: Duration = Duration::from_millis(25);
 /// The same while nobody is connected.
 const IDLE_TICK: Duration = Duration::from_millis(50);
 /// How often liveness is looked at.
@@ -24,13 +28,44 @@ pub(crate) const LAYERS_TICK: Duration = Duration::from_millis(250);
 /// A participant whose transports were silent for this long is not alive.
 const SILENT_AFTER: Duration = protocol::limits::RECONNECTING_AFTER;
 
+/// When everybody is looked at next.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tick {
+    /// From then on, if something else wakes the thread.
+    from: Instant,
+    /// Then, whatever else happens.
+    by: Instant,
+}
+
+impl Tick {
+    /// At once.
+    pub fn new(now: Instant) -> Self {
+        Self { from: now, by: now }
+    }
+
+    /// No later than this.
+    pub fn hasten(&mut self, by: Instant) {
+        self.from = self.from.min(by);
+        self.by = self.by.min(by);
+    }
+
+    /// The latest moment.
+    pub fn by(&self) -> Instant {
+        self.by
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        now >= self.from
+    }
+}
+
 impl Sfu {
     /// Does what is due by time: retransmissions, feedback, reports, speakers, liveness.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if now < self.next_tick {
+        if !self.tick.is_due(now) {
             return;
         }
-        let mut has_connected = false;
+        let (mut has_connected, mut is_pressing) = (false, false);
         let mut keys = std::mem::take(&mut self.visited);
         keys.extend(self.peers.keys());
         for key in keys.drain(..) {
@@ -55,6 +90,7 @@ impl Sfu {
                     self.guarded(key, |sfu| sfu.serve(now, key));
                 }
             }
+            is_pressing |= self.peers.get(key).is_some_and(|peer| peer.is_pressing(now));
         }
         self.visited = keys;
         let rooms: Vec<RoomKey> = self.rooms.keys().collect();
@@ -78,7 +114,15 @@ impl Sfu {
             self.next_liveness = now + LIVENESS_TICK;
             self.check_liveness(now);
         }
-        self.next_tick = now + if has_connected { TICK } else { IDLE_TICK };
+        for room in self.rooms.values_mut() {
+            is_pressing |= std::mem::take(&mut room.is_pressing);
+        }
+        let (from, by) = match (has_connected, is_pressing) {
+            (false, _) => (IDLE_TICK, IDLE_TICK),
+            (true, true) => (TICK, TICK),
+            (true, false) => (TICK, CALM_TICK),
+        };
+        self.tick = Tick { from: now + from, by: now + by };
     }
 
     /// Sends what is due to one transport: feedback to a publisher; reports, held back video and padding to a

@@ -2,6 +2,7 @@
 
 extern crate veche_sfu as sfu;
 
+mod calm;
 mod camera;
 mod client;
 mod crowd;

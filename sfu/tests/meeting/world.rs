@@ -49,6 +49,8 @@ pub struct World {
     /// How subscribers estimate their links, where they do it themselves.
     pub remb: Option<RembReceiver>,
     pub address: SocketAddr,
+    /// Times the server was woken by the clock alone.
+    pub timeouts: u32,
     /// What the link to each client carries, in bits per second, where it is limited.
     pub limits: BTreeMap<PeerId, u64>,
     /// When the queue in front of each limited link is empty.
@@ -83,6 +85,7 @@ impl World {
             has_av1: false,
             remb: None,
             address,
+            timeouts: 0,
             limits: BTreeMap::new(),
             queues: BTreeMap::new(),
             identity,
@@ -240,8 +243,10 @@ impl World {
             !lands
         });
         due.sort_by_key(|flight| (flight.at, flight.order));
+        let mut is_awake = false;
         for mut flight in due {
             if flight.to == self.address {
+                is_awake = true;
                 self.sfu.receive(self.now, flight.from.into(), &mut flight.bytes);
             } else if let Some(client) =
                 self.clients.values_mut().find(|client| client.address == flight.to)
@@ -252,7 +257,14 @@ impl World {
         while self.sfu.flush(self.now) {
             self.collect();
         }
-        self.sfu.handle_timeout(self.now);
+        // As the media thread does: by the clock, and whenever it is awake anyway.
+        if !is_awake && self.sfu.poll_timeout().is_some_and(|at| at <= self.now) {
+            is_awake = true;
+            self.timeouts += 1;
+        }
+        if is_awake {
+            self.sfu.handle_timeout(self.now);
+        }
         self.collect();
         let mut sent = Vec::new();
         for client in self.clients.values_mut() {
