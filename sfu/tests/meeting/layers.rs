@@ -251,6 +251,20 @@ fn a_large_keyframe_is_sent_no_faster_than_a_slow_link_can_hold_it() {
 }
 
 #[test]
+fn a_player_that_wants_no_large_picture_gets_none_until_it_asks() {
+    let (mut world, mut camera) = anna_films_boris_watches(38);
+    let largest = |largest| Command::SetLargest { peer: PeerId(2), largest };
+    world.command(largest((0, 360)));
+    camera.film(&mut world, 8 * SECOND);
+    let shown: Vec<u16> = seen(&mut world, 2).iter().filter_map(|seen| seen.height).collect();
+    assert_eq!((shown.iter().max(), shown.last()), (Some(&360), Some(&360)));
+    world.command(largest((0, 0)));
+    until_height(&mut world, &mut camera, 720, 4 * SECOND);
+    world.command(largest((300, 100)));
+    until_height(&mut world, &mut camera, 180, 4 * SECOND);
+}
+
+#[test]
 fn a_screen_on_a_slow_link_loses_frames_and_no_pixels() {
     let mut world = World::new(37);
     let mut screen = Camera::share(&mut world, 1, 1);

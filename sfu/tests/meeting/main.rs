@@ -11,6 +11,7 @@ mod nested;
 mod repairs;
 mod sound;
 mod tap;
+mod watchers;
 mod world;
 
 use client::Media;
