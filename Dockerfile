@@ -1,7 +1,7 @@
 # Veche in a container: built in one stage, run by nobody in the other.
 #
 #   docker build -t veche .
-#   docker run -p 8080:8080 -p 8081:8081/udp -v veche:/data -e MEDIA_ADDRESSES=<address of this machine> veche
+#   docker run -p 8080:8080 -p 8081:8081/udp -p 8081:8081 -v veche:/data -e MEDIA_ADDRESSES=<address of this machine> veche
 
 FROM rust:1.95.0-slim-bookworm AS build
 # A C compiler for SQLite, aws-lc and mimalloc.
@@ -26,7 +26,7 @@ ENV APP_ENV=production \
     DATA_DIR=/data \
     RECORDS_DIR=/data/records
 VOLUME /data
-EXPOSE 8080/tcp 8081/udp
+EXPOSE 8080/tcp 8081/tcp 8081/udp
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=20s CMD ["veche", "health"]
 ENTRYPOINT ["veche"]

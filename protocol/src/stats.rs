@@ -25,6 +25,18 @@ pub struct ParticipantStats {
     pub transports: Vec<TransportStats>,
 }
 
+/// What carries the media of a transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Carrier {
+    /// UDP, straight.
+    Udp,
+    /// TCP, straight (ICE-TCP).
+    Tcp,
+    /// The TURN server in this process; one elsewhere is UDP here.
+    Relay,
+}
+
 /// Which way the media of a transport goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -42,6 +54,9 @@ pub struct TransportStats {
     pub direction: Direction,
     /// Whether media can flow.
     pub is_connected: bool,
+    /// What carries its media now, where there is a way to the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carrier: Option<Carrier>,
     /// Milliseconds since anything was heard of it.
     pub silent_ms: u64,
     /// Round trip in milliseconds.

@@ -2,6 +2,7 @@
 
 use crate::codec::Layer;
 use crate::format::Codec;
+use crate::path::Carrier;
 use crate::peer::{Peer, Side};
 use crate::publisher::Publisher;
 use crate::room::Room;
@@ -10,7 +11,8 @@ use crate::subscriber::Subscriber;
 use crate::track::{Encoding, Track};
 use protocol::RoomId;
 use protocol::stats::{
-    Direction, EncodingStats, ParticipantStats, RoomStats, SlotStats, TrackStats, TransportStats,
+    self, Direction, EncodingStats, ParticipantStats, RoomStats, SlotStats, TrackStats,
+    TransportStats,
 };
 use std::time::{Duration, Instant};
 
@@ -44,6 +46,11 @@ fn transport(now: Instant, room: &Room, peer: &Peer) -> TransportStats {
     let mut stats = TransportStats {
         direction: Direction::Publish,
         is_connected: peer.transport.is_connected(),
+        carrier: peer.transport.remote_path().map(|path| match path.carrier() {
+            Carrier::Udp => stats::Carrier::Udp,
+            Carrier::Tcp => stats::Carrier::Tcp,
+            Carrier::Relay => stats::Carrier::Relay,
+        }),
         silent_ms: millis(now.saturating_duration_since(peer.transport.last_heard())),
         rtt_ms: None,
         bandwidth: None,

@@ -35,6 +35,7 @@ fn the_owner_sees_what_everybody_sends_and_gets() {
     let [transport] = &sender.transports[..] else { panic!("{sender:?}") };
     assert_eq!(transport.direction, Direction::Publish);
     assert!(transport.is_connected && transport.silent_ms < 5_000, "{transport:?}");
+    assert_eq!(transport.carrier, Some(protocol::stats::Carrier::Udp));
     let camera = transport.tracks.iter().find(|t| t.source == Source::Camera).unwrap();
     assert_eq!(camera.codec.as_deref(), Some("VP8"));
     assert!(camera.encodings.iter().map(|e| e.packets).sum::<u64>() >= 50, "{camera:?}");

@@ -1,5 +1,5 @@
-// A server in a box like a container: one address of its own that nobody can reach, a few ports that lead to it, and
-// MEDIA_ADDRESSES. People come from outside and from the network that the box's host is in.
+// A server in a box like a container: one address of its own that nobody can reach, port 443 that leads to it, for pages by
+// TCP and for media by UDP, and MEDIA_ADDRESSES. People come from outside and from the network that the box's host is in.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -20,9 +20,9 @@ if (enterNetwork(import.meta.filename)) {
 
   before(async () => {
     network = Network.create(2);
-    network.box({ tcp: [443, 8081], udp: [8081] });
+    network.box({ tcp: [443], udp: [443] });
     const addresses = [1, 2].map(Network.address).join();
-    server = await Server.start({ HOST: '0.0.0.0', PORT: '443', MEDIA_PORT: '8081', TLS: 'self-signed', MEDIA_ADDRESSES: addresses }, network);
+    server = await Server.start({ HOST: '0.0.0.0', PORT: '443', MEDIA_PORT: '443', TLS: 'self-signed', MEDIA_ADDRESSES: addresses }, network);
     browser = await Chromium.launch(['--ignore-certificate-errors']);
   });
   after(() => closeAll(browser, server));
@@ -38,7 +38,7 @@ if (enterNetwork(import.meta.filename)) {
     await Promise.all([flows(anna), flows(boris)]);
     for (const tab of [anna, boris]) {
       assert.deepEqual((await selected(tab)).map((pair) => `${pair.remote} ${pair.protocol} ${pair.address}:${pair.port} ${pair.state}`),
-        Array(2).fill(`host udp ${address}:8081 connected`));
+        Array(2).fill(`host udp ${address}:443 connected`));
     }
     await Promise.all([anna.close(), boris.close()]);
   };
