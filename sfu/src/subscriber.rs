@@ -33,9 +33,6 @@ const NO_SLOT: u8 = u8::MAX;
 /// Packets answered per NACK message; more is a receiver far behind, whom a keyframe helps better.
 const MAX_LOST_PER_MESSAGE: usize = 64;
 
-/// From this share lost on repairs are sent twice. More and many of them are lost, which costs another round trip
-/// that receivers do not wait for; less and links are loaded that lose little.
-const HEAVY_LOSS: f64 = 0.10;
 /// How often slots are looked at of which none waits: for sender reports, which are due once a second.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -109,9 +106,9 @@ impl Subscriber {
         self.is_measured
     }
 
-    /// How often a packet is sent again at once: twice where so much is lost that many a repair would be.
+    /// How often a packet is sent again at once.
     pub fn resend_copies(&self) -> usize {
-        if self.estimator.loss() >= HEAVY_LOSS { 2 } else { 1 }
+        resends::copies(self.estimator.loss(), self.estimator.round_trip())
     }
 
     /// How the slots stand in an SDP.

@@ -12,6 +12,20 @@ const SHARE: f64 = 0.5;
 const BURST: Duration = Duration::from_millis(300);
 const MIN_BURST_BYTES: f64 = 12_000.0;
 
+/// From this share lost on repairs are sent twice, as many of them are lost too. Less loads links that lose little.
+const HEAVY_LOSS: f64 = 0.10;
+/// The same where another round trip is seen: a picture that waits for a second repair stands still.
+const FAR_HEAVY_LOSS: f64 = 0.03;
+/// Round trips from which on two of them are seen. Receivers count 150 ms beyond the usual as a freeze.
+const FAR: Duration = Duration::from_millis(75);
+
+/// How often a packet is sent again at once, by the share that the link loses and its round trip.
+pub fn copies(loss: f64, round_trip: Option<Duration>) -> usize {
+    let is_far = round_trip.is_some_and(|time| time >= FAR);
+    let heavy = if is_far { FAR_HEAVY_LOSS } else { HEAVY_LOSS };
+    if loss >= heavy { 2 } else { 1 }
+}
+
 /// A bucket that fills at a share of the estimate.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Resends {
@@ -55,6 +69,22 @@ mod tests {
         }
         let rate = f64::from(sent) * 8.0 / 10.0;
         assert!((480_000.0..550_000.0).contains(&rate), "{rate}");
+    }
+
+    #[test]
+    fn repairs_that_may_be_lost_go_twice_where_a_second_would_come_too_late() {
+        let (near, far) = (Some(Duration::from_millis(20)), Some(Duration::from_millis(120)));
+        for (loss, round_trip, times) in [
+            (0.0, far, 1),
+            (0.02, far, 1),
+            (0.05, far, 2),
+            (0.05, near, 1),
+            (0.05, None, 1),
+            (0.15, near, 2),
+            (0.15, None, 2),
+        ] {
+            assert_eq!(copies(loss, round_trip), times, "{loss} {round_trip:?}");
+        }
     }
 
     #[test]
