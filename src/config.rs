@@ -79,6 +79,12 @@ pub struct Config {
     pub turn_username: Option<String>,
     /// Fixed TURN password.
     pub turn_password: Option<Secret>,
+    /// Whether the TURN server in this process runs.
+    pub turn_builtin: bool,
+    /// Allocations that one person may have on it.
+    pub turn_builtin_allocations: usize,
+    /// Megabits per second that one of them may carry, each way.
+    pub turn_builtin_mbit: u64,
     /// Key of access tokens, when it is not the one made at first start.
     pub jwt_secret: Option<Secret>,
     /// Life of an access token.
@@ -233,6 +239,9 @@ impl Config {
             turn_secret: layers.text("turn_secret")?.map(Secret::new),
             turn_username: layers.text("turn_username")?,
             turn_password: layers.text("turn_password")?.map(Secret::new),
+            turn_builtin: check::flag(layers, "turn_builtin")?,
+            turn_builtin_allocations: layers.number("turn_builtin_allocations", 1..=8_192)?,
+            turn_builtin_mbit: layers.number("turn_builtin_mbit", 1..=10_000)?,
             jwt_secret: check::jwt_secret(layers, app_env)?,
             access_token_ttl: check::minutes(
                 layers.number("access_token_expire_minutes", 1..=43_200)?,
@@ -376,6 +385,9 @@ mod tests {
         ("turn_secret", "s3cret"),
         ("turn_username", "me"),
         ("turn_password", "pass"),
+        ("turn_builtin", "false"),
+        ("turn_builtin_allocations", "5"),
+        ("turn_builtin_mbit", "7"),
         ("jwt_secret", "0123456789abcdefghijklmnopqrstuv"),
         ("jwt_algorithm", "RS256"),
         ("access_token_expire_minutes", "5"),

@@ -9,6 +9,7 @@ mod addresses;
 mod batched;
 mod portable;
 mod ports;
+mod relays;
 mod socket;
 mod streams;
 mod thread;
@@ -16,6 +17,7 @@ mod watch;
 
 pub use addresses::{Advertised, Named, advertised};
 pub use ports::{Ports, SOCKET_BUFFER};
+pub use relays::{RelaySettings, turn_urls};
 pub use streams::Handed;
 
 use crate::recording::TapQueue;
@@ -56,6 +58,8 @@ pub struct MediaConfig {
     pub batched: bool,
     /// Where packets for recordings go.
     pub tap: TapQueue,
+    /// The TURN server on that port, where there is one.
+    pub relays: Option<RelaySettings>,
 }
 
 /// The running media plane.
@@ -189,6 +193,7 @@ pub fn start(config: &MediaConfig) -> anyhow::Result<(Media, tokio::sync::mpsc::
         streams,
         identity,
         host_candidates(&told, port, &stream_ports),
+        config.relays.as_ref(),
         thread::Ends { orders, handed, told: tellings, events, tap: config.tap.clone() },
     )?;
     let stop = queue.clone();

@@ -64,8 +64,10 @@ impl DataDir {
         let secrets = Secrets {
             jwt_secret: kept.jwt_secret.clone().unwrap_or_else(random_secret),
             setup_token: kept.setup_token.clone().unwrap_or_else(random_secret),
+            turn_secret: kept.turn_secret.clone().unwrap_or_else(random_secret),
         };
-        if kept.jwt_secret.is_none() || kept.setup_token.is_none() {
+        if [&kept.jwt_secret, &kept.setup_token, &kept.turn_secret].iter().any(|one| one.is_none())
+        {
             write(&path, &secrets).with_context(|| format!("cannot write {}", path.display()))?;
         }
         Ok(secrets)
@@ -79,6 +81,8 @@ pub struct Secrets {
     pub jwt_secret: Secret,
     /// Opens the admin set-up page while there is no admin.
     pub setup_token: Secret,
+    /// Makes credentials for the TURN server in this process.
+    pub turn_secret: Secret,
 }
 
 #[derive(Default, Deserialize)]
@@ -88,6 +92,8 @@ struct Kept {
     jwt_secret: Option<Secret>,
     #[serde(default, deserialize_with = "secret")]
     setup_token: Option<Secret>,
+    #[serde(default, deserialize_with = "secret")]
+    turn_secret: Option<Secret>,
 }
 
 fn secret<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
@@ -120,10 +126,15 @@ fn read(path: &Path) -> anyhow::Result<Kept> {
 
 fn write(path: &Path, secrets: &Secrets) -> std::io::Result<()> {
     let text = format!(
-        "# Made by veche at first start. Whoever has this file can be anybody.\n\
-         jwt_secret = {:?}\nsetup_token = {:?}\n",
+        "# Made by veche at first start. Whoever has this file can be anybody.
+\
+         jwt_secret = {:?}
+setup_token = {:?}
+turn_secret = {:?}
+",
         secrets.jwt_secret.expose(),
-        secrets.setup_token.expose()
+        secrets.setup_token.expose(),
+        secrets.turn_secret.expose()
     );
     replace(path, text.as_bytes())
 }
@@ -157,6 +168,28 @@ mod tests {
         assert_ne!(first.jwt_secret, first.setup_token);
         let again = DataDir::open(&path).unwrap().secrets().unwrap();
         assert_eq!(first, again);
+    }
+
+    #[test]
+    fn a_secret_that_an_older_version_did_not_have_is_added_to_those_kept() {
+        let root = tempfile::tempdir().unwrap();
+        let first = DataDir::open(root.path()).unwrap().secrets().unwrap();
+        let file = root.path().join("secrets.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        let older: String = text
+            .lines()
+            .filter(|line| !line.starts_with("turn"))
+            .map(|l| format!("{l}\n"))
+            .collect();
+        fs::write(&file, older).unwrap();
+        let second = DataDir::open(root.path()).unwrap().secrets().unwrap();
+        assert_eq!(
+            (&second.jwt_secret, &second.setup_token),
+            (&first.jwt_secret, &first.setup_token)
+        );
+        assert_ne!(second.turn_secret, first.turn_secret);
+        assert_eq!(DataDir::open(root.path()).unwrap().secrets().unwrap(), second);
+        assert_eq!(mode(&file), 0o600);
     }
 
     #[test]

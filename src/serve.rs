@@ -4,7 +4,7 @@ use crate::config::{Config, Host};
 use crate::export::queue::Queue;
 use crate::http::{self, Https, Listeners, MediaDoor, MetricsPage, Site};
 use crate::logs;
-use crate::media::{self, Media, MediaConfig};
+use crate::media::{self, Media, MediaConfig, RelaySettings, turn_urls};
 use crate::metrics::Metrics;
 use crate::recording::{self, RecordingConfig};
 use crate::replace::replace;
@@ -16,7 +16,7 @@ use serde::Serialize;
 use signaling::files::Files;
 use signaling::records::Records;
 use signaling::room::Rules;
-use signaling::{RecordingSettings, Settings, Signaling};
+use signaling::{BuiltinTurn, RecordingSettings, Settings, Signaling};
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -67,6 +67,11 @@ async fn serve(config: Config, data: &DataDir, ready_file: Option<&Path>) -> any
         with_loopback: config.host.is_local(),
         batched: config.media_batching,
         tap,
+        relays: has_turn(&config).then(|| RelaySettings {
+            secret: secrets.turn_secret.clone(),
+            per_person: config.turn_builtin_allocations,
+            bytes_per_second: config.turn_builtin_mbit * 1_000_000 / 8,
+        }),
     })?;
     recording.run(media.plane())?;
     recording::recover(store.clone(), records.clone(), now_ms()).await?;
@@ -83,7 +88,8 @@ async fn serve(config: Config, data: &DataDir, ready_file: Option<&Path>) -> any
         max_upload_bytes: config.recording_upload_mb.saturating_mul(MIB),
         is_https: config.is_https() || config.tls != Tls::Off,
     };
-    let settings = settings(&config, &secrets, setup_token, recording_settings);
+    let mut settings = settings(&config, &secrets, setup_token, recording_settings);
+    settings.turn_builtin = builtin_turn(&config, &secrets, &media.candidates(), listeners.port());
     let place = Place {
         url: config
             .public_url
@@ -189,6 +195,7 @@ fn settings(
         turn_secret: config.turn_secret.clone(),
         turn_username: config.turn_username.clone(),
         turn_password: config.turn_password.clone(),
+        turn_builtin: None,
         trust_forwarded_for: config.trust_forwarded_for,
         files: Files::new(config.data_dir.join("uploads")),
         attachment_quota_bytes: config.attachment_quota_mb.saturating_mul(MIB),
@@ -199,6 +206,47 @@ fn settings(
         },
         recording,
     }
+}
+
+/// Whether the TURN server in this process runs. Where only this machine can reach us nobody needs one.
+fn has_turn(config: &Config) -> bool {
+    config.turn_builtin && (!config.host.is_local() || config.public_url.is_some())
+}
+
+/// The TURN server in this process as clients are told of it.
+fn builtin_turn(
+    config: &Config,
+    secrets: &Secrets,
+    media: &[SocketAddr],
+    port: u16,
+) -> Option<BuiltinTurn> {
+    // Behind a proxy HTTPS is the proxy's, and so is its port.
+    let tls = (config.tls != Tls::Off).then(|| tls_name(config)).flatten().map(|name| (name, port));
+    has_turn(config).then(|| BuiltinTurn {
+        urls: turn_urls(
+            media,
+            config.media_tcp,
+            tls.as_ref().map(|(name, port)| (name.as_str(), *port)),
+        ),
+        secret: secrets.turn_secret.clone(),
+    })
+}
+
+/// The name that our certificate is good for.
+fn tls_name(config: &Config) -> Option<String> {
+    let public = config.public_url.as_deref().and_then(|url| url.strip_prefix("https://"));
+    let public = public.map(|authority| match authority.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => authority,
+    });
+    let acme = match &config.tls {
+        Tls::Acme(acme) => acme.names.first(),
+        Tls::Off | Tls::SelfSigned | Tls::Files { .. } => None,
+    };
+    public
+        .or(acme.map(String::as_str))
+        .or(config.tls_names.first().map(String::as_str))
+        .map(str::to_owned)
 }
 
 /// Bytes of a quota in megabytes, where 0 is none.

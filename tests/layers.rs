@@ -24,7 +24,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         ],
     ),
     // Clients for tests: they know the media plane's pieces from the other end, and no server crate knows them.
-    ("veche-testkit", &["veche-protocol", "veche-sfu"]),
+    ("veche-testkit", &["veche-protocol", "veche-sfu", "veche-turn"]),
 ];
 
 /// What only the named crates may build on, and why a glance at a manifest should not be needed to believe it.

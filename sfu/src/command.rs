@@ -3,7 +3,7 @@
 use crate::relay::PlaneId;
 use protocol::media::{TrackOffer, View};
 use protocol::room::MediaState;
-use protocol::{ParticipantId, RoomId, Track, TrackId};
+use protocol::{ParticipantId, RoomId, Track, TrackId, UserId};
 
 /// One transport of a participant. Chosen by the control plane, never used twice in a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -89,6 +89,14 @@ pub enum Command {
         room: RoomId,
         /// Who.
         participant: ParticipantId,
+    },
+    /// A person was sent away from a room: what they hold at the door of the media plane for it ends, too. For its
+    /// owner, who has the relays; the plane itself knows participants.
+    SendAway {
+        /// Room.
+        room: RoomId,
+        /// Whom.
+        user: UserId,
     },
     /// What a participant shows and hears.
     SetView {

@@ -66,6 +66,8 @@ impl Sfu {
                     self.refuse(peer, &refusal);
                 }
             }
+            // The relays are not ours.
+            Command::SendAway { .. } => {}
             Command::Close { peer } => {
                 if let Some(&key) = self.peer_keys.get(&peer) {
                     self.remove_peer(key, CloseReason::Commanded);

@@ -40,7 +40,7 @@ pub mod words;
 
 pub use app::ApiError;
 pub use identity::Identity;
-pub use settings::{MediaBusy, MediaPlane, RecordingSettings, Secret, Settings};
+pub use settings::{BuiltinTurn, MediaBusy, MediaPlane, RecordingSettings, Secret, Settings};
 
 use crate::checkup::Checkups;
 use crate::files::Files;

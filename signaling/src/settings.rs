@@ -62,6 +62,8 @@ pub struct Settings {
     pub turn_username: Option<String>,
     /// Static TURN password.
     pub turn_password: Option<Secret>,
+    /// The TURN server in this process, where clients can reach it.
+    pub turn_builtin: Option<BuiltinTurn>,
     /// Whether `X-Forwarded-For` is believed for rate limits, because a proxy of ours stands before us.
     pub trust_forwarded_for: bool,
     /// Where uploads lie.
@@ -72,6 +74,15 @@ pub struct Settings {
     pub rules: Rules,
     /// How meetings are recorded.
     pub recording: RecordingSettings,
+}
+
+/// The TURN server in this process, which relays to the media plane and nowhere else.
+#[derive(Clone, Debug)]
+pub struct BuiltinTurn {
+    /// `turn:` and `turns:` URLs of it.
+    pub urls: Vec<String>,
+    /// What its credentials are made with.
+    pub secret: Secret,
 }
 
 /// How meetings are recorded.
@@ -134,6 +145,7 @@ impl Settings {
             turn_secret: None,
             turn_username: None,
             turn_password: None,
+            turn_builtin: None,
             trust_forwarded_for: false,
             files: Files::new(
                 std::env::temp_dir().join(format!("veche-files-{}", uuid::Uuid::new_v4())),

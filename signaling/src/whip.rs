@@ -256,7 +256,9 @@ impl Signaling {
         let Opener { room, role, user_id, display_name, key } = opener;
         let session = fresh_secret();
         let location = format!("/{door}/{}/{session}", room.slug);
-        let links = ice_links(&ice_servers(&self.inner.settings, user_id, now_ms()).ice_servers);
+        let settings = &self.inner.settings;
+        let servers = ice_servers(settings, user_id, Some(room.id), now_ms());
+        let links = ice_links(&servers.ice_servers);
         let request = DoorRequest {
             session: session.clone(),
             participant: ParticipantId(Uuid::now_v7()),

@@ -1,5 +1,6 @@
 //! The loop of the media thread: wait, take orders, receive a batch, fan it out, send, tell.
 
+use super::relays::{RelaySettings, Relays, by_datagrams, by_stream};
 use super::socket::MediaSocket;
 use super::streams::{Handed, Speech, Streams};
 use crate::recording::TapQueue;
@@ -10,7 +11,7 @@ use sfu::{
     Path, Sfu, WallClock,
 };
 use std::collections::VecDeque;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc::Sender;
@@ -56,6 +57,7 @@ pub struct MediaThread {
     poll: Poll,
     socket: MediaSocket,
     streams: Streams,
+    relays: Relays,
     sfu: Sfu,
     ends: Ends,
     backlog: VecDeque<Event>,
@@ -71,13 +73,19 @@ impl MediaThread {
         listener: Option<TcpListener>,
         identity: Identity,
         candidates: Vec<HostCandidate>,
+        relays: Option<&RelaySettings>,
         ends: Ends,
     ) -> anyhow::Result<Self> {
         let now = Instant::now();
         let since_1970 =
             SystemTime::now().duration_since(UNIX_EPOCH).context("a clock before 1970")?;
-        let mut seed = [0; 32];
-        aws_lc_rs::rand::fill(&mut seed).map_err(|_| anyhow::anyhow!("no randomness"))?;
+        let relays = match relays {
+            None => Relays::none(),
+            Some(settings) => {
+                Relays::new(settings, random_seed()?, datagram_addresses(&candidates), now)
+            }
+        };
+        let seed = random_seed()?;
         let since_1970 =
             u64::try_from(since_1970.as_nanos()).context("a clock past the year 2500")?;
         let wall = WallClock::new(now, since_1970);
@@ -88,6 +96,7 @@ impl MediaThread {
             poll,
             socket,
             streams,
+            relays,
             sfu,
             ends,
             backlog: VecDeque::new(),
@@ -123,17 +132,28 @@ impl MediaThread {
         let mut has_more = false;
         for taken in 1..=COMMANDS_PER_TURN {
             let Ok(command) = self.ends.orders.try_recv() else { break };
+            if let Command::SendAway { room, user } = &command {
+                self.relays.send_away(&user.to_string(), &room.to_string());
+            }
             self.sfu.command(Instant::now(), command);
             has_more = taken == COMMANDS_PER_TURN;
         }
         if let Ok(candidates) = self.ends.told.try_recv() {
+            self.relays.set_peers(&datagram_addresses(&candidates));
             self.sfu.set_candidates(candidates);
         }
         for batch in 1..=BATCHES_PER_TURN {
-            let sfu = &mut self.sfu;
+            let (sfu, relays) = (&mut self.sfu, &mut self.relays);
             let now = Instant::now();
-            let is_full =
-                self.socket.receive(|from, datagram| sfu.receive(now, Path::Udp(from), datagram));
+            let is_full = self.socket.receive(|from, datagram| {
+                if !relays.wants(datagram) {
+                    sfu.receive(now, Path::Udp(from), datagram);
+                } else if let Some((path, packet)) =
+                    relays.receive(now, by_datagrams(from), datagram)
+                {
+                    sfu.receive(now, path, packet);
+                }
+            });
             self.flush(now);
             if !is_full {
                 break;
@@ -142,6 +162,8 @@ impl MediaThread {
         }
         has_more |= self.receive_streams();
         let now = Instant::now();
+        self.relays.handle_timeout(now);
+        self.relays.take_lost(|path| self.sfu.lose_path(now, path));
         self.sfu.handle_timeout(now);
         self.flush(now);
         self.tell();
@@ -162,13 +184,20 @@ impl MediaThread {
         }
         for _ in 0..self.streams.readable().min(READS_PER_TURN) {
             let now = Instant::now();
-            let sfu = &mut self.sfu;
+            let (sfu, relays) = (&mut self.sfu, &mut self.relays);
             self.streams.receive(|origin, packet| match origin.speech {
                 Speech::Ice => {
                     sfu.receive(now, origin.path(), packet);
                     sfu.knows_path(origin.path())
                 }
-                Speech::Turn | Speech::Unknown => false,
+                Speech::Turn => {
+                    let client = by_stream(origin.connection, origin.address);
+                    if let Some((path, packet)) = relays.receive(now, client, packet) {
+                        sfu.receive(now, path, packet);
+                    }
+                    relays.has_allocation(client)
+                }
+                Speech::Unknown => false,
             });
             self.flush(now);
         }
@@ -176,10 +205,19 @@ impl MediaThread {
         let now = Instant::now();
         self.streams.tick(now, |origin| match origin.speech {
             Speech::Ice => self.sfu.knows_path(origin.path()),
-            Speech::Turn | Speech::Unknown => false,
+            Speech::Turn => {
+                self.relays.has_allocation(by_stream(origin.connection, origin.address))
+            }
+            Speech::Unknown => false,
         });
         while let Some(origin) = self.streams.poll_ended() {
-            self.sfu.lose_path(now, origin.path());
+            match origin.speech {
+                Speech::Ice => self.sfu.lose_path(now, origin.path()),
+                Speech::Turn => {
+                    self.relays.disconnected(by_stream(origin.connection, origin.address));
+                }
+                Speech::Unknown => {}
+            }
         }
         has_more || self.streams.readable() > 0
     }
@@ -209,8 +247,18 @@ impl MediaThread {
             if transmits.has_others() {
                 self.streams.send(transmits);
                 self.streams.flush();
+                self.relays.wrap(Instant::now(), transmits);
             }
             transmits.clear();
+        }
+        let wrapped = self.relays.outgoing();
+        if !wrapped.is_empty() {
+            self.socket.send(wrapped);
+            if wrapped.has_others() {
+                self.streams.send(wrapped);
+                self.streams.flush();
+            }
+            wrapped.clear();
         }
     }
 
@@ -280,6 +328,7 @@ impl MediaThread {
             metrics::counter!("veche_media_closed_total", "reason" => reason.label()).increment(by);
         }
         self.streams.publish_metrics();
+        self.relays.publish_metrics();
         let census = self.sfu.census();
         for (carrier, count) in Carrier::ALL.into_iter().zip(census.paths) {
             metrics::gauge!("veche_media_paths", "carrier" => carrier.as_str()).set(count as f64);
@@ -294,4 +343,16 @@ impl MediaThread {
         }
         metrics::gauge!("veche_media_rooms").set(census.rooms as f64);
     }
+}
+
+fn random_seed() -> anyhow::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    aws_lc_rs::rand::fill(&mut seed).map_err(|_| anyhow::anyhow!("no randomness"))?;
+    Ok(seed)
+}
+
+/// Where clients send datagrams, and so what relays may send to.
+fn datagram_addresses(candidates: &[HostCandidate]) -> Vec<SocketAddr> {
+    let datagrams = candidates.iter().filter(|candidate| candidate.carrier == Carrier::Udp);
+    datagrams.map(|candidate| candidate.address).collect()
 }

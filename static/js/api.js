@@ -203,8 +203,12 @@ export class Api extends Session {
     return this.call('DELETE', `rooms/${encodeURIComponent(slug)}/attachments/${encodeURIComponent(id)}`);
   }
 
-  /** @returns {Promise<{ice_servers: RTCIceServer[], ttl: number}>} */
-  iceServers() {
-    return this.call('GET', 'webrtc/ice-servers');
+  /**
+   * Servers that help through networks; the server's own relay is for people of a room.
+   * @param {string} slug
+   * @returns {Promise<{ice_servers: RTCIceServer[], ttl: number}>}
+   */
+  iceServers(slug) {
+    return this.call('GET', `webrtc/ice-servers?room=${encodeURIComponent(slug)}`);
   }
 }

@@ -77,7 +77,7 @@ export class Meeting extends EventTarget {
     this.#sounds = new Sounds(() => this.store.dispatch({ type: 'local.silent', silent: true }));
     this.#transports = new Transports({
       ...line,
-      api,
+      iceServers: () => api.iceServers(this.invitation.slug),
       local,
       canAsk: () => this.#socket?.isOpen ?? false,
       flows: (flow) => (flow !== 'blocked' || this.state.phase === 'joined') && this.store.dispatch({ type: 'local.flow', flow }),

@@ -94,12 +94,16 @@ export class Peer {
   }
 
   /**
-   * TURN credentials end; the next restart of ICE uses these.
+   * TURN credentials end; the next restart of ICE uses these. Where a relay carries the connection, that is now:
+   * the relay takes no old credentials when it is asked to live on.
    * @param {RTCIceServer[]} iceServers
    */
-  useIceServers(iceServers) {
+  async useIceServers(iceServers) {
     this.#world.iceServers = iceServers;
-    this.#pc?.setConfiguration({ ...this.#pc.getConfiguration(), iceServers });
+    const pc = this.#pc;
+    if (!pc) return;
+    pc.setConfiguration({ ...pc.getConfiguration(), iceServers });
+    if (isRelayed(await pc.getStats().catch(() => null)) && pc === this.#pc) this.#link?.repair();
   }
 
   /**
@@ -141,4 +145,18 @@ export class Peer {
     this.#pc = null;
     this.#work.dropped();
   }
+}
+
+/**
+ * Whether a connection goes through a relay now.
+ * @param {Iterable<[string, any]> | null} stats
+ */
+export function isRelayed(stats) {
+  /** @type {Map<string, any>} */
+  const all = new Map(stats ?? []);
+  const values = [...all.values()];
+  const selected = values.find(({ type }) => type === 'transport')?.selectedCandidatePairId;
+  // Firefox marks the pair itself.
+  const pair = all.get(selected) ?? values.find(({ type, selected: is }) => type === 'candidate-pair' && is);
+  return all.get(pair?.localCandidateId)?.candidateType === 'relay';
 }

@@ -91,7 +91,7 @@ export class Publisher {
 
   /** @param {RTCIceServer[]} iceServers */
   useIceServers(iceServers) {
-    this.#peer.useIceServers(iceServers);
+    return this.#peer.useIceServers(iceServers);
   }
 
   /** The socket is back and the server still knows us: what was left undone is done now. */

@@ -121,7 +121,7 @@ export class Subscriber {
 
   /** @param {RTCIceServer[]} iceServers */
   useIceServers(iceServers) {
-    this.#peer.useIceServers(iceServers);
+    return this.#peer.useIceServers(iceServers);
   }
 
   /** The socket is back and the server still knows us. */

@@ -13,7 +13,7 @@ const RENEW_AGAIN_S = 60;
 
 /**
  * @typedef {object} TransportsWorld
- * @property {import('./api.js').Api} api
+ * @property {() => Promise<{ice_servers: RTCIceServer[], ttl: number}>} iceServers
  * @property {import('./media.js').LocalMedia} local
  * @property {(message: import('./types.js').ClientMessage) => Promise<any>} request
  * @property {(message: import('./types.js').ClientMessage) => void} send
@@ -78,7 +78,7 @@ export class Transports {
    */
   async enter(resumed) {
     if (!this.#publisher || !this.#subscriber) {
-      const { ice_servers, ttl } = await this.#world.api.iceServers().catch(() => ({ ice_servers: [], ttl: RENEW_AGAIN_S }));
+      const { ice_servers, ttl } = await this.#world.iceServers().catch(() => ({ ice_servers: [], ttl: RENEW_AGAIN_S }));
       if (this.#isOver || this.#publisher) return;
       this.#make(ice_servers);
       this.#renewIceServers(ttl);
@@ -152,9 +152,9 @@ export class Transports {
   #renewIceServers(ttl) {
     clearTimeout(this.#renewal);
     this.#renewal = window.setTimeout(async () => {
-      const next = await this.#world.api.iceServers().catch(() => null);
+      const next = await this.#world.iceServers().catch(() => null);
       if (this.#isOver) return;
-      if (next) for (const end of [this.#publisher, this.#subscriber]) end?.useIceServers(next.ice_servers);
+      if (next) for (const end of [this.#publisher, this.#subscriber]) void end?.useIceServers(next.ice_servers);
       this.#renewIceServers(next?.ttl ?? RENEW_AGAIN_S);
     }, ttl * 1000 * RENEW_AT);
   }

@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::http::{self, Answer, Request};
 use protocol::rest::{
-    AuthResponse, CreateRoomRequest, GuestRequest, TicketRequest, TicketResponse,
+    AuthResponse, CreateRoomRequest, GuestRequest, IceServers, TicketRequest, TicketResponse,
 };
 use protocol::room::Room;
 use serde::Serialize;
@@ -47,6 +47,18 @@ impl Api {
         let answer: TicketResponse =
             self.post(&format!("/api/v1/rooms/{slug}/ticket"), Some(token), &body)?;
         Ok(answer.ticket)
+    }
+
+    /// What helps through networks to a room.
+    pub fn ice_servers(&self, token: &str, slug: &str) -> Result<IceServers, Error> {
+        let path = format!("/api/v1/webrtc/ice-servers?room={slug}");
+        let answer =
+            self.call(&Request { method: "GET", path: &path, token: Some(token), body: None })?;
+        if answer.status != 200 {
+            return Err(Error::Refused { status: answer.status, body: answer.text() });
+        }
+        serde_json::from_slice(&answer.body)
+            .map_err(|error| Error::Answer(format!("{path}: {error}: {}", answer.text())))
     }
 
     /// Any other call, with its raw answer.

@@ -3,12 +3,14 @@
 //! it in benchmarks; the server must never depend on it.
 
 pub mod api;
+pub mod coturn;
 pub mod description;
 pub mod film;
 pub mod http;
 pub mod link;
 pub mod person;
 pub mod publisher;
+pub mod relay;
 pub mod server;
 pub mod socket;
 pub mod subscriber;

@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::description::Description;
+use crate::relay::TurnServer;
 use crate::weather::{Sky, Weather};
 use crate::wire::Wire;
 use rand::random;
@@ -267,6 +268,12 @@ impl Link {
     /// The same by another of the server's ports.
     pub fn use_tcp_at(&mut self, server: SocketAddr) -> Result<(), Error> {
         self.wire = Wire::tcp(server)?;
+        Ok(())
+    }
+
+    /// Goes on through a TURN server. What was there before is closed.
+    pub fn use_relay(&mut self, server: &TurnServer) -> Result<(), Error> {
+        self.wire = Wire::relay(server, self.server)?;
         Ok(())
     }
 

@@ -97,7 +97,9 @@ impl Server {
             }
             std::thread::sleep(Duration::from_millis(10));
         };
-        let address = place.url.trim_start_matches("http://").parse();
+        // A server that listens everywhere calls itself by a name.
+        let address =
+            place.url.trim_start_matches("http://").replace("localhost", "127.0.0.1").parse();
         let address = address.map_err(|_| Error::Answer(format!("no address: {}", place.url)))?;
         let media = place.media_addresses.iter().find(|address| address.ip().is_loopback());
         let media = *media.ok_or_else(|| Error::Answer("no media address on loopback".into()))?;

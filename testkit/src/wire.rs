@@ -1,6 +1,7 @@
 //! What carries a link's datagrams: a UDP socket, or a stream with a length in front of each (RFC 4571).
 
 use crate::Error;
+use crate::relay::{RelayWire, TurnServer};
 use sfu::framing;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
@@ -17,6 +18,8 @@ pub enum Wire {
     Udp(UdpSocket),
     /// Frames on a stream.
     Tcp(Box<Stream>),
+    /// Messages of TURN.
+    Relay(Box<RelayWire>),
 }
 
 /// A stream and what of it is under way.
@@ -53,11 +56,17 @@ impl Wire {
         })))
     }
 
+    /// A new allocation on a TURN server.
+    pub fn relay(server: &TurnServer, peer: SocketAddr) -> Result<Self, Error> {
+        Ok(Wire::Relay(Box::new(RelayWire::allocate(server, peer)?)))
+    }
+
     /// The next packet, whole; `WouldBlock` when there is none.
     pub fn receive(&mut self, buffer: &mut [u8]) -> std::io::Result<(usize, SocketAddr)> {
         match self {
             Wire::Udp(socket) => socket.recv_from(buffer),
             Wire::Tcp(stream) => stream.receive(buffer),
+            Wire::Relay(relay) => relay.receive(buffer),
         }
     }
 
@@ -69,6 +78,7 @@ impl Wire {
                 assert!(framing::write(&mut stream.unsent, packet), "tests send packets");
                 stream.flush()
             }
+            Wire::Relay(relay) => relay.send(packet),
         }
     }
 }
@@ -113,6 +123,7 @@ impl AsRawFd for Wire {
         match self {
             Wire::Udp(socket) => socket.as_raw_fd(),
             Wire::Tcp(stream) => stream.io.as_raw_fd(),
+            Wire::Relay(relay) => relay.as_raw_fd(),
         }
     }
 }

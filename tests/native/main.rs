@@ -1,6 +1,7 @@
 //! The whole server against native clients: through the same doors as browsers, but with every packet in hand.
 
 mod abuse;
+mod coturn;
 mod handshake;
 mod long;
 mod meeting;
@@ -11,6 +12,7 @@ mod recovery;
 mod report;
 mod strangers;
 mod tcp;
+mod turn;
 
 use protocol::Kind;
 use std::path::Path;

@@ -20,4 +20,6 @@ mod requests;
 
 pub use allocation::AllocationKey;
 pub use credentials::Secret;
-pub use server::{Client, Config, Limits, Link, Moment, Received, Relay, Server, Stats, wants};
+pub use server::{
+    Client, Closed, Config, Limits, Link, Moment, Received, Relay, Server, Stats, wants,
+};

@@ -60,6 +60,16 @@ pub enum Received<'a> {
     Payload(Relay, &'a mut [u8]),
 }
 
+/// An allocation that is no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// Which.
+    pub allocation: AllocationKey,
+    /// Whose; a stream has no more use then.
+    pub client: Client,
+    relayed: [Option<SocketAddr>; 2],
+}
+
 /// Bounds of everything that clients can make grow.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -166,7 +176,7 @@ pub struct Server {
     of_persons: HashMap<Box<str>, usize>,
     of_sources: HashMap<Source, usize>,
     answers: VecDeque<(Client, Vec<u8>)>,
-    closed: VecDeque<(AllocationKey, Client)>,
+    closed: VecDeque<Closed>,
     next_port: u16,
     indications: u64,
     next_tick: Instant,
@@ -312,9 +322,19 @@ impl Server {
         self.answers.pop_front()
     }
 
-    /// The next allocation that ended by itself or by order, and whose it was. A stream has no more use then.
-    pub fn poll_closed(&mut self) -> Option<(AllocationKey, Client)> {
+    /// The next allocation that is no more.
+    pub fn poll_closed(&mut self) -> Option<Closed> {
         self.closed.pop_front()
+    }
+
+    /// The ways that an allocation was on.
+    pub fn relays_of(&self, closed: &Closed) -> impl Iterator<Item = Relay> + use<> {
+        let Closed { allocation, relayed, .. } = *closed;
+        let addresses = self.peers.addresses().map(move |(peer, address)| {
+            let family = Family::of(address.ip());
+            Some(Relay { allocation, peer, relayed: relayed[family as usize]? })
+        });
+        addresses.flatten().collect::<Vec<_>>().into_iter()
     }
 
     /// When [`Server::handle_timeout`] has something to do.
@@ -329,6 +349,11 @@ impl Server {
         }
         self.next_tick = now + TICK;
         self.close_where(|allocation| allocation.until <= now);
+    }
+
+    /// The media plane has other addresses from now on. What was permitted to former ones stays until it ends.
+    pub fn set_peers(&mut self, peers: &[SocketAddr]) {
+        self.peers.set(peers);
     }
 
     /// A stream has ended, and with it what was allocated over it.
@@ -451,7 +476,8 @@ impl Server {
                 self.of_sources.remove(&source);
             }
         }
-        self.closed.push_back((key, allocation.client));
+        let Allocation { client, relayed, .. } = allocation;
+        self.closed.push_back(Closed { allocation: key, client, relayed });
     }
 
     fn close_where(&mut self, is_over: impl Fn(&Allocation) -> bool) -> usize {

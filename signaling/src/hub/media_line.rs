@@ -61,6 +61,7 @@ fn is_request(command: &Command) -> bool {
         | Command::SetAway { .. }
         | Command::Close { .. }
         | Command::Leave { .. }
+        | Command::SendAway { .. }
         | Command::CloseRoom { .. }
         | Command::HandOver { .. }
         | Command::AddRemoteTrack { .. }

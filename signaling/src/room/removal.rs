@@ -6,6 +6,7 @@ use super::{Effects, Moment, Room};
 use protocol::room::KnockOutcome;
 use protocol::server::{LeaveReason, close};
 use protocol::{ParticipantId, Power, ServerMessage, UserId};
+use sfu::Command;
 use store::{Audience, Change};
 
 impl Room {
@@ -69,6 +70,7 @@ impl Room {
             joining.removed = Some(LeaveReason::Kicked);
         }
         self.end_doors_of(at, user, out);
+        out.media(Command::SendAway { room: self.id, user });
         let waiting = self.lobby.values().filter(|waiting| waiting.knock.user_id == user);
         for id in waiting.map(|waiting| waiting.knock.id).collect::<Vec<_>>() {
             if let Some(waiting) = self.take_waiting(id) {

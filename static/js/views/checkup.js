@@ -139,7 +139,7 @@ async function examine(app, place, check, tell, signal) {
   tell('asking');
   if (!app.api.user) await app.api.becomeSomebody(preferences().name || t('checkup.guest'));
   const asking = new Probe(app.api, place, null, { isWhole: false }, signal);
-  const [sdp, { ice_servers: iceServers }] = await Promise.all([asking.begin(), app.api.iceServers()]);
+  const [sdp, { ice_servers: iceServers }] = await Promise.all([asking.begin(), app.api.iceServers(place.slug)]);
   asking.close();
   const paths = pathsOf(sdp, iceServers);
   check.where = paths.filter(({ id, where }) => id.startsWith('udp') && where).map(({ where }) => where).join(', ');

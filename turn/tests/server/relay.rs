@@ -80,7 +80,11 @@ fn channel_data_in_a_stream_is_padded() {
     assert_eq!(out.len(), 12);
     world.server.disconnected(ada.client);
     assert!(world.server.is_empty());
-    assert_eq!(world.server.poll_closed(), Some((relay.allocation, ada.client)));
+    let closed = world.server.poll_closed().expect("it is told");
+    assert_eq!((closed.allocation, closed.client), (relay.allocation, ada.client));
+    let ways: Vec<_> = world.server.relays_of(&closed).collect();
+    assert!(ways.contains(&relay), "the way that packets came by is among {ways:?}");
+    assert_eq!(ways.len(), 2, "one to each address of its family");
     let udp = Client { link: Link::Udp, ..ada.client };
     assert!(
         world.carry(udp, &wire).is_none(),

@@ -201,6 +201,10 @@ async fn ice_servers_are_for_whoever_is_signed_in() {
         stun_servers: vec!["stun:stun.example.org".into()],
         turn_urls: vec!["turn:turn.example.org".into()],
         turn_secret: super::secret("north"),
+        turn_builtin: Some(crate::BuiltinTurn {
+            urls: vec!["turn:192.0.2.1:8081".into()],
+            secret: crate::Secret::new("east"),
+        }),
         ..Settings::for_tests()
     })
     .await;
@@ -211,4 +215,13 @@ async fn ice_servers_are_for_whoever_is_signed_in() {
     let username = super::text(&servers["ice_servers"][1]["username"]);
     assert!(username.ends_with(&super::text(&me["id"])), "{username}");
     assert_eq!(servers["ttl"], 3_600);
+    server.get("webrtc/ice-servers?room=nowhere", &token).await.is_refused(404, "not_found");
+    server.post("rooms", &token, json!({"slug": "weekly", "name": "W"})).await;
+    let room = server.get("rooms/weekly", &token).await.ok();
+    let servers = server.get("webrtc/ice-servers?room=weekly", &token).await.ok();
+    assert_eq!(servers["ttl"], 600);
+    assert_eq!(servers["ice_servers"][1]["urls"], json!(["turn:192.0.2.1:8081"]));
+    let username = super::text(&servers["ice_servers"][1]["username"]);
+    let named = format!(":{}:{}", super::text(&me["id"]), super::text(&room["id"]));
+    assert!(username.ends_with(&named), "{username}");
 }

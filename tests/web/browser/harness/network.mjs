@@ -146,3 +146,17 @@ export const onlyTcp = (...ports) => `
     oifname != "lo" tcp dport != { ${ports.join(', ')} } counter name tcp_out drop;
   }
 `;
+
+/**
+ * Nothing but these ports.
+ * @param {{udp?: number[], tcp: number[]}} open
+ */
+export const onlyPorts = ({ udp = [], tcp }) => `
+  counter dropped {}
+  chain out { type filter hook output priority 0; policy accept;
+    oifname "lo" accept;
+    ${udp.length > 0 ? `udp dport { ${udp.join(', ')} } accept;` : ''}
+    tcp dport { ${tcp.join(', ')} } accept;
+    meta l4proto { udp, tcp } counter name dropped drop;
+  }
+`;
