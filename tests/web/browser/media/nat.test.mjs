@@ -22,7 +22,7 @@ if (enterNetwork(import.meta.filename)) {
     network = Network.create(2);
     network.box({ tcp: [443], udp: [443] });
     const addresses = [1, 2].map(Network.address).join();
-    server = await Server.start({ HOST: '0.0.0.0', PORT: '443', MEDIA_PORT: '443', TLS: 'self-signed', MEDIA_ADDRESSES: addresses }, network);
+    server = await Server.start({ HOST: '0.0.0.0', PORT: '443', MEDIA_PORT: '443', TLS: 'self-signed', MEDIA_ADDRESSES: addresses, TURN_BUILTIN: 'false' }, network);
     browser = await Chromium.launch(['--ignore-certificate-errors']);
   });
   after(() => closeAll(browser, server));

@@ -32,7 +32,7 @@ if (enterNetwork(import.meta.filename)) {
   before(async () => {
     network = Network.create(2);
     network.firewall(NO_UDP);
-    server = await Server.start({ HOST: '0.0.0.0', PORT: '443', TLS: 'self-signed' }, network);
+    server = await Server.start({ HOST: '0.0.0.0', PORT: '443', TLS: 'self-signed', TURN_BUILTIN: 'false' }, network);
     [chromium, firefox] = await Promise.all([Chromium.launch(['--ignore-certificate-errors']), Firefox.launch()]);
     anna = await chromium.tab({ instruments: { colour: PALETTE.red, tone: 440 } });
     boris = await firefox.tab({ instruments: { colour: PALETTE.green, tone: 660 } });
