@@ -35,6 +35,20 @@ async fn session(store: &Store, user: UserId, hash: &str, expires_ms: i64) -> Uu
 }
 
 #[tokio::test]
+async fn a_database_is_reached_without_being_made_or_changed() {
+    for database in TestDatabase::all().await {
+        Store::reach(&database.url)
+            .await
+            .unwrap_or_else(|error| panic!("{}: {error}", database.name));
+    }
+    let nowhere = std::env::temp_dir().join(format!("veche-{}.db", Uuid::now_v7()));
+    Store::reach(&format!("sqlite://{}", nowhere.display())).await.expect("is made at first start");
+    assert!(!nowhere.exists());
+    Store::reach("postgresql://me@127.0.0.1:1/veche").await.expect_err("nobody listens there");
+    Store::reach("mysql://me@127.0.0.1/veche").await.expect_err("is none of ours");
+}
+
+#[tokio::test]
 async fn a_database_opens_again_with_what_was_stored() {
     for database in TestDatabase::all().await {
         let guest = UserId(Uuid::now_v7());
