@@ -30,6 +30,10 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
                 "`turn_secret` is set, but no server in `turn_urls`.".into(),
                 "`turn_secret` задан, а серверов в `turn_urls` нет.".into(),
             ),
+            None if config.turn_builtin => Finding::good("turn").says(
+                "The relay inside the server is on, for people of its rooms; `--url` with a room's link tests it.".into(),
+                "Ретранслятор внутри сервера включён — для людей его комнат; его проверит `--url` со ссылкой комнаты.".into(),
+            ),
             None => Finding::off("turn").says(
                 "No TURN server is named: people whose network lets no UDP out may not get in. `turn_urls` with `turn_secret` adds one."
                     .into(),
