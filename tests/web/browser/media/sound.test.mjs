@@ -108,7 +108,8 @@ test('what the way to Chromium loses is heard', async () => {
   console.log(boris);
   assert.ok(links.boris.down.counts.lost > 50, 'the link is bad');
   assert.equal(boris.length, 2);
-  for (const stream of boris) assert.ok(stream.concealed < LOSS / 3, JSON.stringify(stream));
+  // All of it without repetition, and a busy machine conceals some of its own.
+  for (const stream of boris) assert.ok(stream.concealed < LOSS / 2, JSON.stringify(stream));
 });
 
 test('what the way from Chromium loses is heard by everybody', async () => {
