@@ -187,7 +187,7 @@ rust_tests() {
     }
     if cargo nextest --version >/dev/null 2>&1; then
         # Many wait for a clock of their own more than they compute.
-        cargo nextest run --workspace --locked --no-fail-fast --test-threads=4
+        cargo nextest run --workspace --locked --no-fail-fast --test-threads=6
     else
         cargo test --workspace --locked --no-fail-fast --lib --bins --tests
     fi
