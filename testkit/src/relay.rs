@@ -34,6 +34,8 @@ pub struct RelayWire {
     peer: SocketAddr,
     unread: Vec<u8>,
     unsent: Vec<u8>,
+    /// The request that ends the allocation: another client may get this socket's port next.
+    farewell: Vec<u8>,
 }
 
 enum Io {
@@ -59,7 +61,8 @@ impl RelayWire {
             socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20)?;
             Io::Udp(socket)
         };
-        let mut wire = Self { io, peer, unread: Vec::new(), unsent: Vec::new() };
+        let (unread, unsent, farewell) = (Vec::new(), Vec::new(), Vec::new());
+        let mut wire = Self { io, peer, unread, unsent, farewell };
         let udp = [17, 0, 0, 0];
         let ask = |writer: &mut Writer| {
             writer.attribute(m::REQUESTED_TRANSPORT, &udp);
@@ -88,6 +91,10 @@ impl RelayWire {
                 return Err(refused(&answer));
             }
         }
+        let mut farewell = Writer::new(Method::Refresh, Class::Request, random());
+        farewell.attribute(m::LIFETIME, &0u32.to_be_bytes());
+        sign(&mut farewell);
+        wire.farewell = farewell.finish(false);
         match &wire.io {
             Io::Udp(socket) => socket.set_nonblocking(true)?,
             Io::Tcp(stream) => stream.set_nonblocking(true)?,
@@ -174,6 +181,16 @@ impl RelayWire {
             }
         }
         Ok(())
+    }
+}
+
+impl Drop for RelayWire {
+    fn drop(&mut self) {
+        let farewell = std::mem::take(&mut self.farewell);
+        if !farewell.is_empty() {
+            // A server that does not hear it ends the allocation by its lifetime.
+            self.write(&farewell).ok();
+        }
     }
 }
 
