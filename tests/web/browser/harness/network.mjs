@@ -52,6 +52,9 @@ export class Network {
   plug(n) {
     const [here, there] = [`here${n}`, `there${n}`];
     sh('ip', ['link', 'add', here, 'type', 'veth', 'peer', 'name', there, 'netns', this.space]);
+    // An address that the kernel makes by itself is ready a second or two later, and Chromium drops every request that is
+    // under way when that happens (ERR_NETWORK_CHANGED).
+    sh('ip', ['link', 'set', here, 'addrgenmode', 'none']);
     this.there('ip', 'addr', 'add', `198.18.${n}.1/24`, 'dev', there);
     this.there('ip', 'link', 'set', there, 'up');
     sh('ip', ['addr', 'add', `198.18.${n}.2/24`, 'dev', here]);
