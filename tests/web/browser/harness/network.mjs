@@ -45,16 +45,24 @@ export class Network {
     sh('ip', ['link', 'set', 'lo', 'up']);
     self.there('ip', 'link', 'set', 'lo', 'up');
     for (let n = 1; n <= cables; n++) self.plug(n);
+    self.settle();
     return self;
+  }
+
+  /**
+   * Waits for the addresses that the kernel makes by itself, a second or two: Chromium drops every request that is under way
+   * when one becomes ready (ERR_NETWORK_CHANGED).
+   */
+  settle() {
+    const end = Date.now() + 10_000;
+    const isSettled = () => sh('ip', ['-6', 'addr', 'show', 'tentative']).trim() === '';
+    while (!isSettled() && Date.now() < end) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
   }
 
   /** @param {number} n */
   plug(n) {
     const [here, there] = [`here${n}`, `there${n}`];
     sh('ip', ['link', 'add', here, 'type', 'veth', 'peer', 'name', there, 'netns', this.space]);
-    // An address that the kernel makes by itself is ready a second or two later, and Chromium drops every request that is
-    // under way when that happens (ERR_NETWORK_CHANGED).
-    sh('ip', ['link', 'set', here, 'addrgenmode', 'none']);
     this.there('ip', 'addr', 'add', `198.18.${n}.1/24`, 'dev', there);
     this.there('ip', 'link', 'set', there, 'up');
     sh('ip', ['addr', 'add', `198.18.${n}.2/24`, 'dev', here]);

@@ -39,25 +39,24 @@ if (enterNetwork(import.meta.filename)) {
     for (const tab of [anna, boris]) {
       assert.deepEqual((await selected(tab)).map((pair) => `${pair.remote} ${pair.protocol} ${pair.address}:${pair.port} ${pair.state}`),
         Array(2).fill(`host udp ${address}:443 connected`));
+      const sdp = await tab.run(() => /** @type {any} */ (window).veche.meeting.connections.publish.remoteDescription?.sdp ?? '');
+      assert.ok(sdp.includes(` ${Network.address(3 - cable)} 443 `), 'the other address was told too');
     }
     await Promise.all([anna.close(), boris.close()]);
   };
 
   /** The other network is another world. @param {number} cable */
   const without = (cable) => network.firewall(`
-    counter elsewhere {}
-    chain out { type filter hook output priority 0; policy accept; ip daddr 198.18.${cable}.0/24 counter name elsewhere drop; }
+    chain out { type filter hook output priority 0; policy accept; ip daddr 198.18.${cable}.0/24 drop; }
   `);
 
   test('from outside', async () => {
     without(2);
     await meets(1);
-    assert.ok((network.counted().elsewhere ?? 0) > 0, 'the address inside was tried');
   });
 
   test('from the network of its host, whose router leads nobody to its own address outside', async () => {
     without(1);
     await meets(2);
-    assert.ok((network.counted().elsewhere ?? 0) > 0, 'the address outside was tried');
   });
 }
