@@ -11,7 +11,6 @@ mod outside;
 mod ports;
 mod relay;
 mod report;
-mod stun;
 mod system;
 mod tls_client;
 

@@ -35,7 +35,7 @@ pub(crate) fn ice_servers(
     {
         ttl = BUILTIN_TTL;
         let username = format!("{}:{user}:{room}", ends_s(now_ms, BUILTIN_TTL));
-        let credential = signed(&builtin.secret, &username);
+        let credential = turn_password(&builtin.secret, &username);
         servers.push(turn_server(&builtin.urls, username, credential));
     }
     // A browser refuses its whole configuration for a TURN server without credentials, so there is none then.
@@ -55,7 +55,7 @@ fn turn_server(urls: &[String], username: String, credential: String) -> IceServ
 fn turn_credentials(settings: &Settings, user: UserId, now_ms: i64) -> Option<(String, String)> {
     if let Some(secret) = &settings.turn_secret {
         let username = format!("{}:{user}", ends_s(now_ms, TURN_TTL));
-        let credential = signed(secret, &username);
+        let credential = turn_password(secret, &username);
         return Some((username, credential));
     }
     let username = settings.turn_username.clone()?;
@@ -69,7 +69,7 @@ fn ends_s(now_ms: i64, ttl: Duration) -> i64 {
 
 /// The password of a user name: its HMAC-SHA1 (draft-uberti-behave-turn-rest-00 §2.2). SHA-1 is what that scheme has; as
 /// a MAC it still stands.
-fn signed(secret: &Secret, username: &str) -> String {
+pub fn turn_password(secret: &Secret, username: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.expose().as_bytes());
     STANDARD.encode(hmac::sign(&key, username.as_bytes()))
 }

@@ -39,6 +39,7 @@ mod whip;
 pub mod words;
 
 pub use app::ApiError;
+pub use ice::turn_password;
 pub use identity::Identity;
 pub use settings::{BuiltinTurn, MediaBusy, MediaPlane, RecordingSettings, Secret, Settings};
 

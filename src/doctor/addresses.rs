@@ -1,13 +1,13 @@
 //! Where browsers are told to send media: whether those addresses are ours, and whether names lead to them.
 
 use super::report::Finding;
-use super::stun;
 use crate::config::Config;
 use crate::media::{self, Named, Ports};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use tokio::net::{UdpSocket, lookup_host};
+use turn::message::{self, Class, Message, Method, Transaction, Writer};
 
 /// The advertised addresses and the public name.
 pub async fn examine(config: &Config) -> Vec<Finding> {
@@ -151,7 +151,7 @@ async fn reached(config: &Config, advertised: &[IpAddr]) -> Vec<Finding> {
     let answering = tokio::spawn(async move {
         let mut buffer = [0; 1500];
         while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
-            if let Some(answer) = stun::answer_binding(&buffer[..length], from) {
+            if let Some(answer) = answer_to(&buffer[..length], from) {
                 socket.send_to(&answer, from).await.ok();
             }
         }
@@ -195,8 +195,8 @@ async fn asked(address: SocketAddr) -> bool {
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
     let Ok(socket) = UdpSocket::bind(from).await else { return false };
-    let transaction: [u8; 12] = rand::random();
-    let question = stun::request(stun::BINDING, transaction, &[], None);
+    let transaction: Transaction = rand::random();
+    let question = Writer::new(Method::Binding, Class::Request, transaction).finish(false);
     for _ in 0..ATTEMPTS {
         if socket.send_to(&question, address).await.is_err() {
             return false;
@@ -204,13 +204,24 @@ async fn asked(address: SocketAddr) -> bool {
         let mut buffer = [0; 1500];
         let heard = tokio::time::timeout(ECHO_PATIENCE, socket.recv(&mut buffer)).await;
         if let Ok(Ok(length)) = heard
-            && stun::parse(&buffer[..length])
-                .is_some_and(|answer| answer.transaction == transaction)
+            && Message::parse(&buffer[..length]).is_some_and(|answer| answer.answers(transaction))
         {
             return true;
         }
     }
     false
+}
+
+/// Tells a client that asks how it is seen (RFC 8489 §3).
+fn answer_to(question: &[u8], from: SocketAddr) -> Option<Vec<u8>> {
+    let asks = |message: &Message<'_>| {
+        (message.method(), message.class()) == (Method::Binding, Class::Request)
+    };
+    let question = Message::parse(question).filter(asks)?;
+    let mut answer = Writer::new(Method::Binding, Class::Success, question.transaction());
+    let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+    answer.address(message::XOR_MAPPED_ADDRESS, from);
+    Some(answer.finish(false))
 }
 
 fn interfaces() -> Vec<IpAddr> {
@@ -256,6 +267,20 @@ mod tests {
 
     fn all(addresses: &[&str]) -> Vec<IpAddr> {
         addresses.iter().map(|address| address.parse().expect("an address")).collect()
+    }
+
+    #[test]
+    fn what_is_asked_is_answered_with_where_it_came_from() {
+        for from in ["192.0.2.1:5000", "[2001:db8::7]:9"].map(|a| a.parse().expect("an address")) {
+            let asked = Writer::new(Method::Binding, Class::Request, [7; 12]).finish(false);
+            let answer = answer_to(&asked, from).expect("an answer");
+            let answer = Message::parse(&answer).expect("an answer");
+            assert!(answer.answers([7; 12]) && answer.class() == Class::Success);
+            assert_eq!(answer.address(message::XOR_MAPPED_ADDRESS), Some(from));
+            assert!(!Message::parse(&asked).expect("a question").answers([7; 12]));
+        }
+        let from = "192.0.2.1:1".parse().expect("one");
+        assert!(answer_to(b"hello, world, hello, world", from).is_none());
     }
 
     #[test]

@@ -1,17 +1,16 @@
 //! TURN servers that the settings name: each is asked for a place, as a browser would.
 
 use super::report::Finding;
-use super::{stun, tls_client};
+use super::tls_client;
 use crate::config::Config;
-use aws_lc_rs::hmac;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use md5::{Digest, Md5};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket, lookup_host};
+use turn::message::{
+    self as m, Class, Integrity, LongTermKey, Message, Method, Transaction, Writer,
+};
 
 /// Who asks a TURN server.
 #[derive(Clone)]
@@ -67,8 +66,7 @@ fn credentials(config: &Config) -> Option<Credentials> {
     if let Some(secret) = &config.turn_secret {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let username = format!("{}:doctor", now.as_secs() + 600);
-        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.expose().as_bytes());
-        let password = STANDARD.encode(hmac::sign(&key, username.as_bytes()));
+        let password = signaling::turn_password(secret, &username);
         return Some(Credentials { username, password });
     }
     let username = config.turn_username.clone()?;
@@ -183,48 +181,81 @@ pub async fn allocate(
     authority: Option<&std::path::Path>,
     peer: Option<&Peer>,
 ) -> Result<SocketAddr, Refusal> {
-    let turn = TurnUrl::parse(url).ok_or(Refusal::Url)?;
-    let mut wire = turn.connect(authority).await?;
-    let transport = (stun::REQUESTED_TRANSPORT, vec![17, 0, 0, 0]);
-    let first = wire.ask(stun::ALLOCATE, std::slice::from_ref(&transport), None).await?;
-    let (realm, nonce) = match (first.attribute(stun::REALM), first.attribute(stun::NONCE)) {
-        (Some(realm), Some(nonce)) => (realm.to_vec(), nonce.to_vec()),
-        _ => {
-            let (code, words) = first.error().unwrap_or((0, "it asks for no password".into()));
-            return Err(Refusal::Other(code, words));
-        }
+    let url = TurnUrl::parse(url).ok_or(Refusal::Url)?;
+    let mut wire = url.connect(authority).await?;
+    let transport = |question: &mut Writer| {
+        question.attribute(m::REQUESTED_TRANSPORT, &[17, 0, 0, 0]);
     };
-    let user = credentials.username.as_bytes().to_vec();
-    let key = key(&user, &realm, credentials.password.as_bytes());
-    let mut signed =
-        vec![transport, (stun::USERNAME, user), (stun::REALM, realm), (stun::NONCE, nonce)];
-    let second = wire.ask(stun::ALLOCATE, &signed, Some(&key)).await?;
-    match second.error() {
+    let first = wire.ask(Method::Allocate, None, transport).await?;
+    let first = first.message();
+    let (Some(realm), Some(nonce)) = (first.text(m::REALM), first.attribute(m::NONCE)) else {
+        let (code, words) = error_of(&first).unwrap_or((0, "it asks for no password".into()));
+        return Err(Refusal::Other(code, words));
+    };
+    let pass = Pass {
+        username: &credentials.username,
+        realm,
+        nonce: nonce.value,
+        key: LongTermKey::new(&credentials.username, realm, &credentials.password),
+    };
+    let second = wire.ask(Method::Allocate, Some(&pass), transport).await?;
+    let second = second.message();
+    match error_of(&second) {
         Some((401 | 441, words)) => return Err(Refusal::Credentials(words)),
         Some((code, words)) => return Err(Refusal::Other(code, words)),
         None => {}
     }
-    let relayed = second.address(stun::XOR_RELAYED_ADDRESS);
+    let relayed = second.address(m::XOR_RELAYED_ADDRESS);
     let relayed = relayed.ok_or(Refusal::Other(0, "it names no address".into()))?;
     let mut is_led = peer.is_none();
     if let Some(Peer { addresses, check }) = peer {
         // One of our addresses may be none that the relay can reach, or may send to.
         let reachable = addresses.iter().filter(|address| address.is_ipv4() == relayed.is_ipv4());
         for address in reachable {
-            is_led = wire.sends(*address, check, &mut signed, &key).await.unwrap_or(false);
+            is_led = wire.sends(*address, check, &pass).await.unwrap_or(false);
             if is_led {
                 break;
             }
         }
     }
-    signed[0] = (stun::LIFETIME, vec![0; 4]);
-    wire.ask(stun::REFRESH, &signed, Some(&key)).await.ok();
+    let ends = |question: &mut Writer| {
+        question.attribute(m::LIFETIME, &[0; 4]);
+    };
+    wire.ask(Method::Refresh, Some(&pass), ends).await.ok();
     if is_led { Ok(relayed) } else { Err(Refusal::NoWay(relayed)) }
 }
 
-/// The key of long-term credentials (RFC 8489 §9.2.2). MD5 is what that scheme has.
-pub fn key(user: &[u8], realm: &[u8], password: &[u8]) -> Vec<u8> {
-    Md5::digest([user, b":", realm, b":", password].concat()).to_vec()
+/// What questions are signed with (RFC 8489 §9.2).
+struct Pass<'a> {
+    username: &'a str,
+    realm: &'a str,
+    nonce: &'a [u8],
+    key: LongTermKey,
+}
+
+impl Pass<'_> {
+    fn sign(&self, question: &mut Writer) {
+        question.attribute(m::USERNAME, self.username.as_bytes());
+        question.attribute(m::REALM, self.realm.as_bytes()).attribute(m::NONCE, self.nonce);
+        question.integrity(Integrity::Sha1, &self.key);
+    }
+}
+
+/// A message that was heard.
+struct Heard(Vec<u8>);
+
+impl Heard {
+    fn message(&self) -> Message<'_> {
+        Message::parse(&self.0).expect("only what can be read is heard")
+    }
+}
+
+/// Number and words of a refusal.
+fn error_of(message: &Message<'_>) -> Option<(u16, String)> {
+    let error = message.attribute(m::ERROR_CODE).filter(|_| message.class() == Class::Error)?;
+    let (&[_, _, class, number], words) = error.value.split_first_chunk()?;
+    let code = u16::from(class & 7) * 100 + u16::from(number);
+    Some((code, String::from_utf8_lossy(words).into_owned()))
 }
 
 struct TurnUrl {
@@ -286,28 +317,24 @@ impl TurnUrl {
 impl Wire {
     async fn ask(
         &mut self,
-        method: u16,
-        attributes: &[(u16, Vec<u8>)],
-        key: Option<&[u8]>,
-    ) -> Result<stun::Answer, Refusal> {
-        self.asks(method, rand::random(), attributes, key).await
-    }
-
-    async fn asks(
-        &mut self,
-        method: u16,
-        transaction: [u8; 12],
-        attributes: &[(u16, Vec<u8>)],
-        key: Option<&[u8]>,
-    ) -> Result<stun::Answer, Refusal> {
-        let question = stun::request(method, transaction, attributes, key);
+        method: Method,
+        pass: Option<&Pass<'_>>,
+        content: impl Fn(&mut Writer),
+    ) -> Result<Heard, Refusal> {
+        let transaction: Transaction = rand::random();
+        let mut question = Writer::new(method, Class::Request, transaction);
+        content(&mut question);
+        if let Some(pass) = pass {
+            pass.sign(&mut question);
+        }
+        let question = question.finish(false);
         let silent = |error: io::Error| Refusal::Silent(error.to_string());
         for _ in 0..ATTEMPTS {
             match self {
                 Wire::Udp(socket) => drop(socket.send(&question).await.map_err(silent)?),
                 Wire::Stream(stream) => stream.write_all(&question).await.map_err(silent)?,
             }
-            let own = |answer: &stun::Answer| answer.transaction == transaction;
+            let own = |message: &Message<'_>| message.answers(transaction);
             match tokio::time::timeout(PATIENCE / ATTEMPTS, self.hear(own)).await {
                 Ok(heard) => return heard.map_err(silent),
                 // On a stream nothing is lost, so asking again is no use.
@@ -318,32 +345,34 @@ impl Wire {
         Err(Refusal::Silent("no answer in time".into()))
     }
 
-    /// Whether a check to a peer is answered through the relay. The first attribute is put in place of another.
+    /// Whether a check to a peer is answered through the relay.
     async fn sends(
         &mut self,
         to: SocketAddr,
         check: &(dyn Fn() -> Vec<u8> + Send + Sync),
-        signed: &mut [(u16, Vec<u8>)],
-        key: &[u8],
+        pass: &Pass<'_>,
     ) -> Result<bool, Refusal> {
-        let transaction: [u8; 12] = rand::random();
-        let peer = (stun::XOR_PEER_ADDRESS, stun::xored(to, transaction));
-        signed[0] = peer.clone();
-        let permitted = self.asks(stun::CREATE_PERMISSION, transaction, signed, Some(key)).await?;
-        if permitted.error().is_some() {
+        let to = SocketAddr::new(to.ip().to_canonical(), to.port());
+        let peer = |question: &mut Writer| {
+            question.address(m::XOR_PEER_ADDRESS, to);
+        };
+        let permitted = self.ask(Method::CreatePermission, Some(pass), peer).await?;
+        if error_of(&permitted.message()).is_some() {
             return Ok(false);
         }
         for _ in 0..ATTEMPTS {
             let check = check();
-            let sent = [peer.clone(), (stun::DATA, check.clone())];
-            let send = stun::request(stun::SEND, transaction, &sent, None);
+            let mut send = Writer::new(Method::Send, Class::Indication, rand::random());
+            send.address(m::XOR_PEER_ADDRESS, to).attribute(m::DATA, &check);
+            let send = send.finish(false);
             match self {
                 Wire::Udp(socket) => drop(socket.send(&send).await),
                 Wire::Stream(stream) => drop(stream.write_all(&send).await),
             }
-            let answered = |message: &stun::Answer| {
-                let data = message.attribute(stun::DATA).and_then(stun::parse);
-                data.is_some_and(|answer| check.get(8..20) == Some(&answer.transaction))
+            let asked = Message::parse(&check).map(|check| check.transaction());
+            let answered = |message: &Message<'_>| {
+                let data = message.attribute(m::DATA).and_then(|data| Message::parse(data.value));
+                data.zip(asked).is_some_and(|(answer, asked)| answer.answers(asked))
             };
             let heard = self.hear(answered);
             if let Ok(Ok(_)) = tokio::time::timeout(RELAYED_PATIENCE, heard).await {
@@ -353,26 +382,27 @@ impl Wire {
         Ok(false)
     }
 
-    async fn hear(&mut self, wanted: impl Fn(&stun::Answer) -> bool) -> io::Result<stun::Answer> {
+    async fn hear(&mut self, wanted: impl Fn(&Message<'_>) -> bool) -> io::Result<Heard> {
         loop {
-            let mut message = vec![0; 1500];
+            let mut bytes = vec![0; 1500];
             match self {
                 Wire::Udp(socket) => {
-                    let length = socket.recv(&mut message).await?;
-                    message.truncate(length);
+                    let length = socket.recv(&mut bytes).await?;
+                    bytes.truncate(length);
                 }
                 Wire::Stream(stream) => {
-                    stream.read_exact(&mut message[..20]).await?;
-                    let length = stun::length(&message).filter(|length| *length <= message.len());
-                    let length = length.ok_or(io::ErrorKind::InvalidData)?;
-                    message.truncate(length);
-                    stream.read_exact(&mut message[20..]).await?;
+                    let (header, _) = bytes.split_at_mut(m::HEADER_LEN);
+                    stream.read_exact(header).await?;
+                    let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
+                    if m::HEADER_LEN + length > bytes.len() {
+                        return Err(io::ErrorKind::InvalidData.into());
+                    }
+                    bytes.truncate(m::HEADER_LEN + length);
+                    stream.read_exact(&mut bytes[m::HEADER_LEN..]).await?;
                 }
             }
-            if let Some(answer) = stun::parse(&message)
-                && wanted(&answer)
-            {
-                return Ok(answer);
+            if Message::parse(&bytes).is_some_and(|message| wanted(&message)) {
+                return Ok(Heard(bytes));
             }
         }
     }

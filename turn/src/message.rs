@@ -130,6 +130,11 @@ impl<'a> Message<'a> {
         self.bytes[8..HEADER_LEN].try_into().expect("a parsed message has a whole header")
     }
 
+    /// Whether it answers that request.
+    pub fn answers(&self, request: Transaction) -> bool {
+        matches!(self.class, Class::Success | Class::Error) && self.transaction() == request
+    }
+
     /// Bytes of the whole message.
     #[expect(clippy::len_without_is_empty, reason = "a message is never empty")]
     pub fn len(&self) -> usize {
