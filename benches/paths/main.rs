@@ -31,15 +31,11 @@ struct Options {
 impl Options {
     /// `None` when this is not `cargo bench` but a test run that only builds benches.
     fn read() -> Option<Self> {
-        let words: Vec<String> = std::env::args().skip(1).collect();
-        let value = |name: &str, default: f64| {
-            let at = words.iter().position(|word| word == name);
-            at.and_then(|at| words.get(at + 1)?.parse().ok()).unwrap_or(default)
-        };
-        words.iter().any(|word| word == "--bench").then(|| Self {
-            subscribers: value("--subscribers", 20.0) as usize,
-            rounds: value("--rounds", 5.0) as usize,
-            seconds: value("--seconds", 3.0),
+        let words = testkit::options::Options::of_bench()?;
+        Some(Self {
+            subscribers: words.value("--subscribers", 20.0) as usize,
+            rounds: words.value("--rounds", 5.0) as usize,
+            seconds: words.value("--seconds", 3.0),
         })
     }
 }

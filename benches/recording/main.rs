@@ -32,15 +32,11 @@ struct Options {
 impl Options {
     /// `None` when this is not `cargo bench` but a test run that only builds benches.
     fn read() -> Option<Self> {
-        let words: Vec<String> = std::env::args().skip(1).collect();
-        let value = |name: &str, default: f64| {
-            let at = words.iter().position(|word| word == name);
-            at.and_then(|at| words.get(at + 1)?.parse().ok()).unwrap_or(default)
-        };
-        words.iter().any(|word| word == "--bench").then(|| Self {
-            rounds: value("--rounds", 5.0) as usize,
-            seconds: value("--seconds", 10.0),
-            rooms: value("--rooms", 4.0) as usize,
+        let words = testkit::options::Options::of_bench()?;
+        Some(Self {
+            rounds: words.value("--rounds", 5.0) as usize,
+            seconds: words.value("--seconds", 10.0),
+            rooms: words.value("--rooms", 4.0) as usize,
         })
     }
 }

@@ -22,16 +22,12 @@ struct Options {
 impl Options {
     /// `None` when this is not `cargo bench` but a test run that only builds benches.
     fn read() -> Option<Self> {
-        let words: Vec<String> = std::env::args().skip(1).collect();
-        let value = |name: &str, default: usize| {
-            let at = words.iter().position(|word| word == name);
-            at.and_then(|at| words.get(at + 1)?.parse().ok()).unwrap_or(default)
-        };
-        words.iter().any(|word| word == "--bench").then(|| Self {
-            rooms: value("--rooms", 100),
-            per_room: value("--per-room", 100),
-            chatters: value("--chatters", 200),
-            seconds: value("--seconds", 20) as u64,
+        let words = testkit::options::Options::of_bench()?;
+        Some(Self {
+            rooms: words.value("--rooms", 100),
+            per_room: words.value("--per-room", 100),
+            chatters: words.value("--chatters", 200),
+            seconds: words.value("--seconds", 20),
         })
     }
 }

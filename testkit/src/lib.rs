@@ -8,6 +8,7 @@ pub mod description;
 pub mod film;
 pub mod http;
 pub mod link;
+pub mod options;
 pub mod person;
 pub mod publisher;
 pub mod relay;
