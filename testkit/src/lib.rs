@@ -1,63 +1,14 @@
-//! A native client of Veche: signs in over REST, joins by WebSocket, publishes and subscribes with
-//! the media plane's own pieces used from the other end. It proves the server from outside and loads
-//! it in benchmarks; the server must never depend on it.
+//! What tests and benchmarks need beside a client: the server's process, films, a relay, options. The client is
+//! `veche-client`, shown here under the same names.
 
-pub mod api;
 pub mod coturn;
-pub mod description;
 pub mod film;
-pub mod http;
-pub mod link;
 pub mod options;
-pub mod person;
-pub mod publisher;
-pub mod relay;
 pub mod server;
-pub mod socket;
-pub mod subscriber;
-pub mod weather;
-mod wire;
 
-pub use api::Api;
-pub use film::{Film, Scene, Take, VideoCodec};
-pub use person::Person;
-pub use publisher::{Publication, Publisher};
+pub use client::{
+    Api, Error, Person, Publication, Publisher, Received, RoomSocket, Subscriber, VideoCodec,
+    Weather, api, description, http, link, person, publisher, relay, socket, subscriber, weather,
+};
+pub use film::{Film, Scene, Take};
 pub use server::Server;
-pub use socket::RoomSocket;
-pub use subscriber::{Received, Subscriber};
-pub use weather::Weather;
-
-use protocol::ErrorCode;
-
-/// What can go wrong on the client's side of a test.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The system's word.
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
-    /// An HTTP status that is no success.
-    #[error("HTTP {status}: {body}")]
-    Refused {
-        /// Status.
-        status: u16,
-        /// Body.
-        body: String,
-    },
-    /// An `error` on the socket.
-    #[error("{code:?}: {reason}")]
-    Said {
-        /// Stable code.
-        code: ErrorCode,
-        /// Words.
-        reason: String,
-    },
-    /// The server closed the socket with this code.
-    #[error("the socket was closed with code {0}")]
-    Closed(u16),
-    /// An answer that makes no sense.
-    #[error("{0}")]
-    Answer(String),
-    /// Nothing came in time.
-    #[error("waited in vain for {0}")]
-    Timeout(&'static str),
-}

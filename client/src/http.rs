@@ -1,4 +1,4 @@
-//! HTTP/1.1 in the few lines that tests need: one request per connection, no TLS, no redirects.
+//! HTTP/1.1 in the few lines that a client needs: one request per connection, no TLS, no redirects.
 
 use crate::Error;
 use std::io::{Read, Write};

@@ -1,8 +1,8 @@
 //! A publish transport that sends made-up Opus and VP8.
 
 use crate::Error;
+use crate::VideoCodec;
 use crate::description::Description;
-use crate::film::VideoCodec;
 use crate::link::{Link, Local, Packet};
 use protocol::media::{Source, TrackOffer};
 use rand::random;
@@ -141,7 +141,7 @@ impl Offer {
                 format!("m=audio 9 UDP/TLS/RTP/SAVPF {OPUS}\r\n"),
                 format!(
                     "{level}a=rtpmap:{OPUS} opus/48000/2\r\na=fmtp:{OPUS} minptime=10;useinbandfec=1\r\n\
-                     a=rtcp-fb:{OPUS} transport-cc\r\na=ssrc:{} cname:testkit\r\n",
+                     a=rtcp-fb:{OPUS} transport-cc\r\na=ssrc:{} cname:native\r\n",
                     audio.ssrc
                 ),
             ));
@@ -162,7 +162,7 @@ impl Offer {
                 )
             } else {
                 format!(
-                    "a=ssrc-group:FID {0} {1}\r\na=ssrc:{0} cname:testkit\r\na=ssrc:{1} cname:testkit\r\n",
+                    "a=ssrc-group:FID {0} {1}\r\na=ssrc:{0} cname:native\r\na=ssrc:{1} cname:native\r\n",
                     video[0].ssrc, rtx[0].ssrc
                 )
             };
@@ -186,7 +186,7 @@ impl Offer {
         for (mid, (source, media, rest)) in mids.into_iter().zip(sections) {
             write!(
                 sdp,
-                "{media}c=IN IP4 0.0.0.0\r\n{}a=mid:{mid}\r\na=sendonly\r\na=rtcp-mux\r\na=msid:testkit {mid}\r\n\
+                "{media}c=IN IP4 0.0.0.0\r\n{}a=mid:{mid}\r\na=sendonly\r\na=rtcp-mux\r\na=msid:native {mid}\r\n\
                  a=extmap:{MID} urn:ietf:params:rtp-hdrext:sdes:mid\r\n\
                  a=extmap:{TRANSPORT_CC} http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n\
                  {rest}",
