@@ -10,12 +10,13 @@ const MAX_TOASTS = 3;
 /**
  * @param {string} text
  * @param {{label: string, act: () => void} | null} [action]
+ * @param {string} [topic] what it is about, for `settled`
  */
-export function toast(text, action = null) {
+export function toast(text, action = null, topic = '') {
   const box = document.querySelector('.toasts');
   if (!box) return;
   while (box.children.length >= MAX_TOASTS) box.firstElementChild?.remove();
-  const element = h('div', { class: 'toast' }, h('span', null, text));
+  const element = h('div', { class: 'toast', data: { topic } }, h('span', null, text));
   const remove = () => element.remove();
   let timer = setTimeout(remove, SHOWN_MS);
   if (action) {
@@ -36,6 +37,11 @@ export function toast(text, action = null) {
  */
 export function clearToasts(which) {
   document.querySelectorAll(which === 'all' ? '.toast' : '.toast:has(button)').forEach((toastElement) => toastElement.remove());
+}
+
+/** Takes away what asks for something that has been decided meanwhile. @param {string} topic */
+export function settled(topic) {
+  document.querySelectorAll(`.toast[data-topic="${CSS.escape(topic)}"]`).forEach((toastElement) => toastElement.remove());
 }
 
 /** @param {string} text */

@@ -42,7 +42,7 @@ import { summary } from '../call/summary.js';
 import { h, icon, setText } from '../dom.js';
 import { errorText, t } from '../i18n.js';
 import { measure } from '../meter.js';
-import { announce, clearToasts, toast } from '../notices.js';
+import { announce, clearToasts, settled, toast } from '../notices.js';
 import { Readings } from '../readings.js';
 import { may } from '../powers.js';
 import { self } from '../state.js';
@@ -246,8 +246,9 @@ function told(meeting, message, names, before) {
   } else if (message.type === 'lobby.knocked') {
     if (!may(self(state)?.role, 'admit')) return;
     const { id, display_name: name } = message.knock;
-    toast(t('said.knocked', { name }), { label: t('lobby.admit'), act: () => void meeting.order({ type: 'lobby.admit', participant_id: id }) });
+    toast(t('said.knocked', { name }), { label: t('lobby.admit'), act: () => void meeting.order({ type: 'lobby.admit', participant_id: id }) }, `knock ${id}`);
   } else {
+    if (message.type === 'lobby.left') settled(`knock ${message.knock.id}`);
     const news = newsOf(message, before, state);
     if (message.type === 'chat.pinned' && message.pinned && message.by.user_id !== state.userId && state.panel !== 'chat') {
       const pin = state.pins.find((m) => m.id === message.message_id);

@@ -167,6 +167,8 @@ test('a lobby: who comes waits, is let in or refused, and moderators see them on
   await ada.click('.knock[data-name=Dan] [data-action=admit]');
   await connected(dan);
   await ada.click('.knock[data-name=Eve] [data-action=refuse]');
+  // A toast that asks for what has been decided is no more.
+  await ada.until('no toast asking', () => document.querySelector('.toast button') === null);
   await eve.until('refused', () => document.querySelector('[data-reason=turned_away]') !== null);
   await inspect(eve, 'lobby-refused-phone');
   await eve.click('[data-action=rejoin]');
