@@ -51,6 +51,17 @@ struct Offset {
 }
 
 impl PublisherClock {
+    /// The clock of who publishes with the server's own.
+    pub const SERVER: Self = Self {
+        offset: Some(Offset {
+            current: 0,
+            least: [0; 2],
+            window_began: 0,
+            observed: 0,
+            late_in_a_row: 0,
+        }),
+    };
+
     /// Nothing known yet.
     pub fn new() -> Self {
         Self::default()

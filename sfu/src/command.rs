@@ -3,7 +3,7 @@
 use crate::relay::PlaneId;
 use protocol::media::{TrackOffer, View};
 use protocol::room::MediaState;
-use protocol::{ParticipantId, RoomId, Track, TrackId, UserId};
+use protocol::{ParticipantId, RoomId, TrackId, UserId};
 
 /// One transport of a participant. Chosen by the control plane, never used twice in a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -151,33 +151,19 @@ pub enum Command {
         /// Track.
         track: TrackId,
     },
-    /// Packets of a track that is published here go to another plane too, or no longer.
-    HandOver {
+    /// On which planes a room is. For every plane of it, and for one that it has left, whenever that changes or
+    /// another becomes its home. What passes between them they settle themselves.
+    SetPlanes {
         /// Room.
         room: RoomId,
-        /// Track.
-        track: TrackId,
-        /// Plane that takes it.
-        to: PlaneId,
-        /// Whether it does.
-        wanted: bool,
+        /// Ranks who speaks.
+        home: PlaneId,
+        /// All of them; a room on one plane alone is not spread.
+        planes: Vec<PlaneId>,
     },
-    /// A track that is published on another plane may be subscribed to here.
-    AddRemoteTrack {
-        /// Room.
-        room: RoomId,
-        /// Who publishes it.
-        participant: ParticipantId,
-        /// The track as that plane announced it.
-        track: Track,
-        /// Plane that hands it over.
-        from: PlaneId,
-    },
-    /// Such a track is gone.
-    RemoveRemoteTrack {
-        /// Room.
-        room: RoomId,
-        /// Track.
-        track: TrackId,
+    /// A plane is dead: what was published on it is gone, and nobody there takes anything.
+    LosePlane {
+        /// Which one.
+        plane: PlaneId,
     },
 }

@@ -98,13 +98,8 @@ impl Sfu {
             Command::CloseRoom { room } => self.close_room(room),
             Command::Tap { room, wanted } => self.tap(room, wanted),
             Command::TapLost { room, track } => self.tap_lost(room, track),
-            Command::HandOver { room, track, to, wanted } => {
-                self.hand_over(room, track, to, wanted)
-            }
-            Command::AddRemoteTrack { room, participant, track, from } => {
-                self.add_remote_track(room, participant, &track, from);
-            }
-            Command::RemoveRemoteTrack { room, track } => self.remove_remote_track(room, track),
+            Command::SetPlanes { room, home, planes } => self.set_planes(room, home, &planes),
+            Command::LosePlane { plane } => self.lose_plane(plane),
         }
         let stale: Vec<RoomKey> =
             self.rooms.iter().filter(|(_, room)| room.is_stale).map(|(key, _)| key).collect();
@@ -266,7 +261,7 @@ impl Sfu {
     ) -> Result<TrackKey, Refusal> {
         let id = TrackId(uuid::Builder::from_random_bytes(self.rng.random()).into_uuid());
         let csrc = loop {
-            let csrc = self.make_ssrc();
+            let csrc = self.make_csrc();
             if !self.rooms[room_key].all_tracks().any(|(_, track)| track.csrc == csrc) {
                 break csrc;
             }
@@ -280,7 +275,8 @@ impl Sfu {
             csrc,
             generation: 0,
             origin: Origin::Peer(publisher),
-            planes: Vec::new(),
+            takers: Vec::new(),
+            announced: None,
             mid: settled.mid.clone(),
             extensions: settled.extensions,
             codec: None,
@@ -413,7 +409,14 @@ impl Sfu {
         for key in member.peers {
             self.remove_peer(key, CloseReason::Commanded);
         }
-        self.rooms[room_key].is_stale = true;
+        let known = &mut self.rooms[room_key];
+        let theirs = known.all_tracks().filter(|(_, track)| track.participant == participant);
+        // On another plane they were published, or have been left behind.
+        let theirs: Vec<TrackKey> = theirs.map(|(key, _)| key).collect();
+        for track in theirs {
+            known.remove_track(track);
+        }
+        known.is_stale = true;
         self.forget_empty(room, room_key);
     }
 

@@ -1,56 +1,47 @@
-//! Handing packets to other planes and taking theirs.
+//! Packets on their way to other planes, and those that come from there.
 
-use crate::format::Extensions;
-use crate::key::{RoomKey, TrackKey};
-use crate::relay::{MAX_PLANES, MAX_WAITING, PlaneId, Relayed, RelayedPacket};
-use crate::room::{Pending, Room, is_forced};
+use crate::clock;
+use crate::codec::{self, vp8, vp9};
+use crate::format::Codec;
+use crate::relay::{MAX_WAITING, PlaneId, Relayed, RelayedPacket};
+use crate::room::{Pending, Room};
 use crate::router::Sfu;
 use crate::rtp::Header;
-use crate::slot::Forwarded;
+use crate::spread::tell_tracks;
 use crate::stats::Stats;
-use crate::track::{Encoding, Origin, Track};
-use bytes::Bytes;
-use protocol::{Kind, ParticipantId, RoomId, TrackId};
+use crate::track::Origin;
+use bytes::{Bytes, BytesMut};
+use protocol::Kind;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-impl Sfu {
-    /// Takes what another plane hands over. Packets are fanned out by the next `flush`.
-    pub fn receive_relayed(&mut self, now: Instant, relayed: Relayed) {
-        match relayed {
-            Relayed::Packet(packet) => self.take_packet(now, &packet),
-            Relayed::KeyframeWanted { room, track } => {
-                let room = self.room_keys.get(&room).and_then(|&key| self.rooms.get_mut(key));
-                if let Some((key, room)) =
-                    room.and_then(|room| Some((room.find_track(track)?, room)))
-                    && let Some(encoding) =
-                        room.track_mut(key).and_then(|t| t.encodings.first_mut())
-                {
-                    encoding.want_keyframe();
-                }
-            }
-        }
-    }
+/// Numbers further apart than this began anew in between.
+const MAX_MISSED: u32 = u32::MAX / 2;
 
-    fn take_packet(&mut self, now: Instant, relayed: &RelayedPacket) {
+impl Sfu {
+    /// Takes a packet that another plane hands over, as one that came from a publisher here.
+    pub(crate) fn take_packet(&mut self, now: Instant, from: PlaneId, relayed: &RelayedPacket) {
         let Some(&room_key) = self.room_keys.get(&relayed.room) else { return };
         let room = &mut self.rooms[room_key];
         let Some(key) = room.find_track(relayed.track) else { return };
         let Some(header) = Header::parse(&relayed.packet) else { return };
-        let last_generation = &mut room.last_generation;
         let Some(track) = room.tracks[usize::from(key)].as_mut() else { return };
-        let Origin::Plane { generation, .. } = &mut track.origin else { return };
-        if *generation != Some(relayed.generation) {
-            *generation = Some(relayed.generation);
-            *last_generation += 1;
-            track.generation = *last_generation;
-            track.extensions = relayed.extensions;
-            let codec = relayed.codec;
-            track.encodings = vec![Encoding::new(codec.kind(), codec.clock_rate())];
-            room.is_stale = true;
-        }
+        let Origin::Plane(remote) = &mut track.origin else { return };
         let index = usize::from(relayed.encoding);
-        let Some(encoding) = track.encodings.get_mut(index) else { return };
+        let is_of_this = remote.plane == from && remote.generation == relayed.generation;
+        let Some(encoding) = track.encodings.get_mut(index).filter(|_| is_of_this) else { return };
+        let Some(number) = remote.numbers.get_mut(index) else { return };
+        let missed = number.map_or(0, |last| relayed.number.wrapping_sub(last).wrapping_sub(1));
+        *number = Some(relayed.number);
+        if missed > 0 && missed < MAX_MISSED {
+            // Nobody can be asked for what was lost between planes.
+            self.stats.relayed_missed += u64::from(missed);
+            if relayed.codec.kind() == Kind::Video {
+                encoding.want_keyframe();
+                self.tick.hasten(now);
+            }
+        }
+        self.stats.relayed_in += 1;
         if track.is_blocked || !encoding.cache.insert(relayed.sequence, &relayed.packet, now) {
             return;
         }
@@ -58,21 +49,24 @@ impl Sfu {
             track.codec = Some(relayed.codec);
             room.is_stale = true;
         }
-        // The plane that received it has mapped it to its own clock, which is as good as a report.
-        encoding.clock.sender_report(relayed.captured_ntp, header.timestamp);
+        if let Some(captured) = relayed.captured_ntp {
+            // As good as a report of a publisher with the server's clock.
+            encoding.clock.sender_report(captured, header.timestamp);
+        }
         let body = header.payload(&relayed.packet);
         let is_keyframe =
-            relayed.codec.kind() == Kind::Video && crate::codec::is_keyframe(relayed.codec, body);
-        let descriptor = relayed.extensions.dependency_descriptor;
+            relayed.codec.kind() == Kind::Video && codec::is_keyframe(relayed.codec, body);
+        let descriptor = track.extensions.dependency_descriptor;
         let descriptor = descriptor.and_then(|id| header.extension(&relayed.packet, id));
         let frame = encoding.read_frame(relayed.codec, body, descriptor);
         encoding.meter.add(now, frame.layer, relayed.packet.len());
         if is_keyframe {
             encoding.keyframe_arrived();
-        }
-        let ntp = self.config.wall.ntp(now);
-        if let Some(member) = room.members.get_mut(&track.participant) {
-            member.clock.observe(ntp, relayed.captured_ntp);
+            match relayed.codec {
+                Codec::Vp8 => encoding.size = vp8::size(body).or(encoding.size),
+                Codec::Vp9 { .. } => encoding.set_layer_sizes(vp9::sizes(body)),
+                _ => {}
+            }
         }
         room.pending.push(Pending {
             track: key,
@@ -82,131 +76,90 @@ impl Sfu {
             is_keyframe,
             frame,
             header,
-            captured_ntp: Some(relayed.captured_ntp),
+            captured_ntp: relayed.captured_ntp,
         });
         if room.pending.len() == 1 {
             self.with_pending.push(room_key);
         }
     }
-
-    /// Asks the planes that publish for the keyframes that are due.
-    pub(crate) fn ask_planes(&mut self, now: Instant, key: RoomKey) {
-        let Some(room) = self.rooms.get_mut(key) else { return };
-        let id = room.id;
-        for track in room.tracks.iter_mut().flatten() {
-            let Origin::Plane { plane, .. } = track.origin else { continue };
-            for encoding in &mut track.encodings {
-                if encoding.keyframe_due(now).is_some_and(|at| at <= now) {
-                    encoding.keyframe_requested(now);
-                    let wanted = Relayed::KeyframeWanted { room: id, track: track.id };
-                    push(&mut self.relayed, &mut self.stats, plane, wanted);
-                }
-            }
-        }
-    }
-
-    pub(crate) fn hand_over(&mut self, room: RoomId, track: TrackId, to: PlaneId, wanted: bool) {
-        let Some(room) = self.room_keys.get(&room).and_then(|&key| self.rooms.get_mut(key)) else {
-            return;
-        };
-        let Some(track) = room.find_track(track).and_then(|key| room.track_mut(key)) else {
-            return;
-        };
-        track.planes.retain(|plane| *plane != to);
-        if wanted && track.planes.len() < MAX_PLANES {
-            track.planes.push(to);
-            if let Some(encoding) =
-                track.encodings.first_mut().filter(|_| track.source.kind() == Kind::Video)
-            {
-                encoding.want_keyframe();
-            }
-        }
-    }
-
-    pub(crate) fn add_remote_track(
-        &mut self,
-        room: RoomId,
-        participant: ParticipantId,
-        track: &protocol::Track,
-        from: PlaneId,
-    ) {
-        let media = self.member(room, participant).media;
-        let room_key = self.room(room);
-        let room = &mut self.rooms[room_key];
-        if room.find_track(track.id).is_some() {
-            return;
-        }
-        // A room that is full of tracks shows no more of them; the plane that publishes has said so.
-        let _ = room.add_track(Track {
-            id: track.id,
-            participant,
-            source: track.source,
-            csrc: track.csrc,
-            generation: 0,
-            origin: Origin::Plane { plane: from, generation: None },
-            planes: Vec::new(),
-            mid: String::new(),
-            extensions: Extensions::default(),
-            codec: None,
-            is_blocked: is_forced(&media, track.source),
-            encodings: Vec::new(),
-            ladder: Vec::new(),
-        });
-    }
-
-    pub(crate) fn remove_remote_track(&mut self, room: RoomId, track: TrackId) {
-        let Some(room) = self.room_keys.get(&room).and_then(|&key| self.rooms.get_mut(key)) else {
-            return;
-        };
-        let remote = room.find_track(track).filter(|&key| {
-            room.track(key).is_some_and(|t| matches!(t.origin, Origin::Plane { .. }))
-        });
-        if let Some(key) = remote {
-            room.remove_track(key);
-        }
-    }
 }
 
-/// Queues a batch for the planes that take its tracks: the bytes are copied once, then shared.
+/// Queues a batch for the planes that take it: the bytes are copied once for all of them, into one slab.
 pub(crate) fn queue(
-    room: &Room,
-    batch: &[(TrackKey, Forwarded<'_>)],
+    ntp: u64,
+    room: &mut Room,
     relayed: &mut VecDeque<(PlaneId, Relayed)>,
     stats: &mut Stats,
 ) {
-    for (key, packet) in batch {
-        let Some(track) = room.track(*key).filter(|track| !track.planes.is_empty()) else {
-            continue;
-        };
-        if matches!(track.origin, Origin::Plane { .. }) {
-            continue;
-        }
-        let handed = RelayedPacket {
-            room: room.id,
-            track: track.id,
-            encoding: packet.encoding as u8,
-            generation: track.generation,
-            sequence: packet.sequence,
-            codec: packet.codec,
-            extensions: track.extensions,
-            captured_ntp: packet.captured_ntp,
-            packet: Bytes::copy_from_slice(packet.packet),
-        };
-        for &plane in &track.planes {
-            push(relayed, stats, plane, Relayed::Packet(handed.clone()));
+    let pending = std::mem::take(&mut room.pending);
+    let mut slab = BytesMut::new();
+    let mut lengths = Vec::new();
+    let mut is_untold = false;
+    for packet in &pending {
+        let taken = room.track(packet.track).filter(|track| track.is_own()).and_then(|track| {
+            is_untold |= track.announced.as_ref().is_none_or(|announced| {
+                (announced.generation, announced.codec) != (track.generation, track.codec)
+            });
+            let is_taken = track.takers.iter().any(|t| takes(&t.taken, packet.encoding));
+            track.encodings.get(packet.encoding)?.cache.get(packet.sequence).filter(|_| is_taken)
+        });
+        let taken = taken.unwrap_or_default();
+        slab.extend_from_slice(taken);
+        lengths.push(taken.len());
+    }
+    if is_untold {
+        tell_tracks(room, relayed);
+    }
+    let mut slab = slab.freeze();
+    let id = room.id;
+    for (packet, length) in pending.iter().zip(lengths) {
+        if length > 0 {
+            hand_over(ntp, id, room, packet, slab.split_to(length), relayed, stats);
         }
     }
+    room.pending = pending;
 }
 
-fn push(
+/// Whether packets of an encoding are among what is taken.
+fn takes(taken: &crate::relay::Taken, encoding: usize) -> bool {
+    taken.get(encoding).is_some_and(Option::is_some)
+}
+
+fn hand_over(
+    ntp: u64,
+    room_id: protocol::RoomId,
+    room: &mut Room,
+    pending: &Pending,
+    packet: Bytes,
     relayed: &mut VecDeque<(PlaneId, Relayed)>,
     stats: &mut Stats,
-    plane: PlaneId,
-    what: Relayed,
 ) {
-    if relayed.len() < MAX_WAITING {
-        relayed.push_back((plane, what));
-    } else {
-        stats.relayed_dropped += 1;
+    let captured_ntp = room.track(pending.track).and_then(|track| {
+        let encoding = track.encodings.get(pending.encoding)?;
+        let publisher = room.clock_of(track)?;
+        clock::captured_at(ntp, pending.header.timestamp, publisher, &encoding.clock)
+    });
+    let Some(track) = room.track_mut(pending.track) else { return };
+    let mut handed = RelayedPacket {
+        room: room_id,
+        track: track.id,
+        encoding: pending.encoding as u8,
+        generation: track.generation,
+        number: 0,
+        sequence: pending.sequence,
+        codec: pending.codec,
+        captured_ntp,
+        packet,
+    };
+    for taker in track.takers.iter_mut().filter(|t| takes(&t.taken, pending.encoding)) {
+        let Some(number) = taker.handed.get_mut(pending.encoding) else { continue };
+        *number = number.wrapping_add(1);
+        handed.number = *number;
+        if relayed.len() < MAX_WAITING {
+            relayed.push_back((taker.plane, Relayed::Packet(handed.clone())));
+            stats.relayed_out += 1;
+        } else {
+            stats.relayed_dropped += 1;
+        }
     }
 }

@@ -5,9 +5,10 @@ use crate::event::Event;
 use crate::key::{PeerKey, RoomKey, TrackKey};
 use crate::layers;
 use crate::peer::{Peer, Side};
+use crate::relay::Taken;
 use crate::room::Room;
 use crate::router::Sfu;
-use crate::track::{MAX_ENCODINGS, Origin, Track};
+use crate::track::{Origin, Track};
 use protocol::Kind;
 use protocol::media::View;
 use std::collections::HashMap;
@@ -36,14 +37,19 @@ impl Sfu {
             tap.taken().for_each(&mut take);
         }
         self.pause_untaken(now, key, &taken);
+        self.tell_planes(key);
+        self.tell_taken(key);
     }
 
     /// Chooses layers anew for one subscriber whose link has become another.
     pub(crate) fn follow_estimate(&mut self, now: Instant, key: PeerKey) {
         let Some(peer) = self.peers.get_mut(key) else { return };
         let has_moved = matches!(&peer.side, Side::Subscribe(subscriber) if subscriber.has_moved());
-        if let Some(room) = self.rooms.get(peer.room).filter(|_| has_moved) {
+        if let Some(room) = self.rooms.get_mut(peer.room).filter(|_| has_moved) {
             self.events.extend(choose_for(now, room, peer));
+            if let Some(spread) = &mut room.spread {
+                spread.has_other_wishes = true;
+            }
         }
     }
 
@@ -55,8 +61,13 @@ impl Sfu {
                 continue;
             };
             let Origin::Peer(publisher) = track.origin else { continue };
-            let taken = TrackKey::try_from(index).ok().and_then(|index| taken.get(&index));
-            let taken = taken.copied().unwrap_or_default();
+            let here = TrackKey::try_from(index).ok().and_then(|index| taken.get(&index));
+            let mut taken = here.copied().unwrap_or_default();
+            for there in &track.takers {
+                for (here, there) in taken.iter_mut().zip(there.taken) {
+                    *here = (*here).max(there);
+                }
+            }
             if let Some(peer) = self.peers.get(publisher).filter(|_| settle(now, track, &taken)) {
                 let active = track.encodings.iter().filter(|encoding| encoding.is_active);
                 let spatial = track.encodings.first().and_then(|only| only.nested.limit());
@@ -73,23 +84,17 @@ impl Sfu {
     }
 }
 
-/// The highest spatial layer that anybody takes of each encoding; none where nobody takes any.
-type Taken = [Option<u8>; MAX_ENCODINGS];
-
 /// Looks which layers a track's publisher is to send. True when those are others than before.
 fn settle(now: Instant, track: &mut Track, taken: &Taken) -> bool {
-    // Other planes choose for themselves.
-    let is_relayed = !track.planes.is_empty();
     if let [only] = track.encodings.as_mut_slice() {
-        let taken = if is_relayed { Some(u8::MAX) } else { taken[0] };
-        return only.nested.settle(now, taken);
+        return only.nested.settle(now, taken[0]);
     }
     // The cheapest is always there to fall back on.
     let cheapest = track.ladder.first().map_or(0, |rung| rung.encoding);
     let mut has_changed = false;
     for (at, encoding) in track.encodings.iter_mut().enumerate() {
         let is_taken = taken.get(at).is_some_and(Option::is_some);
-        has_changed |= encoding.settle_activity(now, is_taken || is_relayed || at == cheapest);
+        has_changed |= encoding.settle_activity(now, is_taken || at == cheapest);
     }
     has_changed
 }
@@ -110,7 +115,10 @@ pub(crate) fn measure(now: Instant, room: &mut Room) {
             for encoding in &mut track.encodings {
                 encoding.measure(now);
             }
-            track.ladder = layers::ladder(track, now);
+            // What is not handed over can be known only where it is published.
+            if track.is_own() {
+                track.ladder = layers::ladder(track, now);
+            }
         }
     }
 }

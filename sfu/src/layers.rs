@@ -15,7 +15,7 @@ const SURGE: f64 = 1.15;
 const ENOUGH: f64 = 0.85;
 
 /// One step of a track's quality.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rung {
     /// Encoding of the track.
     pub encoding: usize,

@@ -6,8 +6,9 @@ use crate::format::Codec;
 use crate::key::{PeerKey, TrackKey};
 use crate::rtp::Header;
 use crate::speakers::Speakers;
+use crate::spread::Spread;
 use crate::tap::Tap;
-use crate::track::Track;
+use crate::track::{Origin, Track};
 use protocol::media::View;
 use protocol::room::MediaState;
 use protocol::{ParticipantId, RoomId, Source, TrackId};
@@ -82,6 +83,8 @@ pub struct Room {
     pub is_pressing: bool,
     /// What is recorded of it, while it is.
     pub tap: Option<Tap>,
+    /// The other planes that it is on, while it is on any.
+    pub spread: Option<Spread>,
 }
 
 impl Room {
@@ -100,6 +103,7 @@ impl Room {
             is_stale: false,
             is_pressing: false,
             tap: None,
+            spread: None,
         }
     }
 
@@ -143,6 +147,9 @@ impl Room {
         if let Some(track) = self.tracks.get_mut(usize::from(key)).and_then(Option::take) {
             self.speakers.forget(track.csrc);
             self.is_stale = true;
+            if let Some(spread) = self.spread.as_mut().filter(|_| track.announced.is_some()) {
+                spread.gone.push(track.id);
+            }
         }
     }
 
@@ -177,7 +184,16 @@ impl Room {
 
     /// Whether nothing is left that would need the room.
     pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
+        self.members.is_empty() && self.spread.is_none()
+    }
+
+    /// What maps the moments of a track's publisher to the server's.
+    pub fn clock_of(&self, track: &Track) -> Option<&PublisherClock> {
+        match track.origin {
+            Origin::Peer(_) => self.members.get(&track.participant).map(|member| &member.clock),
+            // The plane that publishes it has done so.
+            Origin::Plane(_) => Some(&PublisherClock::SERVER),
+        }
     }
 
     /// Who speaks now, loudest first.

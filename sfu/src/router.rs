@@ -17,7 +17,7 @@ use crate::key::{PeerKey, RoomKey, TrackKey};
 use crate::path::{HostCandidate, Path};
 use crate::peer::{MAX_KNOWN_SSRCS, Peer, Side};
 use crate::publisher::Fate;
-use crate::relay::{PlaneId, Relayed};
+use crate::relay::{ICE_ALPHABET, MAX_PLANES, PlaneId, Relayed};
 use crate::room::{Room, is_self_muted};
 use crate::slot::Forwarded;
 use crate::stats::{Census, Stats};
@@ -48,6 +48,8 @@ pub struct Config {
     pub candidates: Vec<HostCandidate>,
     /// Real time, for sender reports.
     pub wall: WallClock,
+    /// Which of the process's planes it is.
+    pub plane: PlaneId,
     /// Seed of everything that is left to chance here (SSRCs, ids, ICE credentials).
     pub seed: [u8; 32],
 }
@@ -274,7 +276,7 @@ impl Sfu {
                 extensions: &track.extensions,
                 captured_ntp: 0,
                 earlier: Default::default(),
-                wait: encoding.patience.wait(),
+                wait: encoding.wait(),
                 described: subscriber::described(codec, track, encoding, &header, packet),
             };
             for _ in 0..subscriber.resend_copies() {
@@ -362,6 +364,10 @@ impl Sfu {
         let Some(room) = self.rooms.get_mut(key) else { return true };
         let subscribers = std::mem::take(&mut room.subscribers);
         let begins = room.served == 0;
+        if begins && room.spread.is_some() {
+            let ntp = self.config.wall.ntp(now);
+            handover::queue(ntp, room, &mut self.relayed, &mut self.stats);
+        }
         let held = self.stats.packets_held;
         let mut served = room.served;
         let mut tap = room.tap.take();
@@ -374,11 +380,8 @@ impl Sfu {
                 .iter()
                 .filter_map(|p| Some((p.track, subscriber::forwarded(room, p, ntp)?)))
                 .collect();
-            if begins {
-                handover::queue(room, &batch, &mut self.relayed, &mut self.stats);
-                if let Some(tap) = &mut tap {
-                    tap::queue(now, tap, room, &batch, &mut self.tapped, &mut self.stats);
-                }
+            if let Some(tap) = tap.as_mut().filter(|_| begins) {
+                tap::queue(now, tap, room, &batch, &mut self.tapped, &mut self.stats);
             }
             while let Some(&subscriber) = subscribers.get(served)
                 && self.transmits.mark() < MAX_SLAB
@@ -437,6 +440,7 @@ impl Sfu {
         for (track, encoding) in keyframes {
             room.want_keyframe(track, encoding);
         }
+        self.tell_taken(key);
         self.tick.hasten(now + TICK);
     }
 
@@ -490,6 +494,7 @@ impl Sfu {
             participant,
             tracks: room.tracks_of(participant),
         });
+        self.tell_planes(key);
     }
 
     /// Datagrams to send; clear them when they are sent.
@@ -534,15 +539,15 @@ impl Sfu {
         }
     }
 
-    /// Credentials for one transport: 48 bits of name, 144 bits of password.
+    /// Credentials for one transport: a letter for the plane, 42 bits of name, 144 bits of password.
     pub(crate) fn make_credentials(&mut self) -> IceCredentials {
-        IceCredentials { ufrag: self.make_token(8), pwd: self.make_token(24) }
+        let mut ufrag = String::from(self.config.plane.letter());
+        ufrag += &self.make_token(7);
+        IceCredentials { ufrag, pwd: self.make_token(24) }
     }
 
     fn make_token(&mut self, length: usize) -> String {
-        const ALPHABET: &[u8; 64] =
-            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        (0..length).map(|_| char::from(ALPHABET[self.rng.random_range(0..64)])).collect()
+        (0..length).map(|_| char::from(ICE_ALPHABET[self.rng.random_range(0..64)])).collect()
     }
 
     /// Checks with this user fragment are for that peer; those that its transport has given up since an
@@ -557,7 +562,13 @@ impl Sfu {
         self.ufrags.insert(ufrag.to_owned(), key);
     }
 
-    /// An SSRC or CSRC: never 0, which would read as none.
+    /// A CSRC: no two planes make the same.
+    pub(crate) fn make_csrc(&mut self) -> u32 {
+        let plane = u32::from(self.config.plane.0) % MAX_PLANES as u32;
+        plane << 26 | self.rng.random_range(1..1 << 26)
+    }
+
+    /// An SSRC: never 0, which would read as none.
     pub(crate) fn make_ssrc(&mut self) -> u32 {
         self.rng.random_range(1..=u32::MAX)
     }
@@ -570,13 +581,17 @@ fn candidates(room: &Room) -> Vec<Candidate> {
         .all_tracks()
         .filter(|(_, track)| track.codec.is_some() && !track.is_blocked)
         .filter_map(|(key, track)| {
-            let member = room.members.get(&track.participant).filter(|member| !member.is_away)?;
+            let member = room.members.get(&track.participant);
+            // Other planes' participants may be known by their tracks alone.
+            if member.is_none() && track.is_own() || member.is_some_and(|member| member.is_away) {
+                return None;
+            }
             Some(Candidate {
                 track: key,
                 participant: track.participant,
                 source: track.source,
                 speaking: speaking.iter().position(|id| *id == track.participant),
-                is_muted: is_self_muted(&member.media, track.source),
+                is_muted: member.is_some_and(|m| is_self_muted(&m.media, track.source)),
             })
         })
         .collect();

@@ -7,6 +7,7 @@
 
 mod voice;
 
+use crate::relay::{PlaneId, RelayedVoice};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use voice::Voice;
@@ -19,6 +20,8 @@ pub struct Speakers {
     ranking: Vec<u32>,
     /// Reused between polls.
     previous: Vec<u32>,
+    /// Who speaks on other planes, and how loud.
+    elsewhere: BTreeMap<u32, (PlaneId, f32)>,
     polled: Option<Instant>,
 }
 
@@ -52,6 +55,50 @@ impl Speakers {
     /// Forgets someone who left or stopped publishing.
     pub fn forget(&mut self, who: u32) {
         self.voices.remove(&who);
+        self.elsewhere.remove(&who);
+    }
+
+    /// Notes who speaks on another plane, instead of what was known of it.
+    pub fn heard_on(&mut self, plane: PlaneId, voices: &[RelayedVoice]) {
+        self.elsewhere.retain(|_, (known, _)| *known != plane);
+        for voice in voices.iter().take(MAX_SPEAKERS) {
+            let loudness = f32::from(voice.loudness) / f32::from(u16::MAX);
+            self.elsewhere.insert(voice.csrc, (plane, loudness));
+        }
+    }
+
+    /// Another ranks from now on.
+    pub fn forget_others(&mut self) {
+        self.elsewhere.clear();
+    }
+
+    /// Takes the ranking over from who ranked so far: those who speak on other planes stay in it until their planes have
+    /// said how loud they are.
+    pub fn take_over(&mut self, ranking: &[u32], plane_of: impl Fn(u32) -> Option<PlaneId>) {
+        self.ranking.clear();
+        self.ranking.extend_from_slice(ranking);
+        let others = ranking.iter().filter_map(|&who| Some((who, (plane_of(who)?, 0.0))));
+        self.elsewhere.extend(others);
+    }
+
+    /// Looks who speaks here, for another plane to rank; `None` where it is not time to.
+    pub fn poll_voices(&mut self, now: Instant) -> Option<Vec<RelayedVoice>> {
+        if self.polled.is_some_and(|polled| now.saturating_duration_since(polled) < POLL_INTERVAL) {
+            return None;
+        }
+        self.poll(now);
+        Some(self.loudest())
+    }
+
+    /// Who spoke here at the last poll, with how loud they were.
+    pub fn loudest(&self) -> Vec<RelayedVoice> {
+        let voices = self.ranking.iter().filter_map(|who| Some((*who, self.voices.get(who)?)));
+        let voices = voices.filter(|(_, voice)| voice.is_speaking);
+        let loud = voices.map(|(csrc, voice)| RelayedVoice {
+            csrc,
+            loudness: (voice.loudness().clamp(0.0, 1.0) * f32::from(u16::MAX)) as u16,
+        });
+        loud.collect()
     }
 
     /// Who speaks now, loudest first and at most [`MAX_SPEAKERS`]; `None` as long as that has not
@@ -68,16 +115,22 @@ impl Speakers {
         self.ranking.clear();
         // Those ranked before keep their order, new ones follow; then each moves up only past
         // somebody who is clearly quieter.
-        let voices = &self.voices;
-        let is_speaking = |who: &u32| voices.get(who).is_some_and(|voice| voice.is_speaking);
+        let (voices, elsewhere) = (&self.voices, &self.elsewhere);
+        let is_speaking = |who: &u32| {
+            elsewhere.contains_key(who) || voices.get(who).is_some_and(|voice| voice.is_speaking)
+        };
         self.ranking.extend(self.previous.iter().copied().filter(is_speaking));
         let kept = self.ranking.len();
-        for (who, _) in voices.iter().filter(|(_, voice)| voice.is_speaking) {
+        let here = voices.iter().filter(|(_, voice)| voice.is_speaking).map(|(who, _)| who);
+        for who in here.chain(elsewhere.keys()) {
             if !self.ranking[..kept].contains(who) {
                 self.ranking.push(*who);
             }
         }
-        let loudness = |who: u32| voices.get(&who).map_or(0.0, Voice::loudness);
+        let loudness = |who: u32| match elsewhere.get(&who) {
+            Some((_, loudness)) => *loudness,
+            None => voices.get(&who).map_or(0.0, Voice::loudness),
+        };
         for at in 1..self.ranking.len() {
             let mut place = at;
             while place > 0

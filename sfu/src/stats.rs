@@ -47,6 +47,12 @@ pub struct Stats {
     pub bytes_out: u64,
     /// Packets for other planes that found no room in the queue.
     pub relayed_dropped: u64,
+    /// Packets handed to other planes.
+    pub relayed_out: u64,
+    /// Packets that other planes have handed over.
+    pub relayed_in: u64,
+    /// Packets that other planes have handed over and that were lost on the way.
+    pub relayed_missed: u64,
     /// Packets for the recorder that found no room in the queue.
     pub tapped_dropped: u64,
     /// RTP packets of video that waited until their receiver's link had room.
@@ -87,6 +93,8 @@ pub struct Census {
     pub subscribers: usize,
     /// Rooms with somebody in them.
     pub rooms: usize,
+    /// Tracks, those of other planes too.
+    pub tracks: usize,
     /// Pictures that receivers are shown, or are not, by [`Census::REASONS`].
     pub pictures: [usize; Census::REASONS.len()],
     /// Transports that are connected, by what carries their media, in the order of [`Carrier::ALL`].
@@ -105,7 +113,8 @@ impl Census {
 
     /// Counts everything.
     pub(crate) fn of(sfu: &Sfu) -> Self {
-        let mut census = Self { rooms: sfu.rooms.len(), ..Self::default() };
+        let tracks = sfu.rooms.values().map(|room| room.all_tracks().count()).sum();
+        let mut census = Self { rooms: sfu.rooms.len(), tracks, ..Self::default() };
         for peer in sfu.peers.values() {
             let path = peer.transport.remote_path().filter(|_| peer.transport.is_connected());
             if let Some(path) = path {

@@ -407,8 +407,8 @@ pub fn forwarded<'a>(room: &'a Room, pending: &'a Pending, now_ntp: u64) -> Opti
     let track = room.track(pending.track)?;
     let encoding = track.encodings.get(pending.encoding)?;
     let captured = pending.captured_ntp.or_else(|| {
-        let member = room.members.get(&track.participant)?;
-        clock::captured_at(now_ntp, pending.header.timestamp, &member.clock, &encoding.clock)
+        let clock = room.clock_of(track)?;
+        clock::captured_at(now_ntp, pending.header.timestamp, clock, &encoding.clock)
     });
     let packet = encoding.cache.get(pending.sequence)?;
     Some(Forwarded {
@@ -425,7 +425,7 @@ pub fn forwarded<'a>(room: &'a Room, pending: &'a Pending, now_ntp: u64) -> Opti
             Codec::Opus => earlier(encoding, pending),
             _ => Default::default(),
         },
-        wait: encoding.patience.wait(),
+        wait: encoding.wait(),
         described: described(pending.codec, track, encoding, &pending.header, packet),
     })
 }

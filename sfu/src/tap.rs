@@ -105,7 +105,8 @@ impl Tap {
         self.tracks.retain(|key, tapped| {
             room.track(*key).is_some_and(|track| track.generation == tapped.generation)
         });
-        for (key, track) in room.all_tracks() {
+        // What is published on another plane is recorded there.
+        for (key, track) in room.all_tracks().filter(|(_, track)| track.is_own()) {
             self.tracked(key, track).selector.aim(best(track));
         }
         self.awaited()
@@ -195,7 +196,7 @@ pub(crate) fn queue(
     stats: &mut Stats,
 ) {
     for (key, packet) in batch {
-        let Some(track) = room.track(*key) else { continue };
+        let Some(track) = room.track(*key).filter(|track| track.is_own()) else { continue };
         let taken = tap.tracked(*key, track);
         // Pictures begin with keyframes, sound anywhere.
         let begins = packet.is_keyframe || track.kind() == Kind::Audio;

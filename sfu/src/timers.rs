@@ -96,11 +96,17 @@ impl Sfu {
         let rooms: Vec<RoomKey> = self.rooms.keys().collect();
         for key in rooms {
             let Some(room) = self.rooms.get_mut(key) else { continue };
-            if room.poll_speakers(now) {
+            if room.is_home(self.config.plane) && room.poll_speakers(now) {
                 let (id, speakers) = (room.id, room.speaking_people());
                 self.events.push_back(Event::SpeakersChanged { room: id, speakers });
+                self.tell_speaking(key);
             }
+            self.tell_voices(now, key);
             self.reallocate(now, key);
+            let spread = self.rooms.get(key).and_then(|room| room.spread.as_ref());
+            if spread.is_some_and(|spread| spread.has_other_wishes) {
+                self.tell_taken(key);
+            }
             self.ask_planes(now, key);
         }
         if now >= self.next_layers {
@@ -216,8 +222,8 @@ fn write_report(now: Instant, wall: &WallClock, room: &Room, slot: &mut Slot, ou
     let Some((encoding, delta)) = slot.timestamp_delta() else { return };
     let Some(track) = slot.binding().and_then(|b| room.track(b.track)) else { return };
     let Some(encoding) = track.encodings.get(encoding) else { return };
-    let Some(member) = room.members.get(&track.participant) else { return };
-    let report = clock::sender_report_for(wall.ntp(now), &member.clock, &encoding.clock);
+    let Some(publisher) = room.clock_of(track) else { return };
+    let report = clock::sender_report_for(wall.ntp(now), publisher, &encoding.clock);
     let Some((ntp, timestamp)) = report else { return };
     if !slot.report_due(now) {
         return;

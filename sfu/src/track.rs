@@ -12,7 +12,7 @@ use crate::nack::NackGenerator;
 use crate::nested::Nested;
 use crate::patience::Patience;
 use crate::reception::Reception;
-use crate::relay::PlaneId;
+use crate::relay::{PlaneId, RelayedEncoding, RelayedTrack, Taken};
 use crate::rtp::Header;
 use crate::sequence::SequenceUnwrapper;
 use protocol::media::Track as PublicTrack;
@@ -41,13 +41,32 @@ const KEYFRAME_INTERVAL: Duration = Duration::from_millis(500);
 pub enum Origin {
     /// A publisher's transport here.
     Peer(PeerKey),
-    /// Another plane, which numbers its generations itself.
-    Plane {
-        /// Which one.
-        plane: PlaneId,
-        /// Generation of the newest packet there.
-        generation: Option<u32>,
-    },
+    /// Another plane.
+    Plane(Remote),
+}
+
+/// A track's other end, on the plane that publishes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remote {
+    /// Which plane.
+    pub plane: PlaneId,
+    /// The track's generation there.
+    pub generation: u32,
+    /// What that plane has been told is taken here.
+    pub asked: Taken,
+    /// Number of the newest packet of each encoding that it has handed over.
+    pub numbers: [Option<u32>; MAX_ENCODINGS],
+}
+
+/// Another plane that takes a track's packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taker {
+    /// Which plane.
+    pub plane: PlaneId,
+    /// What it takes.
+    pub taken: Taken,
+    /// Packets of each encoding that it was handed, for it to see what it missed.
+    pub handed: [u32; MAX_ENCODINGS],
 }
 
 /// A track that a participant publishes in a room.
@@ -65,7 +84,9 @@ pub struct Track {
     /// Where its packets come from.
     pub origin: Origin,
     /// Other planes that take its packets.
-    pub planes: Vec<PlaneId>,
+    pub takers: Vec<Taker>,
+    /// What other planes were told of it last.
+    pub announced: Option<Box<RelayedTrack>>,
     /// `a=mid` on that transport.
     pub mid: String,
     /// Extension ids on that transport.
@@ -90,6 +111,30 @@ impl Track {
     pub fn public(&self) -> PublicTrack {
         PublicTrack { id: self.id, source: self.source, csrc: self.csrc }
     }
+
+    /// Whether it is published on this plane.
+    pub fn is_own(&self) -> bool {
+        matches!(self.origin, Origin::Peer(_))
+    }
+
+    /// As other planes are told of it.
+    pub fn describe(&self) -> RelayedTrack {
+        let encoding = |encoding: &Encoding| RelayedEncoding {
+            rid: encoding.rid.clone(),
+            wait_ms: encoding.wait().as_millis().min(u16::MAX.into()) as u16,
+        };
+        RelayedTrack {
+            id: self.id,
+            participant: self.participant,
+            source: self.source,
+            csrc: self.csrc,
+            generation: self.generation,
+            extensions: self.extensions,
+            codec: self.codec,
+            encodings: self.encodings.iter().map(encoding).collect(),
+            ladder: self.ladder.clone(),
+        }
+    }
 }
 
 /// One RTP stream of a track.
@@ -104,8 +149,10 @@ pub struct Encoding {
     pub cache: PacketCache,
     /// Packets to ask the publisher for again.
     pub nack: NackGenerator,
-    /// How long receivers shall wait for them.
+    /// How long receivers shall wait for them, as it is learned here.
     pub patience: Patience,
+    /// The same as the plane that publishes it says.
+    pub told_wait: Option<Duration>,
     /// For receiver reports.
     pub reception: Reception,
     /// Its timestamps on the publisher's clock.
@@ -151,6 +198,7 @@ impl Encoding {
             cache: PacketCache::new(capacity),
             nack: NackGenerator::new(),
             patience: Patience::default(),
+            told_wait: None,
             reception: Reception::new(clock_rate),
             clock: StreamClock::new(clock_rate),
             meter: Meter::default(),
@@ -205,6 +253,11 @@ impl Encoding {
         self.is_active = is_active;
         self.active_since = Some(now);
         true
+    }
+
+    /// How long receivers shall wait for repairs of its publisher's link.
+    pub fn wait(&self) -> Duration {
+        self.told_wait.unwrap_or_else(|| self.patience.wait())
     }
 
     /// Closes a window of its meter.

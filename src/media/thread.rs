@@ -8,7 +8,7 @@ use anyhow::Context;
 use mio::{Events, Interest, Poll, Token};
 use sfu::{
     Carrier, Census, CloseReason, Command, Config, DropReason, Event, HostCandidate, Identity,
-    Path, Sfu, WallClock,
+    Path, PlaneId, Sfu, WallClock,
 };
 use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpListener};
@@ -89,7 +89,7 @@ impl MediaThread {
         let since_1970 =
             u64::try_from(since_1970.as_nanos()).context("a clock past the year 2500")?;
         let wall = WallClock::new(now, since_1970);
-        let sfu = Sfu::new(Config { identity, candidates, wall, seed }, now);
+        let sfu = Sfu::new(Config { identity, candidates, wall, plane: PlaneId(0), seed }, now);
         socket.register(&poll, SOCKET, Interest::READABLE)?;
         let streams = Streams::new(listener, poll.registry().try_clone()?, LISTENER, now)?;
         Ok(Self {

@@ -131,12 +131,22 @@ impl Subscriber {
     /// Encodings that flow, and those that will, each with the highest spatial layer of it.
     pub fn taken(&self) -> impl Iterator<Item = (TrackKey, usize, u8)> {
         self.slots.iter().filter(|slot| slot.kind == Kind::Video).flat_map(|slot| {
-            let track = slot.binding().map(|binding| binding.track);
+            let binding = slot.binding().filter(|binding| binding.payload.is_some());
+            let track = binding.map(|binding| binding.track);
             let flowing = slot.flowing().map(|(encoding, spatial, _)| (encoding, spatial));
             let aimed = slot.target().map(|target| (target.encoding, target.spatial));
             let taken = flowing.into_iter().chain(aimed);
             taken.filter_map(move |(encoding, spatial)| Some((track?, encoding, spatial)))
         })
+    }
+
+    /// The same, sound too, of what its receiver can decode.
+    pub fn taken_from_planes(&self) -> impl Iterator<Item = (TrackKey, usize, u8)> {
+        let sound = self.slots.iter().filter(|slot| slot.kind == Kind::Audio).filter_map(|slot| {
+            let binding = slot.binding().filter(|binding| binding.payload.is_some())?;
+            Some((binding.track, 0, 0))
+        });
+        self.taken().chain(sound)
     }
 
     /// Video slots that would show something, the most important first.

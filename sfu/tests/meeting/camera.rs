@@ -87,14 +87,19 @@ impl Camera {
     pub fn film(&mut self, world: &mut World, time: Duration) {
         let end = world.now + time;
         while world.now < end {
-            self.obey(world);
-            self.frames += 1;
-            for layer in self.layers.iter_mut().filter(|l| l.is_active && !l.is_starved) {
-                for packet in layer.frame(world.client(self.peer), self.frames) {
-                    world.send(self.peer, packet);
-                }
-            }
+            self.shoot(world);
             world.run(FRAME);
+        }
+    }
+
+    /// One picture in each layer that it is asked for.
+    pub fn shoot(&mut self, world: &mut World) {
+        self.obey(world);
+        self.frames += 1;
+        for layer in self.layers.iter_mut().filter(|l| l.is_active && !l.is_starved) {
+            for packet in layer.frame(world.client(self.peer), self.frames) {
+                world.send(self.peer, packet);
+            }
         }
     }
 

@@ -8,6 +8,7 @@ mod client;
 mod crowd;
 mod layers;
 mod nested;
+mod planes;
 mod repairs;
 mod sound;
 mod tap;
@@ -20,7 +21,7 @@ use protocol::room::MediaState;
 use protocol::{SlotReason, Source};
 use sfu::rtcp::{self, Incoming};
 use sfu::rtp::Header;
-use sfu::{CloseReason, Command, Event, PeerId, PlaneId, Relayed};
+use sfu::{CloseReason, Command, Event, PeerId};
 use std::time::Duration;
 use world::{ROOM, World, person};
 
@@ -362,63 +363,6 @@ fn strangers_get_no_answer_and_leave_no_trace() {
     assert!(world.sfu.transmits().is_empty());
     assert_eq!(world.sfu.census(), census);
     assert_eq!(world.sfu.stats().faults, 0);
-}
-
-#[test]
-fn a_room_on_two_planes_is_one_room() {
-    let (mut here, mut there) = (World::new(15), World::new(16));
-    let (plane_here, plane_there) = (PlaneId(0), PlaneId(1));
-    here.publish(1, 1, &[(Source::Microphone, MIC), (Source::Camera, CAMERA)]);
-    there.subscribe(2, 2, 2, 2);
-    let tracks = here.events.iter().find_map(|event| match event {
-        Event::TracksChanged { tracks, .. } => Some(tracks.clone()),
-        _ => None,
-    });
-    for track in tracks.expect("tracks") {
-        let id = track.id;
-        here.command(Command::HandOver { room: ROOM, track: id, to: plane_there, wanted: true });
-        there.command(Command::AddRemoteTrack {
-            room: ROOM,
-            participant: person(1),
-            track,
-            from: plane_here,
-        });
-    }
-    for i in 0..40u32 {
-        let voice = here.client(1).send(MIC, i * 960, &Media::voice(20));
-        // The keyframe that the far plane needs comes late, when it has asked for it.
-        let picture = here.client(1).send(CAMERA, i * 1800, &Media::vp8(i == 20, i as u16));
-        here.send(1, voice);
-        here.send(1, picture);
-        here.run(Duration::from_millis(20));
-        while let Some((to, relayed)) = here.sfu.poll_relayed() {
-            assert_eq!(to, plane_there);
-            there.sfu.receive_relayed(there.now, relayed);
-        }
-        there.run(Duration::from_millis(20));
-        while let Some((to, relayed)) = there.sfu.poll_relayed() {
-            assert_eq!(to, plane_here);
-            assert!(matches!(relayed, Relayed::KeyframeWanted { .. }));
-            here.sfu.receive_relayed(here.now, relayed);
-        }
-    }
-    assert!(pictures_asked(&mut here, 1) >= 1, "the wish for a keyframe travels upstream");
-    let heard = payload_types(&mut there, 2);
-    assert!(heard.iter().filter(|pt| **pt == 111).count() >= 38);
-    assert!((18..=20).contains(&heard.iter().filter(|pt| **pt == 96).count()));
-    // NACKs are answered where they are asked.
-    let video = video_ssrc(&mut there, 2);
-    let first = there.client(2).sequences(video)[0] as u16;
-    let nack = there.client(2).seal_rtcp(|out| rtcp::write_nack(out, 77, video, &[first + 1]));
-    there.send(2, nack);
-    there.run(Duration::from_millis(50));
-    assert!(payload_types(&mut there, 2).contains(&97));
-    // A mute at home reaches the far plane by silence.
-    here.mute(1, MediaState { mic_forced: true, ..MediaState::default() });
-    let packet = here.client(1).send(MIC, 41 * 960, &Media::voice(20));
-    here.send(1, packet);
-    here.run(Duration::from_millis(50));
-    assert!(here.sfu.poll_relayed().is_none());
 }
 
 #[test]

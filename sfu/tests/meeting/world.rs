@@ -7,7 +7,9 @@ use protocol::room::MediaState;
 use protocol::{ParticipantId, RoomId, SlotBinding, Source};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use sfu::{Command, Config, Event, HostCandidate, Identity, PeerId, Sfu, TrackNames, WallClock};
+use sfu::{
+    Command, Config, Event, HostCandidate, Identity, PeerId, PlaneId, Sfu, TrackNames, WallClock,
+};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -63,7 +65,11 @@ pub struct World {
 
 impl World {
     pub fn new(seed: u64) -> Self {
-        let now = Instant::now();
+        Self::on(PlaneId(0), seed, Instant::now())
+    }
+
+    /// The same for one of several planes.
+    pub fn on(plane: PlaneId, seed: u64, now: Instant) -> Self {
         let identity = generate_self_signed_certificate().expect("a certificate");
         let identity = Identity::for_tests(identity, seed, 1200);
         let address = SocketAddr::from(([10, 0, 1, 1], 7000));
@@ -71,6 +77,7 @@ impl World {
             identity: identity.clone(),
             candidates: vec![HostCandidate::udp(address)],
             wall: WallClock::new(now, 1_700_000_000_000_000_000),
+            plane,
             seed: [seed as u8; 32],
         };
         Self {

@@ -63,9 +63,8 @@ fn is_request(command: &Command) -> bool {
         | Command::Leave { .. }
         | Command::SendAway { .. }
         | Command::CloseRoom { .. }
-        | Command::HandOver { .. }
-        | Command::AddRemoteTrack { .. }
-        | Command::RemoveRemoteTrack { .. }
+        | Command::SetPlanes { .. }
+        | Command::LosePlane { .. }
         | Command::Tap { .. }
         | Command::TapLost { .. } => false,
     }
