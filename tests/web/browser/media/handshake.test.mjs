@@ -45,65 +45,73 @@ let server;
 let chromium;
 /** @type {Firefox} */
 let firefox;
-/** @type {import('../harness/browsers.mjs').Tab} */
-let friend;
-let url = '';
 
 before(async () => {
   server = await Server.start();
   [chromium, firefox] = await Promise.all([Chromium.launch(), Firefox.launch()]);
-  const room = await server.room('Handshakes');
-  url = `${server.url}/r/${room.slug}`;
-  friend = await chromium.tab({ instruments: { colour: PALETTE.red, tone: 440 } });
-  await enter(friend, url, 'Friend');
 });
 after(() => closeAll(chromium, firefox, server));
 
-for (const name of /** @type {const} */ (['Chromium', 'Firefox'])) {
-  const browser = () => (name === 'Chromium' ? chromium : firefox);
+// Both at once: most of it is waiting for what is sent again.
+describe('handshakes', { concurrency: true }, () => {
+  for (const name of /** @type {const} */ (['Chromium', 'Firefox'])) {
+    const browser = () => (name === 'Chromium' ? chromium : firefox);
 
-  describe(name, () => {
-    for (const [what, rule] of Object.entries(RULES)) {
-      test(`joins when ${what}`, async () => {
-        const proxy = await Proxy.start(server.mediaPort, rule);
-        const tab = await browser().tab({ instruments: { colour: PALETTE.green, mediaPort: proxy.port } });
-        try {
-          const start = Date.now();
-          await enter(tab, url, name);
-          const joined = Date.now() - start;
-          await Promise.all([flows(tab), shows(friend, { [name]: 'green' })]);
-          const paths = [...proxy.paths.values()].filter((path) => path.seen['up ClientHello']);
-          assert.equal(paths.length, 2, 'both transports went through the proxy');
-          for (const path of paths) {
-            assert.ok((path.seen['up ClientHello'] ?? 0) >= 2, 'the ClientHello comes in two datagrams');
+    describe(name, { concurrency: false }, () => {
+      /** @type {import('../harness/browsers.mjs').Tab} */
+      let friend;
+      let url = '';
+
+      before(async () => {
+        const room = await server.room('Handshakes');
+        url = `${server.url}/r/${room.slug}`;
+        friend = await chromium.tab({ instruments: { colour: PALETTE.red, tone: 440 } });
+        await enter(friend, url, 'Friend');
+      });
+      after(() => friend?.close());
+
+      for (const [what, rule] of Object.entries(RULES)) {
+        test(`joins when ${what}`, async () => {
+          const proxy = await Proxy.start(server.mediaPort, rule);
+          const tab = await browser().tab({ instruments: { colour: PALETTE.green, mediaPort: proxy.port } });
+          try {
+            const start = Date.now();
+            await enter(tab, url, name);
+            const joined = Date.now() - start;
+            await Promise.all([flows(tab), shows(friend, { [name]: 'green' })]);
+            const paths = [...proxy.paths.values()].filter((path) => path.seen['up ClientHello']);
+            assert.equal(paths.length, 2, 'both transports went through the proxy');
+            for (const path of paths) {
+              assert.ok((path.seen['up ClientHello'] ?? 0) >= 2, 'the ClientHello comes in two datagrams');
+            }
+            if (what.includes('lost')) assert.ok(Object.values(proxy.dropped).some((count) => count > 0), 'something was lost');
+            console.log(`${name}, ${what}: ${joined} ms`);
+          } finally {
+            await tab.close();
+            proxy.close();
           }
-          if (what.includes('lost')) assert.ok(Object.values(proxy.dropped).some((count) => count > 0), 'something was lost');
-          console.log(`${name}, ${what}: ${joined} ms`);
+          await shows(friend, {});
+        });
+      }
+
+      test('goes on when a NAT forgets it', async () => {
+        const proxy = await Proxy.start(server.mediaPort);
+        const tab = await browser().tab({ instruments: { colour: PALETTE.green, tone: 660, mediaPort: proxy.port } });
+        try {
+          await enter(tab, url, name);
+          await Promise.all([flows(tab), flows(friend)]);
+          const publishes = (/** @type {import('../harness/proxy.mjs').Path} */ path) => (path.seen['up srtp'] ?? 0) > 20;
+          assert.equal(proxy.rebind(publishes), 1, 'the publish transport moved');
+          const publisher = await flows(friend);
+          assert.equal(proxy.rebind((path) => !publishes(path) && (path.seen['down srtp'] ?? 0) > 20), 1, 'the subscribe transport moved');
+          const subscriber = await flows(tab);
+          console.log(`${name}, NAT rebinding: publisher back after ${publisher} ms, subscriber after ${subscriber} ms`);
+          assert.ok(publisher < BACK_WITHIN_MS && subscriber < BACK_WITHIN_MS);
         } finally {
           await tab.close();
           proxy.close();
         }
-        await shows(friend, {});
       });
-    }
-
-    test('goes on when a NAT forgets it', async () => {
-      const proxy = await Proxy.start(server.mediaPort);
-      const tab = await browser().tab({ instruments: { colour: PALETTE.green, tone: 660, mediaPort: proxy.port } });
-      try {
-        await enter(tab, url, name);
-        await Promise.all([flows(tab), flows(friend)]);
-        const publishes = (/** @type {import('../harness/proxy.mjs').Path} */ path) => (path.seen['up srtp'] ?? 0) > 20;
-        assert.equal(proxy.rebind(publishes), 1, 'the publish transport moved');
-        const publisher = await flows(friend);
-        assert.equal(proxy.rebind((path) => !publishes(path) && (path.seen['down srtp'] ?? 0) > 20), 1, 'the subscribe transport moved');
-        const subscriber = await flows(tab);
-        console.log(`${name}, NAT rebinding: publisher back after ${publisher} ms, subscriber after ${subscriber} ms`);
-        assert.ok(publisher < BACK_WITHIN_MS && subscriber < BACK_WITHIN_MS);
-      } finally {
-        await tab.close();
-        proxy.close();
-      }
     });
-  });
-}
+  }
+});
