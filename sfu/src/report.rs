@@ -41,6 +41,12 @@ impl Sfu {
     }
 }
 
+/// Adds what another plane says of a room: each participant's transports are on one plane.
+pub fn merge_reports(report: &mut RoomStats, part: RoomStats) {
+    report.participants.extend(part.participants);
+    report.participants.sort_by_key(|participant| participant.participant_id);
+}
+
 fn transport(now: Instant, room: &Room, peer: &Peer) -> TransportStats {
     let counted = peer.transport.stats();
     let mut stats = TransportStats {
@@ -140,4 +146,29 @@ fn codec_name(codec: Codec) -> &'static str {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::ParticipantId;
+    use uuid::Uuid;
+
+    fn of(people: &[u128]) -> RoomStats {
+        let participant = |id: &u128| ParticipantStats {
+            participant_id: ParticipantId(Uuid::from_u128(*id)),
+            display_name: None,
+            transports: Vec::new(),
+        };
+        RoomStats { participants: people.iter().map(participant).collect() }
+    }
+
+    #[test]
+    fn parts_of_a_report_keep_the_order_of_joining() {
+        let mut report = RoomStats::default();
+        merge_reports(&mut report, of(&[2, 5]));
+        merge_reports(&mut report, of(&[]));
+        merge_reports(&mut report, of(&[1, 3]));
+        assert_eq!(report, of(&[1, 2, 3, 5]));
+    }
 }
