@@ -1,15 +1,21 @@
 //! Who is heard and seen in which slot: pure decisions, computed anew each time and compared with
 //! what is.
 
+use crate::format::Codec;
 use crate::key::TrackKey;
 use protocol::media::ViewTile;
 use protocol::{Kind, ParticipantId, Source};
+use std::borrow::Cow;
 
 /// A track that could be bound, in the room's order of joining.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// Track in the room.
     pub track: TrackKey,
+    /// What it was when it was ranked: slots bind what it is.
+    pub generation: u32,
+    /// What it carries.
+    pub codec: Codec,
     /// Who publishes it.
     pub participant: ParticipantId,
     /// What it shows.
@@ -20,11 +26,18 @@ pub struct Candidate {
     pub is_muted: bool,
 }
 
-/// Every track of a room that may be forwarded at all, ranked once for all subscribers.
-#[derive(Clone, Debug, Default)]
+/// Every track of a room that may be forwarded at all, ranked once for all subscribers. What one of them asks of it costs
+/// as much as it has slots and tiles, however many tracks there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ranking {
     audio: Vec<Candidate>,
     video: Vec<Candidate>,
+    /// Places of screens among the video.
+    screens: Vec<usize>,
+    /// Whose place is where in its list, ordered.
+    people: Vec<(ParticipantId, Source, usize)>,
+    /// Places by track.
+    places: Vec<Option<(Kind, usize)>>,
 }
 
 impl Ranking {
@@ -42,8 +55,59 @@ impl Ranking {
         let by_speech = |c: &Candidate| (c.is_muted, c.speaking.unwrap_or(usize::MAX));
         ranking.audio.sort_by_key(by_speech);
         ranking.video.sort_by_key(by_speech);
+        for (kind, list) in [(Kind::Audio, &ranking.audio), (Kind::Video, &ranking.video)] {
+            for (place, candidate) in list.iter().enumerate() {
+                let track = usize::from(candidate.track);
+                ranking.places.resize(ranking.places.len().max(track + 1), None);
+                ranking.places[track] = Some((kind, place));
+                ranking.people.push((candidate.participant, candidate.source, place));
+                if candidate.source == Source::Screen {
+                    ranking.screens.push(place);
+                }
+            }
+        }
+        ranking.people.sort_unstable();
         ranking
     }
+
+    fn list(&self, kind: Kind) -> &[Candidate] {
+        match kind {
+            Kind::Audio => &self.audio,
+            Kind::Video => &self.video,
+        }
+    }
+
+    /// These tracks, in the order of the ranking.
+    fn ranked(&self, kind: Kind, tracks: &[TrackKey]) -> Vec<&Candidate> {
+        let place = |track: &TrackKey| *self.places.get(usize::from(*track))?;
+        let places = tracks.iter().filter_map(place).filter(|(known, _)| *known == kind);
+        let mut places: Vec<usize> = places.map(|(_, place)| place).collect();
+        places.sort_unstable();
+        places.into_iter().filter_map(|place| self.list(kind).get(place)).collect()
+    }
+
+    /// One track of one participant.
+    fn find(&self, participant: ParticipantId, source: Source) -> Option<&Candidate> {
+        let at = self.people.partition_point(|&(p, s, _)| (p, s) < (participant, source));
+        let &(p, s, place) = self.people.get(at)?;
+        self.list(source.kind()).get(place).filter(|_| (p, s) == (participant, source))
+    }
+
+    /// Everybody, or the one whom a subscriber follows.
+    fn pool(&self, kind: Kind, follow: Option<ParticipantId>) -> Cow<'_, [Candidate]> {
+        let Some(followed) = follow else { return Cow::Borrowed(self.list(kind)) };
+        let from = self.people.partition_point(|(person, ..)| *person < followed);
+        let theirs = self.people[from..].iter().take_while(|(person, ..)| *person == followed);
+        let of_kind = theirs.filter(|(_, source, _)| source.kind() == kind);
+        let mut places: Vec<usize> = of_kind.map(|(.., place)| *place).collect();
+        places.sort_unstable();
+        Cow::Owned(places.into_iter().map(|place| self.list(kind)[place]).collect())
+    }
+}
+
+/// Those of a ranked list who speak and are not muted.
+fn speaking(list: &[Candidate]) -> &[Candidate] {
+    &list[..list.partition_point(|c| !c.is_muted && c.speaking.is_some())]
 }
 
 /// One subscriber's wishes.
@@ -72,17 +136,13 @@ pub fn wanted_audio(
     ranking: &Ranking,
     wishes: &Wishes<'_>,
     slots: usize,
-    is_bound: impl Fn(TrackKey) -> bool,
+    bound: &[TrackKey],
 ) -> Vec<TrackKey> {
-    let allowed = || {
-        ranking
-            .audio
-            .iter()
-            .filter(|c| wishes.allow(c) && !wishes.silenced.contains(&c.participant))
-    };
-    let speaking = allowed().filter(|c| c.speaking.is_some() && !c.is_muted);
-    let bound = allowed().filter(|c| is_bound(c.track) && !c.is_muted);
-    first_distinct(speaking.chain(bound).chain(allowed()), slots)
+    let all = ranking.pool(Kind::Audio, wishes.follow);
+    let bound = ranking.ranked(Kind::Audio, bound).into_iter().filter(|c| !c.is_muted);
+    let ranked = speaking(&all).iter().chain(bound).chain(all.iter());
+    let allowed = ranked.filter(|c| wishes.allow(c) && !wishes.silenced.contains(&c.participant));
+    first_distinct(allowed, slots)
 }
 
 /// Tracks to see, at most `slots`: what the subscriber shows, in its order; or, where it does not say,
@@ -92,21 +152,21 @@ pub fn wanted_video(
     ranking: &Ranking,
     wishes: &Wishes<'_>,
     slots: usize,
-    is_bound: impl Fn(TrackKey) -> bool,
+    bound: &[TrackKey],
 ) -> Vec<TrackKey> {
-    let allowed = || ranking.video.iter().filter(|c| wishes.allow(c));
     if let Some(tiles) = wishes.tiles {
         let mut tiles: Vec<&ViewTile> = tiles.iter().collect();
         tiles.sort_by_key(|tile| (!tile.pinned, tile.source != Source::Screen));
-        let shown = tiles.into_iter().filter_map(|tile| {
-            allowed().find(|c| c.participant == tile.participant_id && c.source == tile.source)
-        });
-        return first_distinct(shown, slots);
+        let shown = tiles.into_iter().filter(|tile| tile.source.kind() == Kind::Video);
+        let shown = shown.filter_map(|tile| ranking.find(tile.participant_id, tile.source));
+        return first_distinct(shown.filter(|c| wishes.allow(c)), slots);
     }
-    let screens = allowed().filter(|c| c.source == Source::Screen && slots > 1);
-    let speaking = allowed().filter(|c| c.speaking.is_some());
-    let bound = allowed().filter(|c| is_bound(c.track));
-    first_distinct(screens.chain(speaking).chain(bound).chain(allowed()), slots)
+    let all = ranking.pool(Kind::Video, wishes.follow);
+    let screens = ranking.screens.iter().filter_map(|&place| ranking.video.get(place));
+    let screens = screens.filter(|_| slots > 1);
+    let bound = ranking.ranked(Kind::Video, bound);
+    let ranked = screens.chain(speaking(&all)).chain(bound).chain(all.iter());
+    first_distinct(ranked.filter(|c| wishes.allow(c)), slots)
 }
 
 /// Puts the wanted tracks into slots: who is in one stays in it, the others take the slot they prefer
@@ -166,6 +226,8 @@ mod tests {
     fn audio(track: TrackKey, speaking: Option<usize>) -> Candidate {
         Candidate {
             track,
+            generation: 1,
+            codec: Codec::Opus,
             participant: person(track.into()),
             source: Source::Microphone,
             speaking,
@@ -187,12 +249,12 @@ mod tests {
     fn nobody_hears_themselves() {
         let ranking = Ranking::new([audio(1, None), audio(2, None)]);
         let wishes = Wishes { own: person(1), ..wishes() };
-        assert_eq!(wanted_audio(&ranking, &wishes, 4, |_| false), [2]);
+        assert_eq!(wanted_audio(&ranking, &wishes, 4, &[]), [2]);
     }
 
     #[test]
     fn a_voice_that_pauses_keeps_its_slot_until_others_speak() {
-        let bound = |track| track == 1 || track == 2;
+        let bound = &[1, 2];
         let silent = Ranking::new((1..=5).map(|t| audio(t, None)));
         assert_eq!(wanted_audio(&silent, &wishes(), 2, bound), [1, 2]);
         let four_speaks = Ranking::new((1..=5).map(|t| audio(t, (t == 4).then_some(0))));
@@ -204,7 +266,7 @@ mod tests {
         let ranking = Ranking::new([audio(1, Some(0)), audio(2, None)]);
         let silenced = [person(1)];
         let wishes = Wishes { silenced: &silenced, ..wishes() };
-        assert_eq!(wanted_audio(&ranking, &wishes, 1, |_| true), [2]);
+        assert_eq!(wanted_audio(&ranking, &wishes, 1, &[1, 2]), [2]);
     }
 
     #[test]
@@ -224,16 +286,16 @@ mod tests {
             tile(3, Source::Camera, true),
         ];
         let wishes = Wishes { tiles: Some(&tiles), ..wishes() };
-        assert_eq!(wanted_video(&ranking, &wishes, 9, |_| false), [3, 9, 2]);
-        assert_eq!(wanted_video(&ranking, &wishes, 1, |_| false), [3]);
+        assert_eq!(wanted_video(&ranking, &wishes, 9, &[]), [3, 9, 2]);
+        assert_eq!(wanted_video(&ranking, &wishes, 1, &[]), [3]);
     }
 
     #[test]
     fn a_single_slot_shows_the_speaker_rather_than_a_screen() {
         let screen = Candidate { source: Source::Screen, ..camera(9, None) };
         let ranking = Ranking::new([camera(1, None), camera(2, Some(0)), screen]);
-        assert_eq!(wanted_video(&ranking, &wishes(), 1, |track| track == 1), [2]);
-        assert_eq!(wanted_video(&ranking, &wishes(), 2, |track| track == 1), [9, 2]);
+        assert_eq!(wanted_video(&ranking, &wishes(), 1, &[1]), [2]);
+        assert_eq!(wanted_video(&ranking, &wishes(), 2, &[1]), [9, 2]);
     }
 
     #[test]

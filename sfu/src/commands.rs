@@ -75,13 +75,18 @@ impl Sfu {
             }
             Command::Leave { room, participant } => self.leave(room, participant),
             Command::SetView { room, participant, view } => {
-                let member = self.member(room, participant);
+                let key = self.room(room);
+                let member = self.rooms[key].members.entry(participant).or_default();
                 member.view = view;
+                for peer in member.peers.clone() {
+                    self.look_at(peer);
+                }
             }
             Command::SetLargest { peer, largest } => {
-                let found = self.peer_keys.get(&peer).and_then(|&key| self.peers.get_mut(key));
-                if let Some(Side::Subscribe(subscriber)) = found.map(|found| &mut found.side) {
+                let Some(&key) = self.peer_keys.get(&peer) else { return };
+                if let Side::Subscribe(subscriber) = &mut self.peers[key].side {
                     subscriber.largest = largest;
+                    self.look_at(key);
                 }
             }
             Command::SetMedia { room, participant, media } => {
@@ -101,9 +106,7 @@ impl Sfu {
             Command::SetPlanes { room, home, planes } => self.set_planes(room, home, &planes),
             Command::LosePlane { plane } => self.lose_plane(plane),
         }
-        let stale: Vec<RoomKey> =
-            self.rooms.iter().filter(|(_, room)| room.is_stale).map(|(key, _)| key).collect();
-        for key in stale {
+        for key in std::mem::take(&mut self.touched) {
             self.reallocate(now, key);
         }
         self.tick.hasten(now + TICK);
@@ -131,8 +134,31 @@ impl Sfu {
                 key
             }
         };
-        self.rooms[key].is_stale = true;
+        self.touch(key);
         key
+    }
+
+    /// A room is looked at again when the command is carried out.
+    pub(crate) fn touch(&mut self, key: RoomKey) {
+        if let Some(room) = self.rooms.get_mut(key) {
+            room.is_stale = true;
+            if !self.touched.contains(&key) {
+                self.touched.push(key);
+            }
+        }
+    }
+
+    /// A subscriber wants something else.
+    fn look_at(&mut self, key: PeerKey) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        if let (Side::Subscribe(subscriber), Some(room)) =
+            (&mut peer.side, self.rooms.get_mut(peer.room))
+        {
+            room.look_at(key, subscriber);
+            if !self.touched.contains(&peer.room) {
+                self.touched.push(peer.room);
+            }
+        }
     }
 
     pub(crate) fn member(&mut self, room: RoomId, participant: ParticipantId) -> &mut Member {
@@ -262,7 +288,7 @@ impl Sfu {
         let id = TrackId(uuid::Builder::from_random_bytes(self.rng.random()).into_uuid());
         let csrc = loop {
             let csrc = self.make_csrc();
-            if !self.rooms[room_key].all_tracks().any(|(_, track)| track.csrc == csrc) {
+            if self.rooms[room_key].tracks.of_csrc(csrc).is_none() {
                 break csrc;
             }
         };
@@ -354,9 +380,7 @@ impl Sfu {
         subscriber.settle(&sections);
         found.remote_ice = Some(remote.ice.clone());
         found.transport.set_remote(now, remote);
-        if let Some(room) = self.rooms.get_mut(found.room) {
-            room.is_stale = true;
-        }
+        self.look_at(key);
         self.after_transport(now, key);
         Ok(())
     }
@@ -399,6 +423,7 @@ impl Sfu {
         let side = Side::Subscribe(Box::new(subscriber));
         let remote = Some(&answer.remote);
         let key = self.add_peer(now, peer, room_key, participant, &setup, remote, side);
+        self.look_at(key);
         self.after_transport(now, key);
         Ok(answer.sdp)
     }
@@ -410,13 +435,11 @@ impl Sfu {
             self.remove_peer(key, CloseReason::Commanded);
         }
         let known = &mut self.rooms[room_key];
-        let theirs = known.all_tracks().filter(|(_, track)| track.participant == participant);
         // On another plane they were published, or have been left behind.
-        let theirs: Vec<TrackKey> = theirs.map(|(key, _)| key).collect();
-        for track in theirs {
+        for track in known.tracks.of(participant).to_vec() {
             known.remove_track(track);
         }
-        known.is_stale = true;
+        self.touch(room_key);
         self.forget_empty(room, room_key);
     }
 
@@ -444,8 +467,10 @@ impl Sfu {
             return;
         };
         let Some(media) = room.members.get(&participant).map(|member| member.media) else { return };
-        for track in room.tracks.iter_mut().flatten().filter(|t| t.participant == participant) {
-            track.is_blocked = crate::room::is_forced(&media, track.source);
+        for key in room.tracks.of(participant).to_vec() {
+            if let Some(track) = room.track_mut(key) {
+                track.is_blocked = crate::room::is_forced(&media, track.source);
+            }
         }
     }
 

@@ -23,9 +23,9 @@ impl Sfu {
     pub(crate) fn take_packet(&mut self, now: Instant, from: PlaneId, relayed: &RelayedPacket) {
         let Some(&room_key) = self.room_keys.get(&relayed.room) else { return };
         let room = &mut self.rooms[room_key];
-        let Some(key) = room.find_track(relayed.track) else { return };
+        let Some(key) = room.tracks.find(relayed.track) else { return };
         let Some(header) = Header::parse(&relayed.packet) else { return };
-        let Some(track) = room.tracks[usize::from(key)].as_mut() else { return };
+        let Some(track) = room.tracks.get_mut(key) else { return };
         let Origin::Plane(remote) = &mut track.origin else { return };
         let index = usize::from(relayed.encoding);
         let is_of_this = remote.plane == from && remote.generation == relayed.generation;

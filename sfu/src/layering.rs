@@ -2,16 +2,16 @@
 //! nobody takes is paused at its publisher.
 
 use crate::event::Event;
-use crate::key::{PeerKey, RoomKey, TrackKey};
+use crate::key::{PeerKey, RoomKey};
 use crate::layers;
 use crate::peer::{Peer, Side};
 use crate::relay::Taken;
 use crate::room::Room;
 use crate::router::Sfu;
+use crate::tap::Tap;
 use crate::track::{Origin, Track};
 use protocol::Kind;
 use protocol::media::View;
-use std::collections::HashMap;
 use std::time::Instant;
 
 impl Sfu {
@@ -19,22 +19,23 @@ impl Sfu {
     pub(crate) fn choose_layers(&mut self, now: Instant, key: RoomKey) {
         let Some(room) = self.rooms.get_mut(key) else { return };
         measure(now, room);
-        let mut taken: HashMap<TrackKey, Taken> = HashMap::new();
-        let mut take = |(track, encoding, spatial): (TrackKey, usize, u8)| {
-            if let Some(taken) = taken.entry(track).or_default().get_mut(encoding) {
-                *taken = (*taken).max(Some(spatial));
-            }
-        };
-        for &subscriber in &room.subscribers {
-            let Some(peer) = self.peers.get_mut(subscriber) else { continue };
+        room.taken.clear();
+        for at in 0..room.subscribers.len() {
+            let Some(peer) = self.peers.get_mut(room.subscribers[at]) else { continue };
             self.events.extend(choose_for(now, room, peer));
             if let Side::Subscribe(subscriber) = &peer.side {
-                subscriber.taken().for_each(&mut take);
+                room.note_taken(subscriber);
             }
         }
         self.aim_tap(key);
-        if let Some(tap) = self.rooms.get(key).and_then(|room| room.tap.as_ref()) {
-            tap.taken().for_each(&mut take);
+        let Some(room) = self.rooms.get(key) else { return };
+        let mut taken = room.taken.clone();
+        taken.resize(room.tracks.end(), Taken::default());
+        for (track, encoding, spatial) in room.tap.iter().flat_map(Tap::taken) {
+            let taken = taken.get_mut(usize::from(track));
+            if let Some(taken) = taken.and_then(|taken| taken.get_mut(encoding)) {
+                *taken = (*taken).max(Some(spatial));
+            }
         }
         self.pause_untaken(now, key, &taken);
         self.tell_planes(key);
@@ -47,22 +48,19 @@ impl Sfu {
         let has_moved = matches!(&peer.side, Side::Subscribe(subscriber) if subscriber.has_moved());
         if let Some(room) = self.rooms.get_mut(peer.room).filter(|_| has_moved) {
             self.events.extend(choose_for(now, room, peer));
-            if let Some(spread) = &mut room.spread {
-                spread.has_other_wishes = true;
+            if let Side::Subscribe(subscriber) = &peer.side {
+                room.note_taken(subscriber);
             }
         }
     }
 
     /// Tells publishers which layers to send.
-    fn pause_untaken(&mut self, now: Instant, key: RoomKey, taken: &HashMap<TrackKey, Taken>) {
+    fn pause_untaken(&mut self, now: Instant, key: RoomKey, taken: &[Taken]) {
         let Some(room) = self.rooms.get_mut(key) else { return };
-        for (index, track) in room.tracks.iter_mut().enumerate() {
-            let Some(track) = track.as_mut().filter(|track| track.kind() == Kind::Video) else {
-                continue;
-            };
+        let pictures = room.tracks.iter_mut().filter(|(_, track)| track.kind() == Kind::Video);
+        for (track_key, track) in pictures {
             let Origin::Peer(publisher) = track.origin else { continue };
-            let here = TrackKey::try_from(index).ok().and_then(|index| taken.get(&index));
-            let mut taken = here.copied().unwrap_or_default();
+            let mut taken = taken.get(usize::from(track_key)).copied().unwrap_or_default();
             for there in &track.takers {
                 for (here, there) in taken.iter_mut().zip(there.taken) {
                     *here = (*here).max(there);
@@ -110,7 +108,7 @@ fn choose_for(now: Instant, room: &Room, peer: &mut Peer) -> Option<Event> {
 
 /// Closes the meters' windows and writes the ladders anew.
 pub(crate) fn measure(now: Instant, room: &mut Room) {
-    for track in room.tracks.iter_mut().flatten() {
+    for (_, track) in room.tracks.iter_mut() {
         if track.kind() == Kind::Video {
             for encoding in &mut track.encodings {
                 encoding.measure(now);

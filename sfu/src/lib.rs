@@ -37,6 +37,7 @@ pub mod rtcp;
 pub mod rtp;
 pub mod sdp;
 pub mod sequence;
+mod settling;
 pub mod slot;
 pub mod speakers;
 mod spread;

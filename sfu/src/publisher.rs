@@ -381,7 +381,7 @@ fn receive_media(
         return Fate::Dropped(DropReason::UnknownStream);
     };
     let codec = payload.codec;
-    let Some(track) = room.tracks.get_mut(usize::from(key)).and_then(Option::as_mut) else {
+    let Some(track) = room.tracks.get_mut(key) else {
         return Fate::Dropped(DropReason::UnknownStream);
     };
     let Some(encoding) = track.encodings.get_mut(index) else {

@@ -1,23 +1,25 @@
 //! A room of the media plane: its members, their tracks, who listens, and what waits to be fanned out.
 
+mod tracks;
+
+pub use tracks::{MAX_TRACKS, Tracks};
+
 use crate::clock::PublisherClock;
 use crate::codec::Frame;
 use crate::format::Codec;
 use crate::key::{PeerKey, TrackKey};
+use crate::relay::Taken;
 use crate::rtp::Header;
+use crate::settling::Settling;
 use crate::speakers::Speakers;
 use crate::spread::Spread;
 use crate::tap::Tap;
 use crate::track::{Origin, Track};
 use protocol::media::View;
 use protocol::room::MediaState;
-use protocol::{ParticipantId, RoomId, Source, TrackId};
+use protocol::{ParticipantId, RoomId, Source};
 use std::collections::BTreeMap;
 use std::time::Instant;
-
-/// Tracks in one room. More would not fit the subscribers' index; a room of a thousand with camera,
-/// microphone and some screens fits.
-pub const MAX_TRACKS: usize = 4_096;
 
 /// A participant as the media plane knows one.
 #[derive(Default)]
@@ -63,8 +65,8 @@ pub struct Room {
     pub id: RoomId,
     /// By id, which is by time of joining (UUIDv7).
     pub members: BTreeMap<ParticipantId, Member>,
-    /// By key; holes are reused.
-    pub tracks: Vec<Option<Track>>,
+    /// What they publish, here and on other planes.
+    pub tracks: Tracks,
     /// Subscribe transports.
     pub subscribers: Vec<PeerKey>,
     /// Levels of everybody who is heard.
@@ -79,6 +81,10 @@ pub struct Room {
     pub last_generation: u32,
     /// Something changed that decides who is in which slot.
     pub is_stale: bool,
+    /// Who is in line with that.
+    pub settling: Settling,
+    /// What of each track is in slots here, and now and then something that was.
+    pub taken: Vec<Taken>,
     /// Packets are missing or a keyframe is wanted: the next look at everybody shall be soon.
     pub is_pressing: bool,
     /// What is recorded of it, while it is.
@@ -93,7 +99,7 @@ impl Room {
         Self {
             id,
             members: BTreeMap::new(),
-            tracks: Vec::new(),
+            tracks: Tracks::default(),
             subscribers: Vec::new(),
             speakers: Speakers::new(),
             speaking: Vec::new(),
@@ -101,6 +107,8 @@ impl Room {
             served: 0,
             last_generation: 0,
             is_stale: false,
+            settling: Settling::default(),
+            taken: Vec::new(),
             is_pressing: false,
             tap: None,
             spread: None,
@@ -109,12 +117,12 @@ impl Room {
 
     /// The track with this key, if it is still there.
     pub fn track(&self, key: TrackKey) -> Option<&Track> {
-        self.tracks.get(usize::from(key))?.as_ref()
+        self.tracks.get(key)
     }
 
     /// The track with this key, if it is still there.
     pub fn track_mut(&mut self, key: TrackKey) -> Option<&mut Track> {
-        self.tracks.get_mut(usize::from(key))?.as_mut()
+        self.tracks.get_mut(key)
     }
 
     /// Somebody needs a keyframe of an encoding, if it is still there.
@@ -127,24 +135,19 @@ impl Room {
 
     /// Adds a track; nothing when the room is full of them.
     pub fn add_track(&mut self, mut track: Track) -> Option<TrackKey> {
-        let key = match self.tracks.iter().position(Option::is_none) {
-            Some(hole) => hole,
-            None if self.tracks.len() < MAX_TRACKS => {
-                self.tracks.push(None);
-                self.tracks.len() - 1
-            }
-            None => return None,
-        };
+        track.generation = self.last_generation + 1;
+        let key = self.tracks.insert(track)?;
         self.last_generation += 1;
-        track.generation = self.last_generation;
-        self.tracks[key] = Some(track);
         self.is_stale = true;
-        TrackKey::try_from(key).ok()
+        Some(key)
     }
 
     /// Removes a track.
     pub fn remove_track(&mut self, key: TrackKey) {
-        if let Some(track) = self.tracks.get_mut(usize::from(key)).and_then(Option::take) {
+        if let Some(track) = self.tracks.remove(key) {
+            if let Some(taken) = self.taken.get_mut(usize::from(key)) {
+                *taken = Taken::default();
+            }
             self.speakers.forget(track.csrc);
             self.is_stale = true;
             if let Some(spread) = self.spread.as_mut().filter(|_| track.announced.is_some()) {
@@ -153,26 +156,11 @@ impl Room {
         }
     }
 
-    /// The key of the track with this public id.
-    pub fn find_track(&self, id: TrackId) -> Option<TrackKey> {
-        self.all_tracks().find(|(_, track)| track.id == id).map(|(key, _)| key)
-    }
-
-    /// All tracks with their keys.
-    pub fn all_tracks(&self) -> impl Iterator<Item = (TrackKey, &Track)> {
-        self.tracks
-            .iter()
-            .enumerate()
-            .filter_map(|(key, track)| Some((key as TrackKey, track.as_ref()?)))
-    }
-
     /// All tracks of one participant, microphone first.
     pub fn tracks_of(&self, participant: ParticipantId) -> Vec<protocol::Track> {
-        let mut tracks: Vec<_> = self
-            .all_tracks()
-            .filter(|(_, track)| track.participant == participant)
-            .map(|(_, track)| track.public())
-            .collect();
+        let theirs = self.tracks.of(participant).iter();
+        let mut tracks: Vec<_> =
+            theirs.filter_map(|&key| Some(self.track(key)?.public())).collect();
         tracks.sort_by_key(|track| track.source);
         tracks
     }
@@ -200,7 +188,7 @@ impl Room {
     pub fn speaking_people(&self) -> Vec<ParticipantId> {
         let mut people = Vec::with_capacity(self.speaking.len());
         for csrc in &self.speaking {
-            if let Some((_, track)) = self.all_tracks().find(|(_, track)| track.csrc == *csrc)
+            if let Some(track) = self.tracks.of_csrc(*csrc)
                 && !people.contains(&track.participant)
             {
                 people.push(track.participant);

@@ -5,7 +5,6 @@
 //! the end of the batch so that each subscriber's packets lie one behind the other and leave in one
 //! system call.
 
-use crate::allocator::{Candidate, Ranking};
 use crate::clock::WallClock;
 use crate::codec;
 use crate::command::PeerId;
@@ -18,7 +17,7 @@ use crate::path::{HostCandidate, Path};
 use crate::peer::{MAX_KNOWN_SSRCS, Peer, Side};
 use crate::publisher::Fate;
 use crate::relay::{ICE_ALPHABET, MAX_PLANES, PlaneId, Relayed};
-use crate::room::{Room, is_self_muted};
+use crate::room::{Pending, Room};
 use crate::slot::Forwarded;
 use crate::stats::{Census, Stats};
 use crate::subscriber::{self, Requests};
@@ -66,6 +65,8 @@ pub struct Sfu {
     pub(crate) rooms: SlotMap<RoomKey, Room>,
     pub(crate) room_keys: HashMap<RoomId, RoomKey>,
     pub(crate) with_pending: Vec<RoomKey>,
+    /// Rooms to which a command has done something.
+    pub(crate) touched: Vec<RoomKey>,
     pub(crate) relayed: VecDeque<(PlaneId, Relayed)>,
     pub(crate) tapped: VecDeque<Tapped>,
     pub(crate) transmits: Transmits,
@@ -93,6 +94,7 @@ impl Sfu {
             rooms: SlotMap::with_key(),
             room_keys: HashMap::new(),
             with_pending: Vec::new(),
+            touched: Vec::new(),
             relayed: VecDeque::new(),
             tapped: VecDeque::new(),
             transmits: Transmits::default(),
@@ -266,6 +268,7 @@ impl Sfu {
             let Some(codec) = track.codec else { continue };
             let Some(encoding) = track.encodings.get(lost.encoding) else { continue };
             let forwarded = Forwarded {
+                generation: track.generation,
                 encoding: lost.encoding,
                 sequence: lost.sequence,
                 header: &header,
@@ -375,9 +378,12 @@ impl Sfu {
         let ntp = self.config.wall.ntp(now);
         {
             let room = &*room;
+            // In large rooms most of what comes is of people who are in nobody's slots.
+            let is_taken = |p: &&Pending| tap.is_some() || room.is_taken(p.track);
             let batch: Vec<(TrackKey, Forwarded<'_>)> = room
                 .pending
                 .iter()
+                .filter(is_taken)
                 .filter_map(|p| Some((p.track, subscriber::forwarded(room, p, ntp)?)))
                 .collect();
             if let Some(tap) = tap.as_mut().filter(|_| begins) {
@@ -415,35 +421,6 @@ impl Sfu {
         is_complete
     }
 
-    /// Brings slots in line with what the room and its subscribers want now.
-    pub(crate) fn reallocate(&mut self, now: Instant, key: RoomKey) {
-        let Some(room) = self.rooms.get_mut(key) else { return };
-        if !std::mem::take(&mut room.is_stale) {
-            return;
-        }
-        let ranking = Ranking::new(candidates(room));
-        let mut keyframes = Vec::new();
-        let no_view = protocol::media::View::default();
-        for &subscriber in &room.subscribers {
-            let Some(peer) = self.peers.get_mut(subscriber) else { continue };
-            let Side::Subscribe(subscriber) = &mut peer.side else { continue };
-            let view = room.members.get(&peer.participant).map_or(&no_view, |member| &member.view);
-            let has_changed =
-                subscriber.allocate(now, peer.participant, view, &ranking, room, &mut keyframes);
-            let has_other_layers = subscriber.choose_layers(now, room, view);
-            let has_changed = has_changed || has_other_layers;
-            if has_changed || std::mem::take(&mut subscriber.is_unannounced) {
-                let changed = subscriber.slots_changed(room, peer.participant, peer.id);
-                self.events.push_back(changed);
-            }
-        }
-        for (track, encoding) in keyframes {
-            room.want_keyframe(track, encoding);
-        }
-        self.tell_taken(key);
-        self.tick.hasten(now + TICK);
-    }
-
     /// Ends a transport and whatever depends on it. Its tracks leave the slots with the next tick.
     pub(crate) fn remove_peer(&mut self, key: PeerKey, reason: CloseReason) {
         let Some(mut peer) = self.peers.remove(key) else { return };
@@ -469,8 +446,8 @@ impl Sfu {
             }
         }
         self.events.push_back(Event::Closed { peer: peer.id, reason });
+        self.touch(peer.room);
         let Some(room) = self.rooms.get_mut(peer.room) else { return };
-        room.is_stale = true;
         room.subscribers.retain(|subscriber| *subscriber != key);
         if let Some(member) = room.members.get_mut(&peer.participant) {
             member.peers.retain(|owned| *owned != key);
@@ -572,31 +549,6 @@ impl Sfu {
     pub(crate) fn make_ssrc(&mut self) -> u32 {
         self.rng.random_range(1..=u32::MAX)
     }
-}
-
-/// Every track of a room that may be in a slot: codec known, not muted by a moderator, its owner here.
-fn candidates(room: &Room) -> Vec<Candidate> {
-    let speaking = room.speaking_people();
-    let mut found: Vec<Candidate> = room
-        .all_tracks()
-        .filter(|(_, track)| track.codec.is_some() && !track.is_blocked)
-        .filter_map(|(key, track)| {
-            let member = room.members.get(&track.participant);
-            // Other planes' participants may be known by their tracks alone.
-            if member.is_none() && track.is_own() || member.is_some_and(|member| member.is_away) {
-                return None;
-            }
-            Some(Candidate {
-                track: key,
-                participant: track.participant,
-                source: track.source,
-                speaking: speaking.iter().position(|id| *id == track.participant),
-                is_muted: member.is_some_and(|m| is_self_muted(&m.media, track.source)),
-            })
-        })
-        .collect();
-    found.sort_by_key(|candidate| (candidate.participant, candidate.source));
-    found
 }
 
 /// The SSRC that stands in the clear in SRTP (bytes 8–11) and SRTCP (bytes 4–7).

@@ -44,6 +44,8 @@ const REDUNDANCY_STAYS: Duration = Duration::from_secs(10);
 /// A packet of a track, ready to be forwarded.
 #[derive(Clone, Copy, Debug)]
 pub struct Forwarded<'a> {
+    /// The generation of its track.
+    pub generation: u32,
     /// Which encoding of its track it is of.
     pub encoding: usize,
     /// Extended sequence of the track's encoding.
@@ -338,7 +340,8 @@ impl Slot {
     ) -> Option<Written> {
         let binding = self.binding.as_mut()?;
         let payload = binding.payload?;
-        if binding.codec != packet.codec {
+        // Slots follow what a track has become a moment later.
+        if (binding.codec, binding.generation) != (packet.codec, packet.generation) {
             return None;
         }
         let is_closed = binding.flow.is_none() && binding.opens_at.is_some_and(|at| now < at);

@@ -4,7 +4,6 @@
 //! everything, and is asked; whichever of two planes hears of the other first, both end up knowing all.
 
 use crate::key::{RoomKey, TrackKey};
-use crate::peer::Side;
 use crate::relay::{MAX_PLANES, PlaneId, Relayed, RelayedPacket, RelayedTrack, Taken};
 use crate::room::Room;
 use crate::router::Sfu;
@@ -43,12 +42,12 @@ impl Room {
     fn lose_plane(&mut self, plane: PlaneId) {
         let is_theirs =
             |track: &Track| matches!(track.origin, Origin::Plane(remote) if remote.plane == plane);
-        let theirs = self.all_tracks().filter(|(_, track)| is_theirs(track));
+        let theirs = self.tracks.iter().filter(|(_, track)| is_theirs(track));
         let theirs: Vec<TrackKey> = theirs.map(|(key, _)| key).collect();
         for key in theirs {
             self.remove_track(key);
         }
-        for track in self.tracks.iter_mut().flatten() {
+        for (_, track) in self.tracks.iter_mut() {
             track.takers.retain(|taker| taker.plane != plane);
         }
         self.speakers.heard_on(plane, &[]);
@@ -80,7 +79,7 @@ impl Sfu {
             known.lose_plane(plane);
         }
         if others.is_empty() {
-            for track in known.tracks.iter_mut().flatten() {
+            for (_, track) in known.tracks.iter_mut() {
                 track.takers.clear();
                 track.announced = None;
             }
@@ -194,7 +193,7 @@ impl Sfu {
         let id = room.id;
         let announced =
             |(_, track): (TrackKey, &Track)| Some((**track.announced.as_ref()?).clone());
-        let tracks = room.all_tracks().filter_map(announced).collect();
+        let tracks = room.tracks.iter().filter_map(announced).collect();
         self.relayed.push_back((plane, Relayed::Tracks { room: id, tracks, is_all: true }));
         let taken = |(_, track): (TrackKey, &Track)| match track.origin {
             Origin::Plane(remote) if remote.plane == plane && remote.asked != Taken::default() => {
@@ -202,7 +201,7 @@ impl Sfu {
             }
             _ => None,
         };
-        let tracks = room.all_tracks().filter_map(taken).collect();
+        let tracks = room.tracks.iter().filter_map(taken).collect();
         self.relayed.push_back((plane, Relayed::Taken { room: id, tracks, is_all: true }));
         if room.is_home(self.config.plane) {
             let speaking = room.speaking.clone();
@@ -227,21 +226,10 @@ impl Sfu {
         let Some(spread) = &mut room.spread else { return };
         spread.has_other_wishes = false;
         let others = spread.others.clone();
-        let mut taken = vec![Taken::default(); room.tracks.len()];
-        for &subscriber in &room.subscribers {
-            let Some(peer) = self.peers.get(subscriber) else { continue };
-            let Side::Subscribe(subscriber) = &peer.side else { continue };
-            for (track, encoding, spatial) in subscriber.taken_from_planes() {
-                let known = taken.get_mut(usize::from(track));
-                if let Some(known) = known.and_then(|taken| taken.get_mut(encoding)) {
-                    *known = (*known).max(Some(spatial));
-                }
-            }
-        }
         let mut told: Vec<(PlaneId, Vec<(TrackId, Taken)>)> =
             others.into_iter().map(|plane| (plane, Vec::new())).collect();
-        for (track, taken) in room.tracks.iter_mut().zip(taken) {
-            let Some(track) = track else { continue };
+        for (key, track) in room.tracks.iter_mut() {
+            let taken = room.taken.get(usize::from(key)).copied().unwrap_or_default();
             let Origin::Plane(remote) = &mut track.origin else { continue };
             if remote.asked == taken {
                 continue;
@@ -268,7 +256,7 @@ impl Sfu {
             return;
         };
         let id = room.id;
-        for track in room.tracks.iter_mut().flatten() {
+        for (_, track) in room.tracks.iter_mut() {
             let Origin::Plane(remote) = track.origin else { continue };
             for (at, encoding) in track.encodings.iter_mut().enumerate() {
                 if encoding.keyframe_due(now).is_some_and(|at| at <= now) {
@@ -308,7 +296,7 @@ pub(crate) fn tell_tracks(room: &mut Room, relayed: &mut VecDeque<(PlaneId, Rela
     let id = room.id;
     let Some(spread) = &mut room.spread else { return };
     let mut tracks = Vec::new();
-    for track in room.tracks.iter_mut().flatten().filter(|track| track.is_own()) {
+    for (_, track) in room.tracks.iter_mut().filter(|(_, track)| track.is_own()) {
         let now = track.describe();
         if track.announced.as_ref().is_none_or(|before| is_other(before, &now)) {
             track.announced = Some(Box::new(now.clone()));
@@ -343,11 +331,11 @@ fn without_rates(track: &RelayedTrack) -> (RelayedTrack, Vec<u64>) {
 
 impl Room {
     fn find_own_track(&self, id: TrackId) -> Option<TrackKey> {
-        self.find_track(id).filter(|&key| self.track(key).is_some_and(Track::is_own))
+        self.tracks.find(id).filter(|&key| self.track(key).is_some_and(Track::is_own))
     }
 
     fn find_track_of(&self, plane: PlaneId, id: TrackId) -> Option<TrackKey> {
-        self.find_track(id).filter(|&key| {
+        self.tracks.find(id).filter(|&key| {
             let origin = self.track(key).map(|track| track.origin);
             matches!(origin, Some(Origin::Plane(remote)) if remote.plane == plane)
         })
@@ -356,7 +344,8 @@ impl Room {
     /// Removes what a plane has published and does not name any more.
     fn keep_tracks(&mut self, plane: PlaneId, named: &[RelayedTrack]) {
         let theirs: Vec<TrackKey> = self
-            .all_tracks()
+            .tracks
+            .iter()
             .filter(|(_, track)| {
                 matches!(track.origin, Origin::Plane(remote) if remote.plane == plane)
                     && !named.iter().any(|known| known.id == track.id)
@@ -372,7 +361,7 @@ impl Room {
     fn take_track(&mut self, from: PlaneId, told: &RelayedTrack) {
         let key = match self.find_track_of(from, told.id) {
             Some(key) => key,
-            None if self.find_track(told.id).is_some() => return,
+            None if self.tracks.find(told.id).is_some() => return,
             // A room that is full of tracks shows no more of them; the plane that publishes has said so.
             None => match self.add_track(remote_track(self, from, told)) {
                 Some(key) => key,
@@ -407,7 +396,7 @@ impl Room {
     /// Notes what a plane takes of tracks that are published here.
     fn set_taken(&mut self, plane: PlaneId, taken: &[(TrackId, Taken)], is_all: bool) {
         if is_all {
-            for track in self.tracks.iter_mut().flatten() {
+            for (_, track) in self.tracks.iter_mut() {
                 track.takers.retain(|taker| {
                     taker.plane != plane || taken.iter().any(|(id, _)| *id == track.id)
                 });
@@ -432,12 +421,9 @@ impl Room {
     fn take_over(&mut self) {
         let speaking = std::mem::take(&mut self.speaking);
         let mut speakers = std::mem::take(&mut self.speakers);
-        speakers.take_over(&speaking, |csrc| {
-            let (_, track) = self.all_tracks().find(|(_, track)| track.csrc == csrc)?;
-            match track.origin {
-                Origin::Plane(remote) => Some(remote.plane),
-                Origin::Peer(_) => None,
-            }
+        speakers.take_over(&speaking, |csrc| match self.tracks.of_csrc(csrc)?.origin {
+            Origin::Plane(remote) => Some(remote.plane),
+            Origin::Peer(_) => None,
         });
         (self.speakers, self.speaking) = (speakers, speaking);
     }

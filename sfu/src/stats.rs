@@ -113,7 +113,7 @@ impl Census {
 
     /// Counts everything.
     pub(crate) fn of(sfu: &Sfu) -> Self {
-        let tracks = sfu.rooms.values().map(|room| room.all_tracks().count()).sum();
+        let tracks = sfu.rooms.values().map(|room| room.tracks.count()).sum();
         let mut census = Self { rooms: sfu.rooms.len(), tracks, ..Self::default() };
         for peer in sfu.peers.values() {
             let path = peer.transport.remote_path().filter(|_| peer.transport.is_connected());

@@ -46,6 +46,10 @@ pub struct Subscriber {
     pub largest: (u16, u16),
     /// Slots were accepted that no `SlotsChanged` has told of.
     pub is_unannounced: bool,
+    /// Wants to be looked at, whatever the others do.
+    pub is_eager: bool,
+    /// For which ranking of its room it was looked at last.
+    pub settled: u32,
     by_track: Vec<u8>,
     /// Video tracks that have a place, the most important first.
     by_importance: Vec<TrackKey>,
@@ -88,6 +92,8 @@ impl Subscriber {
             follow,
             largest: (0, 0),
             is_unannounced: false,
+            is_eager: false,
+            settled: 0,
             by_track: Vec::new(),
             by_importance: Vec::new(),
             estimator: Estimator::new(),
@@ -151,12 +157,12 @@ impl Subscriber {
             tiles: view.tiles.as_deref(),
             silenced: &view.silenced,
         };
-        let audio = self.place(Kind::Audio, room, |slots, is_bound| {
-            allocator::wanted_audio(ranking, &wishes, slots, is_bound)
+        let audio = self.place(Kind::Audio, room, |slots, bound| {
+            allocator::wanted_audio(ranking, &wishes, slots, bound)
         });
         let mut by_importance = Vec::new();
-        let video = self.place(Kind::Video, room, |slots, is_bound| {
-            by_importance = allocator::wanted_video(ranking, &wishes, slots, is_bound);
+        let video = self.place(Kind::Video, room, |slots, bound| {
+            by_importance = allocator::wanted_video(ranking, &wishes, slots, bound);
             by_importance.clone()
         });
         self.by_importance = by_importance;
@@ -166,7 +172,7 @@ impl Subscriber {
         }
         if has_changed {
             self.look_at = None;
-            self.index_tracks(room.tracks.len());
+            self.index_tracks(room.tracks.end());
         }
         has_changed
     }
@@ -176,14 +182,15 @@ impl Subscriber {
         &self,
         kind: Kind,
         room: &Room,
-        wanted: impl FnOnce(usize, &dyn Fn(TrackKey) -> bool) -> Vec<TrackKey>,
+        wanted: impl FnOnce(usize, &[TrackKey]) -> Vec<TrackKey>,
     ) -> Vec<(usize, Option<TrackKey>)> {
         let ours: Vec<usize> = (0..self.slots.len())
             .filter(|&i| self.slots[i].kind == kind && self.slots[i].is_accepted)
             .collect();
         let current: Vec<Option<TrackKey>> =
             ours.iter().map(|&i| self.bound_track(i, room)).collect();
-        let wanted = wanted(ours.len(), &|track| current.contains(&Some(track)));
+        let bound: Vec<TrackKey> = current.iter().copied().flatten().collect();
+        let wanted = wanted(ours.len(), &bound);
         // Browsers keep one audio and one video of a stream in step: the k-th slots of both kinds.
         let twin = |track: TrackKey| {
             let participant = room.track(track)?.participant;
@@ -412,6 +419,7 @@ pub fn forwarded<'a>(room: &'a Room, pending: &'a Pending, now_ntp: u64) -> Opti
     });
     let packet = encoding.cache.get(pending.sequence)?;
     Some(Forwarded {
+        generation: track.generation,
         encoding: pending.encoding,
         sequence: pending.sequence,
         header: &pending.header,

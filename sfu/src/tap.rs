@@ -106,7 +106,7 @@ impl Tap {
             room.track(*key).is_some_and(|track| track.generation == tapped.generation)
         });
         // What is published on another plane is recorded there.
-        for (key, track) in room.all_tracks().filter(|(_, track)| track.is_own()) {
+        for (key, track) in room.tracks.iter().filter(|(_, track)| track.is_own()) {
             self.tracked(key, track).selector.aim(best(track));
         }
         self.awaited()
@@ -163,7 +163,7 @@ impl Sfu {
         let Some(room) = self.room_keys.get(&room).and_then(|&key| self.rooms.get_mut(key)) else {
             return;
         };
-        let key = room.find_track(track);
+        let key = room.tracks.find(track);
         let tap = room.tap.as_mut();
         if let Some(tapped) = tap.and_then(|tap| tap.tracks.get_mut(&key?)) {
             tapped.is_lost = true;

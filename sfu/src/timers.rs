@@ -109,6 +109,7 @@ impl Sfu {
             }
             self.ask_planes(now, key);
         }
+        self.touched.clear();
         if now >= self.next_layers {
             self.next_layers = now + LAYERS_TICK;
             let rooms: Vec<RoomKey> = self.rooms.keys().collect();

@@ -128,9 +128,10 @@ impl Subscriber {
         self.slots.iter_mut().find_map(|slot| slot.write_padding(length as u8, out))
     }
 
-    /// Encodings that flow, and those that will, each with the highest spatial layer of it.
+    /// Encodings that flow, and those that will, each with the highest spatial layer of it; of what its receiver can
+    /// decode.
     pub fn taken(&self) -> impl Iterator<Item = (TrackKey, usize, u8)> {
-        self.slots.iter().filter(|slot| slot.kind == Kind::Video).flat_map(|slot| {
+        self.slots.iter().flat_map(|slot| {
             let binding = slot.binding().filter(|binding| binding.payload.is_some());
             let track = binding.map(|binding| binding.track);
             let flowing = slot.flowing().map(|(encoding, spatial, _)| (encoding, spatial));
@@ -138,15 +139,6 @@ impl Subscriber {
             let taken = flowing.into_iter().chain(aimed);
             taken.filter_map(move |(encoding, spatial)| Some((track?, encoding, spatial)))
         })
-    }
-
-    /// The same, sound too, of what its receiver can decode.
-    pub fn taken_from_planes(&self) -> impl Iterator<Item = (TrackKey, usize, u8)> {
-        let sound = self.slots.iter().filter(|slot| slot.kind == Kind::Audio).filter_map(|slot| {
-            let binding = slot.binding().filter(|binding| binding.payload.is_some())?;
-            Some((binding.track, 0, 0))
-        });
-        self.taken().chain(sound)
     }
 
     /// Video slots that would show something, the most important first.
