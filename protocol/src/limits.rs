@@ -156,6 +156,22 @@ pub const MAX_SYNC_PAGE: u32 = 200;
 pub const EVENTS_KEPT: i64 = 20_000;
 /// Participants in a room when the room does not say less.
 pub const MAX_PARTICIPANTS: usize = 1_000;
+/// Sockets in a room from which on what everybody hears is gathered. Fewer would make small meetings wait for
+/// nothing; more lets a burst of joins cost frames by the square.
+pub const CROWD_FROM: usize = 50;
+/// Comings, goings and changes of what people publish that a small room hears at once in a burst. More makes the
+/// filling of a large room a storm for those who came first; fewer would delay the first pictures of a small one.
+pub const ROSTER_BURST: u32 = 16;
+/// The same per second, lasting.
+pub const ROSTER_PER_SECOND: u32 = 4;
+/// In a crowded room nobody gets gathered events more often. Longer shows; shorter costs a frame each for all.
+pub const CROWD_EVERY: Duration = Duration::from_millis(250);
+/// Bytes of gathered events in one frame. More holds up answers on slow links; fewer makes more frames.
+pub const MAX_BATCH_BYTES: usize = 64 * 1024;
+/// People in a snapshot; in larger rooms the rest follows in pages. What a window shows at once fits.
+pub const SNAPSHOT_PEOPLE: usize = 64;
+/// People in a page of a large room: with what happened meanwhile it fits a frame.
+pub const ROSTER_PAGE: usize = 96;
 /// Without socket and media for this long, a participant is `reconnecting` and holds no slots.
 pub const RECONNECTING_AFTER: Duration = Duration::from_secs(10);
 /// Without socket and media for this long, a participant has left.

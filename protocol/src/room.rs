@@ -287,8 +287,11 @@ impl Default for RoomState {
 pub struct Snapshot {
     /// Topic, lock and so on.
     pub state: RoomState,
-    /// Everybody, you included, in order of joining.
+    /// Everybody, you included, in order of joining; in a large room only those who matter most.
     pub participants: Vec<Participant>,
+    /// How many are here, where `participants` does not have all of them: `roster.page` brings the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub people: Option<u32>,
     /// Newest chat messages that are for you, oldest first.
     pub messages: Vec<ChatMessage>,
     /// Pinned messages, the last pinned first.

@@ -73,6 +73,21 @@ pub enum ServerMessage {
         /// Event number.
         seq: i64,
     },
+    /// In a crowded room: everything that happened since the last one, in order. Take each as if it had come alone.
+    #[serde(rename = "events.batch")]
+    EventsBatch {
+        /// What happened.
+        #[schema(no_recursion)]
+        events: Vec<ServerMessage>,
+    },
+    /// More of those who are here, in order of joining, where the snapshot does not have all.
+    #[serde(rename = "roster.page")]
+    RosterPage {
+        /// As they are now.
+        participants: Vec<Participant>,
+        /// Whether another page follows.
+        has_more: bool,
+    },
     /// A page of what happened.
     #[serde(rename = "sync.batch")]
     SyncBatch {
@@ -688,6 +703,8 @@ impl ServerMessage {
             | Self::StateSnapshot(_)
             | Self::SyncInfo { .. }
             | Self::SyncBatch { .. }
+            | Self::EventsBatch { .. }
+            | Self::RosterPage { .. }
             | Self::Done { .. }
             | Self::LobbyWaiting { .. }
             | Self::MemberPresence { .. }

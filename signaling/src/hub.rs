@@ -2,6 +2,7 @@
 //! only lock: it is held for a few lines to find, start or retire a task, never while waiting. No task could
 //! own it, because the media thread must find a room without waiting.
 
+mod crowd;
 mod mailbox;
 mod media_line;
 mod reports;

@@ -19,11 +19,14 @@ mod lobby;
 mod media;
 mod membership;
 mod orders;
+mod peers;
+mod people;
 #[cfg(test)]
 mod properties;
 mod recording;
 mod removal;
 mod roles;
+mod roster;
 mod signals;
 #[cfg(test)]
 mod stage;
@@ -44,8 +47,9 @@ use crate::words::WordFilter;
 use doors::OpenDoor;
 use family::Family;
 use lobby::Waiting;
-use media::Peer;
-use membership::{Joining, Person};
+use membership::Joining;
+use peers::Peers;
+use people::People;
 use protocol::limits::{CHAT_BURST, CHAT_PER_SECOND, MAX_CHAT_HISTORY};
 use protocol::recording::RecordEnd;
 use protocol::room::{ChatMessage, Orders, Participant, RoomState, Snapshot};
@@ -100,13 +104,13 @@ pub struct Room {
     /// The main room, or the breakout rooms.
     family: Family,
     /// Everybody whose joining is stored and whose leaving is not.
-    people: BTreeMap<ParticipantId, Person>,
+    people: People,
     /// Those whose joining is being stored.
     joining: BTreeMap<ParticipantId, Joining>,
     /// Sockets of `people` and of `joining`.
     sockets: BTreeMap<SocketId, ParticipantId>,
     /// Transports that sockets asked for.
-    peers: BTreeMap<PeerId, Peer>,
+    peers: Peers,
     /// Transports that WHIP and WHEP asked for.
     doors: BTreeMap<PeerId, OpenDoor>,
     next_peer: u64,
@@ -141,10 +145,10 @@ impl Room {
             pinned: log.pinned,
             rules,
             family: Family::new(log.parent, log.breakouts),
-            people: BTreeMap::new(),
+            people: People::default(),
             joining: BTreeMap::new(),
             sockets: BTreeMap::new(),
-            peers: BTreeMap::new(),
+            peers: Peers::default(),
             doors: BTreeMap::new(),
             next_peer: u64::from(index) << PEER_BITS,
             speakers: Vec::new(),
@@ -212,14 +216,13 @@ impl Room {
 
     /// Everybody who is seen in the room, in order of joining.
     pub fn participants(&self) -> Vec<Participant> {
-        let mut people: Vec<&Person> = self.people.values().collect();
-        people.sort_by_key(|person| person.joined_seq);
-        people.into_iter().map(|person| person.view.clone()).collect()
+        self.people.in_order().map(|person| person.view.clone()).collect()
     }
 
     /// Everything as it is now, as this person may see it, and the number of the next event.
     pub fn snapshot(&self, viewer: UserId, is_moderator: bool) -> (Snapshot, i64) {
-        (self.snapshot_for(viewer, is_moderator), self.next_seq)
+        let everybody = (self.participants(), None);
+        (self.snapshot_of(viewer, is_moderator, everybody), self.next_seq)
     }
 
     /// How many are seen in the room.

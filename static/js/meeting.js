@@ -298,12 +298,36 @@ export class Meeting extends EventTarget {
 
   /** @param {ServerMessage} message */
   #heard(message) {
-    if (this.#catchup.take(message)) this.#deliver(message);
+    if (message.type !== 'events.batch') {
+      if (this.#catchup.take(message)) this.#deliver(message);
+      return;
+    }
+    const events = message.events.filter((event) => this.#catchup.take(event));
+    this.store.dispatch({ type: 'events.batch', events });
+    let isOfSlots = false;
+    for (const event of events) {
+      // Once for all: each looks through everybody.
+      if (event.type === 'tracks.changed' || event.type === 'member.joined') isOfSlots = true;
+      else this.#follow(event);
+    }
+    if (isOfSlots) this.#slotsChanged();
+    for (const event of events) this.#tell(event);
   }
 
   /** @param {ServerMessage} message */
   #deliver(message) {
     this.store.dispatch(message);
+    this.#follow(message);
+    this.#tell(message);
+  }
+
+  /** @param {ServerMessage} message */
+  #tell(message) {
+    this.dispatchEvent(new CustomEvent('message', { detail: message }));
+  }
+
+  /** @param {ServerMessage} message which the state has taken */
+  #follow(message) {
     switch (message.type) {
       case 'error':
         // An error that answers nothing, before the room let us in, says why it did not.
@@ -325,6 +349,7 @@ export class Meeting extends EventTarget {
         break;
       case 'tracks.changed':
       case 'member.joined':
+      case 'roster.page':
         // A packet may have come before the word whose it is.
         this.#slotsChanged();
         break;
@@ -332,7 +357,6 @@ export class Meeting extends EventTarget {
         this.#transports.heard(message);
         break;
     }
-    this.dispatchEvent(new CustomEvent('message', { detail: message }));
   }
 
   /**

@@ -94,6 +94,12 @@ export function placeOfHand(meeting, participantId) {
  * @returns {Participant[]}
  */
 export function roster(meeting) {
-  const place = (/** @type {Participant} */ p) => (p.id === meeting.me ? -1 : placeOfHand(meeting, p.id) || Number.MAX_SAFE_INTEGER);
-  return [...meeting.participants].sort((a, b) => place(a) - place(b));
+  // Taken out and put in front: sorting a thousand would ask for places ten thousand times.
+  const first = [meeting.me, ...meeting.state.hands_up.filter((id) => id !== meeting.me)];
+  const places = new Map(first.map((id, place) => [id, place]));
+  /** @type {Participant[]} */
+  const front = [];
+  const rest = meeting.participants.filter((p) => !places.has(p.id) || !front.push(p));
+  front.sort((a, b) => (places.get(a.id) ?? 0) - (places.get(b.id) ?? 0));
+  return [...front, ...rest];
 }

@@ -167,6 +167,11 @@ export class RoomSocket {
       this.#wasInside = true;
     }
     this.#events.message(message);
+    for (const each of message.type === 'events.batch' ? message.events : [message]) this.#answered(each);
+  }
+
+  /** @param {ServerMessage} message */
+  #answered(message) {
     const re = 're' in message ? message.re : undefined;
     const asked = re === undefined || re === null ? undefined : this.#waiting.get(String(re));
     if (!asked) return;

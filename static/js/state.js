@@ -3,6 +3,7 @@
 
 import { brokenOut } from './breakouts.js';
 import { mergeMessages } from './chat.js';
+import { batched, paged } from './crowd.js';
 import { ended, ordered, withHands } from './orders.js';
 import { callsMe, isTalk, talked } from './talk.js';
 import { LIMITS } from './limits.js';
@@ -30,7 +31,8 @@ import { LIMITS } from './limits.js';
  * @property {string | null} userId
  * @property {import('./types.js').Room | null} room
  * @property {import('./types.js').RoomState} state
- * @property {readonly Participant[]} participants in order of joining
+ * @property {readonly Participant[]} participants in order of joining; in a large room those who are known yet
+ * @property {number | null} people how many are here, while not all of them are known
  * @property {readonly string[]} speakers loudest first
  * @property {readonly ChatMessage[]} messages oldest first, without gaps
  * @property {boolean} hasOlder whether the room may hold older messages
@@ -106,6 +108,7 @@ export function newMeeting(volumes) {
     room: null,
     state: { topic: '', is_locked: false, mute_all: false, has_lobby: false, capacity: LIMITS.capacity, recording_active: false, hands_up: [] },
     participants: [],
+    people: null,
     speakers: [],
     messages: [],
     hasOlder: false,
@@ -165,7 +168,8 @@ export function reduce(meeting, event, now) {
     }
     case 'member.joined': {
       const others = meeting.participants.filter((p) => p.id !== event.participant.id);
-      return { ...meeting, participants: [...others, event.participant] };
+      const people = meeting.people !== null && others.length === meeting.participants.length ? meeting.people + 1 : meeting.people;
+      return { ...meeting, people, participants: [...others, event.participant] };
     }
     case 'hand.raised':
     case 'hand.lowered':
@@ -189,16 +193,19 @@ export function reduce(meeting, event, now) {
       return {
         ...withHands(meeting, meeting.state.hands_up.filter((id) => id !== event.participant_id)),
         participants: meeting.participants.filter((p) => p.id !== event.participant_id),
+        people: meeting.people === null ? null : meeting.people - 1,
         speakers: meeting.speakers.filter((id) => id !== event.participant_id),
         typing: without(meeting.typing, event.participant_id),
         pinned: meeting.pinned?.startsWith(`${event.participant_id}:`) ? null : meeting.pinned,
       };
     case 'member.presence':
-      return change(meeting, event.participant_id, { presence: event.presence });
     case 'media.updated':
-      return change(meeting, event.participant_id, { media: event.media });
     case 'tracks.changed':
-      return change(meeting, event.participant_id, { tracks: event.tracks });
+      return batched(meeting, [event], (same) => same);
+    case 'events.batch':
+      return batched(meeting, event.events, (before, one) => reduce(before, one, now));
+    case 'roster.page':
+      return paged(meeting, event);
     case 'speakers.changed':
       return { ...meeting, speakers: event.speakers };
     case 'chat.message':
@@ -315,6 +322,7 @@ function snapshot(meeting, event) {
     phase: meeting.phase === 'ended' ? 'ended' : 'joined',
     state: event.state,
     participants: event.participants,
+    people: event.people ?? null,
     speakers: event.speakers,
     lobby: event.lobby ?? [],
     messages,
@@ -328,16 +336,6 @@ function snapshot(meeting, event) {
     pins: event.pinned ?? [],
     breakouts: event.breakouts ?? null,
   };
-}
-
-/**
- * @param {Meeting} meeting
- * @param {string} id
- * @param {Partial<Participant>} difference
- * @returns {Meeting}
- */
-function change(meeting, id, difference) {
-  return { ...meeting, participants: meeting.participants.map((p) => (p.id === id ? { ...p, ...difference } : p)) };
 }
 
 /**

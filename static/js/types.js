@@ -101,7 +101,7 @@
 /**
  * What the server says on the socket.
  * @typedef {{type: 'joined', participant_id: string, user_id: string, role: Role, room: Room, resume: string, resumed: boolean}
- *   | {type: 'state.snapshot', state: RoomState, participants: Participant[], messages: ChatMessage[], speakers: string[], lobby?: Knock[], pinned?: ChatMessage[], breakouts?: Breakouts}
+ *   | {type: 'state.snapshot', state: RoomState, participants: Participant[], people?: number, messages: ChatMessage[], speakers: string[], lobby?: Knock[], pinned?: ChatMessage[], breakouts?: Breakouts}
  *   | {type: 'state.changed', state: RoomState, by: By, seq: number}
  *   | {type: 'sync.info', next_seq: number}
  *   | {type: 'member.joined', participant: Participant, seq: number}
@@ -131,6 +131,8 @@
  *   | {type: 'breakout.closed', by?: By, seq: number}
  *   | {type: 'breakout.help', room: number, by: By, seq: number}
  *   | {type: 'breakout.people', room: number, people: By[]}
+ *   | {type: 'events.batch', events: ServerMessage[]}
+ *   | {type: 'roster.page', participants: Participant[], has_more: boolean}
  *   | {type: 'sync.batch', events: ServerMessage[], upto_seq: number, has_more: boolean, re?: string}
  *   | {type: 'done', re?: string}
  *   | {type: 'member.presence', participant_id: string, presence: 'online' | 'reconnecting'}

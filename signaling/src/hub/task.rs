@@ -1,5 +1,6 @@
 //! The task that owns a room: it tells the pure room what happens and runs the effects in order.
 
+use super::crowd::{Crowd, To};
 use super::media_line::MediaLine;
 use super::reports::Reports;
 use super::{Hub, Note, Order, RoomHandle, STOP_CODE};
@@ -9,12 +10,12 @@ use crate::room::{
     Door, Effect, Input, Missed, Noted, Passed, Refusal, Reply, Room, SocketId, Verdict,
 };
 use crate::socket::outbox::Outbox;
-use protocol::limits::{MAX_CHAT_HISTORY, MAX_SYNC_PAGE};
+use protocol::limits::{MAX_BATCH_BYTES, MAX_CHAT_HISTORY, MAX_SYNC_PAGE};
 use protocol::room::By;
 use protocol::server::{LeaveReason, close};
 use protocol::{ErrorCode, MessageId, RoomId, ServerMessage};
 use sfu::Command;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -62,6 +63,9 @@ impl RoomTask {
             media: self.media,
             recorder: self.hub.inner.recorder.clone(),
             seats: HashMap::new(),
+            admitted: 0,
+            crowd: Crowd::default(),
+            paging: BTreeMap::new(),
             knocks: HashMap::new(),
             calls: HashMap::new(),
             next_call: 0,
@@ -113,6 +117,12 @@ struct Stage {
     media: MediaLine,
     recorder: Arc<dyn Recorder>,
     seats: HashMap<SocketId, Seat>,
+    /// How many of them hear broadcasts.
+    admitted: usize,
+    /// What they are to be told, where there are many.
+    crowd: Crowd,
+    /// Who gets the people page by page, and after which event the next page begins.
+    paging: BTreeMap<SocketId, i64>,
     /// Sessions of WHIP and WHEP that wait for their answer.
     knocks: HashMap<String, oneshot::Sender<Door>>,
     /// Orders over REST that wait for their answer.
@@ -161,6 +171,8 @@ struct Seat {
     outbox: Outbox,
     /// Whether it hears broadcasts.
     is_admitted: bool,
+    /// From which piece of what a crowd is told on.
+    since: u64,
 }
 
 impl Drop for Seat {
@@ -186,6 +198,7 @@ impl Stage {
                 () = tokio::time::sleep(MEDIA_RETRY), if self.media.is_waiting() => {
                     self.media.retry();
                 }
+                () = tokio::time::sleep_until(self.crowd_due().into()), if self.has_crowd() => {}
             }
             // Everything that is here already is settled together: one transaction for a busy chat.
             let mut taken = 1;
@@ -205,6 +218,10 @@ impl Stage {
             }
             let is_busy = effects.len() > MANY_EFFECTS;
             self.settle(effects).await;
+            if self.has_crowd() && self.crowd_due() <= Instant::now() {
+                let effects = self.tell_crowd();
+                self.settle(effects).await;
+            }
             for (rooms, note) in std::mem::take(&mut self.relays) {
                 hub.relay(rooms, note).await;
             }
@@ -241,14 +258,14 @@ impl Stage {
     fn take(&mut self, note: Note, effects: &mut Vec<Effect>) {
         let input = match note {
             Note::Enter { join, outbox } => {
-                self.seats.insert(join.socket, Seat { outbox, is_admitted: false });
+                self.seats.insert(join.socket, Seat { outbox, is_admitted: false, since: 0 });
                 Input::Join(join)
             }
             Note::Request { socket, message, re } => {
                 Input::Request { socket, message, re, id: MessageId(Uuid::now_v7()) }
             }
             Note::SocketGone { socket, heard_at } => {
-                self.seats.remove(&socket);
+                self.unseat(socket);
                 Input::SocketGone { socket, heard_at }
             }
             Note::Knock { request, reply } => {
@@ -349,10 +366,17 @@ impl Stage {
             Effect::Persist(_) | Effect::Then(_) => later.push(effect),
             Effect::Send { socket, message } => {
                 let text = text_of(&message);
+                let is_admitted = self.seats.get(&socket).is_some_and(|seat| seat.is_admitted);
+                if is_admitted && waits_its_turn(&message) && self.gathers(&message) {
+                    return self.crowd.put(&message, text, To::Only(vec![socket]));
+                }
                 self.push(socket, text, later);
             }
             Effect::Broadcast { message, except } => {
                 let text = text_of(&message);
+                if self.gathers(&message) {
+                    return self.crowd.put(&message, text, except.map_or(To::All, To::AllBut));
+                }
                 let hears = |(id, seat): (&SocketId, &Seat)| {
                     (seat.is_admitted && Some(*id) != except).then_some(*id)
                 };
@@ -363,6 +387,9 @@ impl Stage {
             }
             Effect::Multicast { message, sockets } => {
                 let text = text_of(&message);
+                if self.gathers(&message) {
+                    return self.crowd.put(&message, text, To::Only(sockets));
+                }
                 for socket in sockets {
                     if self.seats.get(&socket).is_some_and(|seat| seat.is_admitted) {
                         self.push(socket, text.clone(), later);
@@ -378,12 +405,27 @@ impl Stage {
                 }
             }
             Effect::Admit { socket } => {
-                if let Some(seat) = self.seats.get_mut(&socket) {
+                if let Some(seat) = self.seats.get_mut(&socket)
+                    && !seat.is_admitted
+                {
                     seat.is_admitted = true;
+                    seat.since = self.crowd.next_number();
+                    self.admitted += 1;
+                }
+            }
+            Effect::Page { socket } => {
+                if self.seats.contains_key(&socket) {
+                    self.paging.insert(socket, BEFORE_ALL);
                 }
             }
             Effect::Close { socket, code } => {
-                if let Some(seat) = self.seats.remove(&socket) {
+                if let Some(seat) = self.unseat(socket) {
+                    let rest = match seat.is_admitted {
+                        true => self.crowd.rest_for(socket, seat.since),
+                        false => Vec::new(),
+                    };
+                    // Too much of it closes the socket as well.
+                    rest.into_iter().try_for_each(|text| seat.outbox.push(text)).ok();
                     seat.outbox.close(code);
                 }
             }
@@ -404,9 +446,69 @@ impl Stage {
         let Some(seat) = self.seats.get(&socket) else { return };
         if seat.outbox.push(text).is_err() {
             metrics::counter!("veche_sockets_too_slow_total").increment(1);
-            self.seats.remove(&socket);
+            self.unseat(socket);
             let heard_at = Instant::now();
             later.extend(self.apply(Input::SocketGone { socket, heard_at }));
+        }
+    }
+
+    fn unseat(&mut self, socket: SocketId) -> Option<Seat> {
+        self.paging.remove(&socket);
+        let seat = self.seats.remove(&socket)?;
+        self.admitted -= usize::from(seat.is_admitted);
+        Some(seat)
+    }
+
+    fn gathers(&mut self, message: &ServerMessage) -> bool {
+        self.crowd.gathers(Instant::now(), self.admitted, message)
+    }
+
+    /// Whether something waits for the time at which a crowd is told.
+    fn has_crowd(&self) -> bool {
+        self.crowd.is_waiting() || !self.paging.is_empty()
+    }
+
+    fn crowd_due(&self) -> Instant {
+        self.crowd.due_at(Instant::now())
+    }
+
+    /// Tells a crowd what was gathered, with the next page of people for those who have not seen all.
+    fn tell_crowd(&mut self) -> Vec<Effect> {
+        self.turn_pages();
+        let told = self.crowd.take(Instant::now());
+        let admitted = self.seats.iter().filter(|(_, seat)| seat.is_admitted);
+        let sockets: Vec<(SocketId, u64)> =
+            admitted.map(|(socket, seat)| (*socket, seat.since)).collect();
+        let mut later = Vec::new();
+        let mut frames = 0;
+        for (socket, since) in sockets {
+            for text in told.frames_for(socket, since) {
+                frames += 1;
+                self.push(socket, text, &mut later);
+            }
+        }
+        metrics::counter!("veche_crowd_frames_total").increment(frames);
+        later
+    }
+
+    /// Adds the next page for everybody who waits for one and takes what they are told. Most of those who came
+    /// at about the same time need the same page.
+    fn turn_pages(&mut self) {
+        let mut made: HashMap<i64, (Utf8Bytes, Option<i64>)> = HashMap::new();
+        for (socket, after_seq) in std::mem::take(&mut self.paging) {
+            let Some(seat) = self.seats.get(&socket) else { continue };
+            if seat.outbox.waiting_bytes() > MAX_BATCH_BYTES {
+                self.paging.insert(socket, after_seq);
+                continue;
+            }
+            let (text, next) = made.entry(after_seq).or_insert_with(|| {
+                let (page, next) = self.room.roster_page(after_seq);
+                (text_of(&page), next)
+            });
+            self.crowd.put_text(text.clone(), To::Only(vec![socket]));
+            if let Some(next) = *next {
+                self.paging.insert(socket, next);
+            }
         }
     }
 
@@ -503,6 +605,17 @@ impl Stage {
     }
 }
 
+/// What one is told in its place among what all are told: lines of chat have numbers, and slots would be frames
+/// beyond those that a crowd gets.
+fn waits_its_turn(message: &ServerMessage) -> bool {
+    matches!(
+        message,
+        ServerMessage::ChatMessage { .. }
+            | ServerMessage::ChatMessageEnc { .. }
+            | ServerMessage::SlotsChanged { .. }
+    )
+}
+
 fn text_of(message: &ServerMessage) -> Utf8Bytes {
     serde_json::to_string(message).expect("our own messages are JSON").into()
 }
@@ -545,6 +658,8 @@ fn refuse(note: Note) {
     }
 }
 
+/// No event has a number as low.
+const BEFORE_ALL: i64 = -1;
 /// How often the room looks at its clocks. Its limits are seconds.
 const TICK: Duration = Duration::from_secs(1);
 /// Longer delays joins when the media plane was busy for a moment; shorter busies it more.
@@ -593,6 +708,9 @@ mod tests {
             media: MediaLine::new(hub.inner.media.clone()),
             recorder: hub.inner.recorder.clone(),
             seats: HashMap::new(),
+            admitted: 0,
+            crowd: Crowd::default(),
+            paging: BTreeMap::new(),
             knocks: HashMap::new(),
             calls: HashMap::new(),
             next_call: 0,

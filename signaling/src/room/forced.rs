@@ -6,7 +6,7 @@ use super::orders::{Asker, Complaint, Order};
 use super::{Effects, Moment, Room};
 use protocol::limits::MAX_SPEAK_MINUTES;
 use protocol::room::{By, Forcible, MediaState, Orders, Role};
-use protocol::{ErrorCode, Power, ServerMessage, UserId};
+use protocol::{ErrorCode, ParticipantId, Power, ServerMessage, UserId};
 use sfu::Command;
 use std::collections::BTreeSet;
 use store::{Audience, Change};
@@ -145,12 +145,11 @@ impl Room {
         {
             self.orders.remove(&user);
         }
-        let concerned = self
-            .people
-            .values()
-            .filter(|person| user.is_none_or(|user| user == person.view.user_id))
-            .map(|person| person.view.id);
-        for id in concerned.collect::<Vec<_>>() {
+        let concerned: Vec<ParticipantId> = match user {
+            Some(user) => self.people.of(user).to_vec(),
+            None => self.people.keys().copied().collect(),
+        };
+        for id in concerned {
             let Some(person) = self.people.get(&id) else { continue };
             let view = &person.view;
             let media = self.media_for(view.user_id, view.role, view.media);

@@ -408,6 +408,11 @@ pub enum Effect {
         /// Which.
         socket: SocketId,
     },
+    /// Hand this admitted socket everybody who is here, by pages of [`super::Room::roster_page`].
+    Page {
+        /// Which.
+        socket: SocketId,
+    },
     /// Close a socket after what it was told so far.
     Close {
         /// Which.

@@ -28,11 +28,9 @@ pub(super) enum Threshold {
 impl Room {
     /// What stands between this person and the room.
     pub(super) fn threshold(&self, at: Moment, user: UserId, role: Role) -> Threshold {
-        let is_here = |person: &super::membership::Person| {
-            person.view.user_id == user && person.leaving.is_none()
-        };
+        let is_here = |id| self.people.get(id).is_some_and(|person| person.leaving.is_none());
         let comes_back = self.family.may_return(user, at.wall_ms);
-        if role.may(Power::PassDoors) || comes_back || self.people.values().any(is_here) {
+        if role.may(Power::PassDoors) || comes_back || self.people.of(user).iter().any(is_here) {
             return Threshold::Open;
         }
         if self.state.is_locked {

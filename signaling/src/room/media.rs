@@ -315,7 +315,7 @@ impl Room {
         let pending = peer.pending.pop_front();
         let socket = self.people.get(&peer.participant).and_then(|person| person.socket);
         if !peer.is_settled && peer.pending.is_empty() {
-            self.peers.remove(&id);
+            self.peers.remove(id);
         }
         let is_forgotten = pending.as_ref().is_some_and(|pending| pending.is_forgotten);
         if let (Some(socket), false) = (socket, is_forgotten) {
@@ -337,7 +337,7 @@ impl Room {
     }
 
     fn peer_closed(&mut self, at: Moment, id: PeerId, reason: CloseReason, out: &mut Effects) {
-        let Some(peer) = self.peers.remove(&id) else { return };
+        let Some(peer) = self.peers.remove(id) else { return };
         let participant = peer.participant;
         if reason != CloseReason::Commanded {
             self.tell_closed(peer, reason.as_str(), out);
@@ -347,8 +347,7 @@ impl Room {
 
     /// Whoever has no connected transport any more is not heard by media.
     fn count_transports(&mut self, at: Moment, participant: ParticipantId, out: &mut Effects) {
-        let is_connected = |peer: &Peer| peer.participant == participant && peer.is_connected;
-        if !self.peers.values().any(is_connected) {
+        if !self.peers.of(participant).any(|(_, peer)| peer.is_connected) {
             self.media_silent(at, participant, at.now, out);
         }
     }
@@ -401,7 +400,7 @@ impl Room {
 
     /// Tells a socket that came back what its slots carry and which of its layers are taken.
     pub(super) fn show_slots(&self, from: ParticipantId, socket: SocketId, out: &mut Effects) {
-        for peer in self.peers.values().filter(|peer| peer.participant == from) {
+        for (_, peer) in self.peers.of(from) {
             for (mid, wanted) in &peer.layers {
                 out.send(socket, wanted.clone().message(peer.pc.clone(), mid.clone()));
             }
@@ -414,7 +413,9 @@ impl Room {
 
     /// Another socket speaks for them now; it does not know what the old one asked.
     pub(super) fn forget_answers(&mut self, from: ParticipantId) {
-        for peer in self.peers.values_mut().filter(|peer| peer.participant == from) {
+        let theirs: Vec<PeerId> = self.peers.of(from).map(|(id, _)| id).collect();
+        for id in theirs {
+            let Some(peer) = self.peers.get_mut(&id) else { continue };
             for pending in &mut peer.pending {
                 pending.is_forgotten = true;
             }
@@ -435,7 +436,7 @@ impl Room {
             .map(|(id, _)| *id)
             .collect();
         for id in late {
-            if let Some(peer) = self.peers.remove(&id) {
+            if let Some(peer) = self.peers.remove(id) {
                 out.media(Command::Close { peer: id });
                 self.tell_closed(peer, "the media plane did not answer", out);
             }
@@ -444,7 +445,7 @@ impl Room {
 
     /// Ends a transport that another one replaces. Its `media.closed` is not sent: the client knows.
     fn drop_peer(&mut self, id: PeerId, code: ErrorCode, reason: &str, out: &mut Effects) {
-        let Some(peer) = self.peers.remove(&id) else { return };
+        let Some(peer) = self.peers.remove(id) else { return };
         out.media(Command::Close { peer: id });
         let person = self.people.get(&peer.participant);
         let Some(socket) = person.and_then(|person| person.socket) else { return };
@@ -461,12 +462,9 @@ impl Room {
         pc: &str,
         direction: Direction,
     ) -> Option<(PeerId, &mut Peer)> {
-        self.peers
-            .iter_mut()
-            .find(|(_, peer)| {
-                peer.participant == from && peer.direction == direction && peer.pc == pc
-            })
-            .map(|(id, peer)| (*id, peer))
+        let is_it = |peer: &Peer| peer.direction == direction && peer.pc == pc;
+        let id = self.peers.of(from).find(|(_, peer)| is_it(peer)).map(|(id, _)| id)?;
+        self.peers.get_mut(&id).map(|peer| (id, peer))
     }
 
     fn peers_of(
@@ -475,13 +473,8 @@ impl Room {
         direction: Direction,
         which: impl Fn(&Peer) -> bool,
     ) -> Vec<PeerId> {
-        self.peers
-            .iter()
-            .filter(|(_, peer)| {
-                peer.participant == from && peer.direction == direction && which(peer)
-            })
-            .map(|(id, _)| *id)
-            .collect()
+        let is_it = |peer: &Peer| peer.direction == direction && which(peer);
+        self.peers.of(from).filter(|(_, peer)| is_it(peer)).map(|(id, _)| id).collect()
     }
 }
 

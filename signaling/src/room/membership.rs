@@ -99,9 +99,10 @@ impl Room {
 
     /// Whom somebody takes over: only themselves, and only by a socket.
     fn place_of(&self, join: &JoinRequest) -> Option<ParticipantId> {
-        let own = self.people.values().filter(|person| {
+        let own = self.people.of(join.user_id).iter().filter_map(|id| self.people.get(id));
+        let own = own.filter(|person| {
             let is_door = self.doors.values().any(|door| door.participant() == person.view.id);
-            person.view.user_id == join.user_id && person.leaving.is_none() && !is_door
+            person.leaving.is_none() && !is_door
         });
         let person = match join.place {
             Place::New => None,
@@ -219,7 +220,7 @@ impl Room {
         let by =
             By { user_id: person.view.user_id, display_name: person.view.display_name.clone() };
         out.broadcast(ServerMessage::MemberJoined { participant: person.view.clone(), seq });
-        self.people.insert(id, person);
+        self.people.insert(person);
         // A participant's id is fresh, and nobody joins twice under one.
         self.record_by_itself(at, RecordingId(id.0), by, out);
         if let Some(reason) = joining.removed {
@@ -316,14 +317,14 @@ impl Room {
                 resumed,
             },
         );
-        out.send(
-            socket,
-            ServerMessage::StateSnapshot(Box::new(
-                self.snapshot_for(person.view.user_id, person.view.role.is_moderator()),
-            )),
-        );
+        let snapshot = self.snapshot_for(person.view.user_id, person.view.role.is_moderator());
+        let is_paged = snapshot.people.is_some();
+        out.send(socket, ServerMessage::StateSnapshot(Box::new(snapshot)));
         out.send(socket, ServerMessage::SyncInfo { next_seq: self.next_seq });
         out.push(Effect::Admit { socket });
+        if is_paged {
+            out.push(Effect::Page { socket });
+        }
     }
 
     /// Somebody goes. Their media ends whatever the store says; the others hear of it once it is stored.
@@ -341,7 +342,7 @@ impl Room {
         person.leaving = Some(Leaving { reason, is_storing: true });
         out.push(leave_draft(at, person, reason));
         out.media(Command::Leave { room: self.id, participant: id });
-        self.peers.retain(|_, peer| peer.participant != id);
+        self.peers.remove_of(id);
         self.doors.retain(|_, door| door.participant() != id);
     }
 
@@ -370,7 +371,7 @@ impl Room {
             leaving.is_storing = false;
             return;
         };
-        self.people.remove(&id);
+        self.people.remove(id);
         self.speakers.retain(|speaker| *speaker != id);
         self.state.hands_up.retain(|hand| *hand != id);
         self.wanted.hands_up.retain(|hand| *hand != id);

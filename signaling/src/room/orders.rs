@@ -317,7 +317,11 @@ impl Room {
         let sockets: Vec<SocketId> = match audience {
             Audience::Everybody => return out.broadcast(message),
             Audience::Moderators => self.sockets_of(|person| person.view.role.is_moderator()),
-            Audience::One(user) => self.sockets_of(|person| person.view.user_id == user),
+            Audience::One(user) => {
+                let theirs = self.people.of(user).iter().filter_map(|id| self.people.get(id));
+                let theirs = theirs.filter(|person| person.leaving.is_none());
+                theirs.filter_map(|person| person.socket).collect()
+            }
         };
         if !sockets.is_empty() {
             out.push(Effect::Multicast { message: Box::new(message), sockets });
@@ -334,11 +338,10 @@ impl Room {
 
     /// The name of somebody who is here or waits.
     pub(super) fn name_of(&self, user: UserId) -> Option<String> {
-        let here = self.people.values().map(|person| &person.view);
-        let here = here.map(|view| (view.user_id, &view.display_name));
-        let waiting = self.lobby.values().map(|waiting| &waiting.knock);
-        let waiting = waiting.map(|knock| (knock.user_id, &knock.display_name));
-        here.chain(waiting).find(|(id, _)| *id == user).map(|(_, name)| name.clone())
+        let here = self.people.of(user).first().and_then(|id| self.people.get(id));
+        let waiting = || self.lobby.values().find(|waiting| waiting.knock.user_id == user);
+        here.map(|person| person.view.display_name.clone())
+            .or_else(|| waiting().map(|waiting| waiting.knock.display_name.clone()))
     }
 }
 

@@ -60,8 +60,8 @@ impl Room {
         self.orders.remove(&user);
         self.admitted.remove(&user);
         self.family.returning.remove(&user);
-        let here = self.people.values().filter(|person| person.view.user_id == user);
-        for id in here.map(|person| person.view.id).collect::<Vec<ParticipantId>>() {
+        let here: Vec<ParticipantId> = self.people.of(user).to_vec();
+        for id in here {
             self.leave(at, id, LeaveReason::Kicked, out);
         }
         // Those whose joining is being stored are refused by the store: they are no members any more. If it

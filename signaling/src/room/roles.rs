@@ -53,7 +53,8 @@ impl Room {
 
     fn give_role(&mut self, at: Moment, user: UserId, role: Role, out: &mut Effects) {
         let mut resnapshot = Vec::new();
-        for person in self.people.values_mut().filter(|person| person.view.user_id == user) {
+        for id in self.people.of(user).to_vec() {
+            let Some(person) = self.people.get_mut(&id) else { continue };
             let was_moderator = person.view.role.is_moderator();
             person.view.role = role;
             if was_moderator != role.is_moderator() {

@@ -32,6 +32,8 @@ pub struct Stage {
     pub log: Vec<NewEvent>,
     pub seen: Vec<Seen>,
     pub admitted: Vec<SocketId>,
+    /// Sockets that are to get the rest of the people page by page.
+    pub paged: Vec<SocketId>,
     /// Sockets that are over: what is still meant for them reaches nobody.
     gone: BTreeSet<SocketId>,
     pub next_id: u128,
@@ -70,6 +72,7 @@ impl Stage {
             log: Vec::new(),
             seen: Vec::new(),
             admitted: Vec::new(),
+            paged: Vec::new(),
             gone: BTreeSet::new(),
             next_id: 1_000,
             resume,
@@ -219,6 +222,7 @@ impl Stage {
             Effect::Relay { rooms, note } => Seen::Relayed(rooms, *note),
             Effect::AnswerCall { call, answer } => return self.answers.push((call, answer)),
             Effect::Admit { socket } => return self.admitted.push(socket),
+            Effect::Page { socket } => return self.paged.push(socket),
             Effect::Close { socket, code } => {
                 self.admitted.retain(|admitted| *admitted != socket);
                 Seen::Closed(socket, code)

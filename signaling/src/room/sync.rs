@@ -3,7 +3,7 @@
 
 use super::input::{Effect, Missed, SocketId};
 use super::{Effects, Room};
-use protocol::room::Snapshot;
+use protocol::room::{Participant, Snapshot};
 use protocol::{ErrorCode, ParticipantId, ServerMessage, UserId};
 use serde_json::Value;
 use store::EventPage;
@@ -56,11 +56,17 @@ impl Room {
         }
     }
 
-    /// Everything as it is now, as this person may see it.
-    pub(super) fn snapshot_for(&self, viewer: UserId, is_moderator: bool) -> Snapshot {
+    /// Everything as it is now, as this person may see it, with these people.
+    pub(super) fn snapshot_of(
+        &self,
+        viewer: UserId,
+        is_moderator: bool,
+        (participants, people): (Vec<Participant>, Option<u32>),
+    ) -> Snapshot {
         Snapshot {
             state: self.state.clone(),
-            participants: self.participants(),
+            participants,
+            people,
             messages: self.history.iter().filter(|m| m.is_for(viewer)).cloned().collect(),
             pinned: self.pinned.clone(),
             speakers: self.speakers.clone(),
@@ -69,16 +75,25 @@ impl Room {
         }
     }
 
+    /// What a socket gets: in a large room those who matter, and pages of the others follow.
+    pub(super) fn snapshot_for(&self, viewer: UserId, is_moderator: bool) -> Snapshot {
+        self.snapshot_of(viewer, is_moderator, self.first_people(viewer))
+    }
+
     /// Tells somebody once more how everything is.
     pub(super) fn show_again(&self, id: ParticipantId, out: &mut Effects) {
         let Some(person) = self.people.get(&id) else { return };
         let Some(socket) = person.socket else { return };
         let snapshot =
             Box::new(self.snapshot_for(person.view.user_id, person.view.role.is_moderator()));
+        let is_paged = snapshot.people.is_some();
         let sockets = vec![socket];
         let message = Box::new(ServerMessage::StateSnapshot(snapshot));
         out.push(Effect::Multicast { message, sockets: sockets.clone() });
         let message = Box::new(ServerMessage::SyncInfo { next_seq: self.next_seq });
         out.push(Effect::Multicast { message, sockets });
+        if is_paged {
+            out.push(Effect::Page { socket });
+        }
     }
 }

@@ -114,6 +114,11 @@ impl Outbox {
         }
     }
 
+    /// Bytes that wait to be written.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
     /// With what code the socket is to be closed, once it is.
     pub(crate) fn close_code(&self) -> Option<u16> {
         self.lock().close

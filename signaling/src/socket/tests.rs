@@ -1,5 +1,6 @@
 //! The socket as clients see it, over real connections.
 
+mod crowd;
 mod cuts;
 mod sessions;
 

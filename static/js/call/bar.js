@@ -1,5 +1,6 @@
 // The bar below the stage: what a person does in a call, one press away.
 
+import { countOf } from '../crowd.js';
 import { h, icon, setIcon, setText } from '../dom.js';
 import { t } from '../i18n.js';
 import { LocalMedia } from '../media.js';
@@ -147,7 +148,7 @@ export function callBar(app, meeting) {
       reactions.draw(t('react.open'), t('bar.react'), 'smile', null);
       badge.classList.toggle('calls-me', state.isCalled);
       chat.draw(state.unread > 0 ? (state.isCalled ? t('chat.called', { n: state.unread }) : t('chat.open.unread', { n: state.unread })) : t('chat.title'), t('chat.title'), 'chat', state.panel === 'chat');
-      people.draw(state.lobby.length > 0 ? t('people.count_waiting', { n: state.participants.length, waiting: state.lobby.length }) : t('people.count', { n: state.participants.length }), t('people.title'), 'people', state.panel === 'people');
+      people.draw(state.lobby.length > 0 ? t('people.count_waiting', { n: countOf(state), waiting: state.lobby.length }) : t('people.count', { n: countOf(state) }), t('people.title'), 'people', state.panel === 'people');
       more.draw(t('bar.more'), t('bar.more'), 'more', null);
       leave.draw(t('bar.leave'), t('bar.leave'), 'leave', null);
       badge.hidden = state.unread === 0;

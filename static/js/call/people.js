@@ -1,7 +1,8 @@
 // The list of people in the room: who waits to come in, raised hands in order, everybody; for moderators
-// everything they may do.
+// everything they may do. Of hundreds only the rows in sight stand in the page.
 
 import { avatar } from '../avatar.js';
+import { countOf } from '../crowd.js';
 import { h, icon, keyed, setIcon, setText } from '../dom.js';
 import { clock, t } from '../i18n.js';
 import { toggleMenu } from '../menu.js';
@@ -13,20 +14,30 @@ import { linkTo } from '../route.js';
 import { personItems } from './deeds.js';
 import { absentList, showRoomSettings } from './later.js';
 import { LobbyList } from './lobby.js';
+import { rowsInSight, windowOf } from '../window.js';
 import { volumeSlider } from './volume.js';
 
 /** @typedef {import('../types.js').Participant} Participant */
 
 /** From this many people on a search field helps; below it is noise. */
 const SEARCH_FROM = 8;
+/** From this many rows on they all have one height, and those out of sight are left out. */
+const WINDOW_FROM = 60;
+/** The height of such a row, as in `people.css`. */
+const ROW = 56;
 
 export class PeoplePanel {
   #meeting;
   #lobby;
   #list = h('ul');
   #search = h('input', { class: 'input', type: 'search', name: 'search', autocomplete: 'off', 'aria-label': t('people.search'), placeholder: t('people.search') });
+  /** @type {readonly Participant[]} */
+  #shown = [];
+  /** What `#shown` was made of. @type {readonly unknown[]} */
+  #shownOf = [];
+  #coming = h('p', { class: 'quiet centre', hidden: true, role: 'status' }, t('people.coming'));
   #none = h('p', { class: 'quiet centre', hidden: true }, t('people.none'));
-  #scroll = h('div', { class: 'people' }, this.#list, this.#none);
+  #scroll = h('div', { class: 'people' }, this.#list, this.#none, this.#coming);
   #muteAll;
   #lowerAll;
   #orders;
@@ -39,7 +50,13 @@ export class PeoplePanel {
   constructor(meeting) {
     this.#meeting = meeting;
     this.#lobby = new LobbyList(meeting);
-    this.#search.addEventListener('input', () => this.draw());
+    this.#search.addEventListener('input', () => {
+      this.#scroll.scrollTop = 0;
+      this.draw();
+    });
+    this.#scroll.addEventListener('scroll', () => this.#drawRows());
+    this.#list.addEventListener('keydown', (event) => this.#pressed(event));
+    new ResizeObserver(() => this.#drawRows()).observe(this.#scroll);
     this.#muteAll = h('button', { type: 'button', class: 'button slim', data: { action: 'mute-all' } });
     this.#muteAll.addEventListener('click', () => void meeting.order({ type: 'state.set', mute_all: !meeting.state.state.mute_all }));
     this.#lowerAll = h('button', { type: 'button', class: 'button slim', data: { action: 'lower-all' }, onclick: () => void meeting.order({ type: 'hand.lower', everybody: true }) }, t('people.lower_all'));
@@ -71,13 +88,81 @@ export class PeoplePanel {
     this.#muteAll.setAttribute('aria-pressed', String(state.state.mute_all));
     setText(this.#muteAll, t(state.state.mute_all ? 'people.unmute_all' : 'people.mute_all'));
     this.#lowerAll.hidden = state.state.hands_up.length === 0;
-    this.#search.hidden = state.participants.length < SEARCH_FROM;
+    this.#search.hidden = countOf(state) < SEARCH_FROM;
     const asked = this.#search.hidden ? '' : this.#search.value.trim().toLocaleLowerCase();
-    const shown = roster(state).filter((p) => p.display_name.toLocaleLowerCase().includes(asked));
-    this.#none.hidden = shown.length > 0;
-    keyed(this.#list, shown, { key: (p) => p.id, create: (p) => this.#create(p), update: (row, p) => this.#update(row, p) });
+    const of = [state.participants, state.state.hands_up, state.me, asked];
+    if (of.some((part, n) => part !== this.#shownOf[n])) {
+      this.#shownOf = of;
+      this.#shown = roster(state).filter((p) => p.display_name.toLocaleLowerCase().includes(asked));
+    }
+    this.#coming.hidden = state.people === null;
+    this.#none.hidden = this.#shown.length > 0 || state.people !== null;
+    this.#drawRows();
     if (this.#absent === undefined && state.room?.parent === undefined) this.#fetchAbsent();
     this.#absent?.draw(asked);
+  }
+
+  #drawRows() {
+    const count = this.#shown.length;
+    const isLong = count >= WINDOW_FROM;
+    this.#list.classList.toggle('long', isLong);
+    const focused = document.activeElement?.closest('.person');
+    const held = isLong && focused && this.#list.contains(focused) ? this.#shown.findIndex((p) => p.id === focused.getAttribute('data-key')) : -1;
+    const sight = isLong ? rowsInSight(count, ROW, this.#scroll.scrollTop, this.#scroll.clientHeight) : { from: 0, to: count };
+    const { rows, before, after } = windowOf(count, ROW, sight, held);
+    this.#list.style.paddingTop = isLong ? `${before}px` : '';
+    this.#list.style.paddingBottom = isLong ? `${after}px` : '';
+    keyed(this.#list, rows, {
+      key: (n) => this.#at(n).id,
+      create: (n) => this.#create(this.#at(n)),
+      update: (row, n) => {
+        this.#update(row, this.#at(n));
+        // How many there are and where this one stands, for those who hear the list.
+        if (isLong) {
+          row.setAttribute('aria-setsize', String(count));
+          row.setAttribute('aria-posinset', String(n + 1));
+        } else {
+          row.removeAttribute('aria-setsize');
+          row.removeAttribute('aria-posinset');
+        }
+      },
+    });
+  }
+
+  /** @param {number} n */
+  #at(n) {
+    return /** @type {Participant} */ (this.#shown[n]);
+  }
+
+  /**
+   * Arrows go from person to person, also to rows that do not stand in the page yet.
+   * @param {KeyboardEvent} event
+   */
+  #pressed(event) {
+    const row = event.target instanceof Element ? event.target.closest('.person') : null;
+    const from = this.#shown.findIndex((p) => p.id === row?.getAttribute('data-key'));
+    if (from < 0 || event.altKey || event.ctrlKey || event.metaKey) return;
+    const last = this.#shown.length - 1;
+    const isMe = (/** @type {number} */ n) => this.#at(n).id === this.#meeting.state.me;
+    // I stand first and have no menu.
+    const first = isMe(0) ? Math.min(1, last) : 0;
+    const goals = { ArrowDown: from + 1, ArrowUp: from - 1, Home: first, End: last };
+    const goal = goals[/** @type {keyof typeof goals} */ (event.key)];
+    if (goal === undefined) return;
+    event.preventDefault();
+    this.#focus(Math.max(first, Math.min(last, goal)));
+  }
+
+  /** @param {number} n */
+  #focus(n) {
+    if (this.#list.classList.contains('long')) {
+      const { scrollTop, clientHeight } = this.#scroll;
+      if (n * ROW < scrollTop) this.#scroll.scrollTop = n * ROW;
+      else if ((n + 1) * ROW > scrollTop + clientHeight) this.#scroll.scrollTop = (n + 1) * ROW - clientHeight;
+      this.#drawRows();
+    }
+    const row = [...this.#list.children].find((child) => child.getAttribute('data-key') === this.#at(n).id);
+    row?.querySelector('button')?.focus();
   }
 
   /** Who belongs to the room and is not here is asked for when the list is first opened. */

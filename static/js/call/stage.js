@@ -191,7 +191,8 @@ export class Stage {
   #arrange(people, visible) {
     const byId = new Map(people.map((spec) => [spec.participant.id, spec]));
     const kept = this.#order.filter((id) => byId.has(id));
-    const come = people.map((spec) => spec.participant.id).filter((id) => !kept.includes(id));
+    const before = new Set(kept);
+    const come = people.map((spec) => spec.participant.id).filter((id) => !before.has(id));
     this.#order = withSpeakersVisible([...kept, ...come], this.#meeting.state.speakers.filter((id) => byId.has(id)), visible);
     return this.#order.map((id) => /** @type {TileSpec} */ (byId.get(id)));
   }

@@ -154,6 +154,7 @@ export const en = {
   'people.count': { one: 'People: {n}', other: 'People: {n}' },
   'people.search': 'Search by name',
   'people.none': 'Nobody by that name.',
+  'people.coming': 'The rest of the list is on its way…',
   'people.sharing': 'shares a screen',
   'people.mic_on': 'microphone on',
   'people.cam_off': 'camera off',

@@ -155,6 +155,7 @@ export const ru = {
   'people.count': { one: 'Участники: {n}', few: 'Участники: {n}', many: 'Участники: {n}', other: 'Участники: {n}' },
   'people.search': 'Поиск по имени',
   'people.none': 'Никого с таким именем.',
+  'people.coming': 'Остальной список загружается…',
   'people.sharing': 'показывает экран',
   'people.mic_on': 'микрофон включён',
   'people.cam_off': 'камера выключена',

@@ -39,6 +39,7 @@ import { RecordingSign } from '../call/recording.js';
 import { ReactionTeller } from '../call/reactions.js';
 import { Stage } from '../call/stage.js';
 import { summary } from '../call/summary.js';
+import { countOf } from '../crowd.js';
 import { h, icon, setText } from '../dom.js';
 import { errorText, t } from '../i18n.js';
 import { measure } from '../meter.js';
@@ -53,6 +54,8 @@ import { callsMe } from '../talk.js';
 
 /** Comings and goings are said by a toast up to this many people; in larger rooms they would never stop. */
 const TOAST_UP_TO = 12;
+/** In a crowd they are not even read out: somebody who listens to the room would hear nothing else. */
+const SAY_UP_TO = 50;
 /** The chat is fetched this long after entering: sound and picture come first. */
 const CHAT_MS = 3_000;
 
@@ -193,12 +196,12 @@ function sidePanel(meeting, chat, people, details) {
   return {
     element,
     draw() {
-      const { panel, participants } = meeting.state;
+      const { panel } = meeting.state;
       element.hidden = panel === null;
       chat.element.hidden = panel !== 'chat';
       people.element.hidden = panel !== 'people';
       details.element.hidden = panel !== 'details';
-      setText(heading, panel === 'people' ? t('people.count', { n: participants.length }) : t(panel === 'details' ? 'details.title' : 'chat.title'));
+      setText(heading, panel === 'people' ? t('people.count', { n: countOf(meeting.state) }) : t(panel === 'details' ? 'details.title' : 'chat.title'));
       if (panel === 'chat') chat.draw();
       if (panel === 'people') people.draw();
       if (panel === 'details') details.draw();
@@ -233,7 +236,7 @@ function sidePanel(meeting, chat, people, details) {
 function told(meeting, message, names, before) {
   const { state } = meeting;
   // While there are breakout rooms, going and coming is what everybody does.
-  const say = state.participants.length <= TOAST_UP_TO && !state.breakouts ? toast : announce;
+  const say = state.participants.length <= TOAST_UP_TO && !state.breakouts ? toast : countOf(state) <= SAY_UP_TO ? announce : () => {};
   if (message.type === 'member.joined' && message.participant.id !== state.me) {
     say(t('said.joined', { name: message.participant.display_name }));
   } else if (message.type === 'member.left' && message.participant_id !== state.me) {
