@@ -85,9 +85,8 @@ async fn talk(mut wire: Wire, began: Instant, first: Instant, delays: Rc<RefCell
                 wire.send(&format!(r#"{{"type":"chat.message","text":"sent {sent} us"}}"#)).await.is_err()
             }
             heard = wire.read(|text| {
-                if let Some(sent) = sent_at(text) {
-                    delays.borrow_mut().push(began.elapsed().saturating_sub(sent));
-                }
+                let now = began.elapsed();
+                delays.borrow_mut().extend(sent_at(text).map(|sent| now.saturating_sub(sent)));
             }) => heard.is_err(),
         };
         if is_over {
@@ -96,9 +95,12 @@ async fn talk(mut wire: Wire, began: Instant, first: Instant, delays: Rc<RefCell
     }
 }
 
-fn sent_at(text: &[u8]) -> Option<Duration> {
-    let at = text.windows(SENT.len()).position(|window| window == SENT)? + SENT.len();
-    let digits = text[at..].split(|byte| *byte == b' ').next()?;
-    let micros = std::str::from_utf8(digits).ok()?.parse().ok()?;
-    Some(Duration::from_micros(micros))
+/// When the lines of a frame were sent: a crowd may be told several together.
+fn sent_at(text: &[u8]) -> impl Iterator<Item = Duration> {
+    let places = text.windows(SENT.len()).enumerate().filter(|(_, window)| *window == SENT);
+    places.filter_map(|(at, _)| {
+        let digits = text[at + SENT.len()..].split(|byte| *byte == b' ').next()?;
+        let micros = std::str::from_utf8(digits).ok()?.parse().ok()?;
+        Some(Duration::from_micros(micros))
+    })
 }

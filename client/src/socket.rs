@@ -108,19 +108,21 @@ impl RoomSocket {
         let at = self.kept.iter().position(|(re, message)| is_wanted(re.as_ref(), message));
         let at = match at {
             Some(at) => at,
-            None if self.read(PATIENCE, is_wanted)? => self.kept.len() - 1,
-            None => return Err(Error::Timeout("a message on the socket")),
+            None => {
+                self.read(PATIENCE, is_wanted)?.ok_or(Error::Timeout("a message on the socket"))?
+            }
         };
         let (_, message) = self.kept.remove(at).expect("the position was just found");
         Ok(message)
     }
 
-    /// Reads messages into `kept` until one `is_wanted` (true) or `patience` is over (false).
+    /// Reads messages into `kept` until one `is_wanted`, where it stands there, or `patience` is over. What a crowd is
+    /// told together is kept as if it had come alone.
     fn read(
         &mut self,
         patience: Duration,
         is_wanted: impl Fn(Option<&Value>, &ServerMessage) -> bool,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<usize>, Error> {
         let end = Instant::now() + patience;
         loop {
             let left = end.saturating_duration_since(Instant::now()).max(Duration::from_micros(1));
@@ -134,20 +136,31 @@ impl RoomSocket {
                 Err(tungstenite::Error::Io(error))
                     if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
                 {
-                    return Ok(false);
+                    return Ok(None);
                 }
                 Err(error) => return Err(broken(error)),
             };
-            let re = serde_json::from_str::<Value>(&text).ok().and_then(|v| v.get("re").cloned());
-            let message: ServerMessage = serde_json::from_str(&text)
-                .map_err(|error| Error::Answer(format!("{error}: {text}")))?;
-            let is_found = is_wanted(re.as_ref(), &message);
-            if self.kept.len() == MAX_KEPT {
-                self.kept.pop_front();
+            let unread = |error| Error::Answer(format!("{error}: {text}"));
+            let frame: Value = serde_json::from_str(&text).map_err(unread)?;
+            let messages = match (frame["type"].as_str(), &frame["events"]) {
+                (Some("events.batch"), Value::Array(events)) => events.clone(),
+                _ => vec![frame],
+            };
+            let mut found = None;
+            for value in messages {
+                let re = value.get("re").cloned();
+                let message: ServerMessage = serde_json::from_value(value).map_err(unread)?;
+                if self.kept.len() == MAX_KEPT {
+                    self.kept.pop_front();
+                    found = found.map(|at: usize| at.saturating_sub(1));
+                }
+                if found.is_none() && is_wanted(re.as_ref(), &message) {
+                    found = Some(self.kept.len());
+                }
+                self.kept.push_back((re, message));
             }
-            self.kept.push_back((re, message));
-            if is_found {
-                return Ok(true);
+            if found.is_some() {
+                return Ok(found);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What a crowded room tells: gathered, and handed to everybody at most four times a second, so that a join among a
-//! thousand costs each of them a part of a frame. Serialised once; who is told something else than the others gets
+//! thousand costs each of them a part of a frame. What people say and order does not wait for that: it goes on its
+//! way with all that was gathered before it, as often as the room can bear. Serialised once; who is told something else than the others gets
 //! a frame of their own from the same pieces. Order is kept, and of what replaces itself only the newest stays.
 
 use crate::bucket::{Bucket, Rate};
@@ -7,7 +8,7 @@ use crate::room::SocketId;
 use protocol::limits::{CROWD_EVERY, CROWD_FROM, MAX_BATCH_BYTES, ROSTER_BURST, ROSTER_PER_SECOND};
 use protocol::{ParticipantId, ServerMessage};
 use std::collections::{HashMap, HashSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 /// What waits to be told to a crowd.
@@ -21,6 +22,8 @@ pub(super) struct Crowd {
     /// Bytes of what may be left out.
     passing_bytes: usize,
     told_at: Option<Instant>,
+    /// Whether something that waits shall not wait long.
+    is_urgent: bool,
     /// What a small room hears of comings and goings at once.
     instant: Option<Bucket>,
 }
@@ -87,9 +90,13 @@ impl Crowd {
         !self.waiting.is_empty()
     }
 
-    /// When the crowd may be told again.
-    pub(super) fn due_at(&self, now: Instant) -> Instant {
-        self.told_at.map_or(now, |told_at| told_at + CROWD_EVERY)
+    /// When so many may be told again.
+    pub(super) fn due_at(&self, now: Instant, sockets: usize) -> Instant {
+        let pause = match self.is_urgent {
+            true => CROWD_EVERY.min(FRAME * u32::try_from(sockets).unwrap_or(u32::MAX)),
+            false => CROWD_EVERY,
+        };
+        self.told_at.map_or(now, |told_at| told_at + pause)
     }
 
     /// Who is admitted now hears pieces from this number on.
@@ -112,6 +119,7 @@ impl Crowd {
         {
             older.text = None;
         }
+        self.is_urgent |= !can_wait(message);
         self.put_text(text, to);
     }
 
@@ -126,6 +134,7 @@ impl Crowd {
         self.told_at = Some(now);
         self.newest.clear();
         self.passing_bytes = 0;
+        self.is_urgent = false;
         let mut pieces = std::mem::take(&mut self.waiting);
         pieces.retain(|piece| piece.text.is_some());
         let mut apart = HashSet::new();
@@ -225,6 +234,28 @@ fn is_of_roster(message: &ServerMessage) -> bool {
     )
 }
 
+/// What shows in a list or for a moment. The rest was said or decided by somebody.
+fn can_wait(message: &ServerMessage) -> bool {
+    is_of_roster(message)
+        || is_feeling(message)
+        || matches!(
+            message,
+            ServerMessage::SpeakersChanged { .. }
+                | ServerMessage::SlotsChanged { .. }
+                | ServerMessage::HandRaised { .. }
+                | ServerMessage::HandLowered { .. }
+                | ServerMessage::ChatTyping { .. }
+                | ServerMessage::ChatReacted { .. }
+                | ServerMessage::PollVoted { .. }
+                | ServerMessage::KeysPublished { .. }
+                | ServerMessage::BreakoutPeople { .. }
+        )
+}
+
+fn is_feeling(message: &ServerMessage) -> bool {
+    matches!(message, ServerMessage::Reaction { .. })
+}
+
 fn key_of(message: &ServerMessage, to: &To) -> Option<Key> {
     match (message, to) {
         (ServerMessage::MediaUpdated { participant_id, .. }, _) => {
@@ -250,6 +281,9 @@ fn key_of(message: &ServerMessage, to: &To) -> Option<Key> {
     }
 }
 
+/// The time of a room's task and of its sockets' tasks that a frame takes, with as much again to spare. Shorter lets a
+/// lively chat of a thousand take a core; longer delays what is said.
+const FRAME: Duration = Duration::from_micros(20);
 /// A frame of several, as `serde` writes it.
 const OPENING: &str = r#"{"type":"events.batch","events":["#;
 const CLOSING: &str = "]}";
@@ -257,7 +291,6 @@ const CLOSING: &str = "]}";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
     use uuid::Uuid;
 
     const ANNA: SocketId = SocketId(1);
@@ -390,9 +423,34 @@ mod tests {
         assert!(crowd.gathers(now, CROWD_FROM, &raised(1)));
         put(&mut crowd, &raised(1), To::All);
         assert!(crowd.gathers(now, 1, &raised(2)), "what comes later stays behind");
-        assert_eq!(crowd.due_at(now), now);
+        assert_eq!(crowd.due_at(now, 100), now);
         crowd.take(now);
-        assert_eq!(crowd.due_at(now + Duration::from_millis(10)), now + CROWD_EVERY);
+        put(&mut crowd, &raised(2), To::All);
+        assert_eq!(crowd.due_at(now + Duration::from_millis(10), 100), now + CROWD_EVERY);
+    }
+
+    #[test]
+    fn what_is_decided_takes_along_what_waits_as_often_as_the_room_can_bear() {
+        let mut crowd = Crowd::default();
+        let now = Instant::now();
+        crowd.take(now);
+        put(&mut crowd, &raised(1), To::All);
+        let decided = ServerMessage::RoleChanged {
+            user_id: protocol::UserId(Uuid::nil()),
+            role: protocol::room::Role::Admin,
+            stepped_down: None,
+            by: protocol::room::By {
+                user_id: protocol::UserId(Uuid::nil()),
+                display_name: "Anna".to_owned(),
+            },
+            seq: 2,
+        };
+        put(&mut crowd, &decided, To::All);
+        assert_eq!(crowd.due_at(now, 100), now + 100 * FRAME);
+        assert_eq!(crowd.due_at(now, 1_000_000), now + CROWD_EVERY);
+        assert_eq!(read(&crowd.take(now).frames_for(ANNA, 0)), [raised(1), decided]);
+        put(&mut crowd, &raised(3), To::All);
+        assert_eq!(crowd.due_at(now, 100), now + CROWD_EVERY);
     }
 
     #[test]

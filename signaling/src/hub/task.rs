@@ -469,7 +469,7 @@ impl Stage {
     }
 
     fn crowd_due(&self) -> Instant {
-        self.crowd.due_at(Instant::now())
+        self.crowd.due_at(Instant::now(), self.admitted)
     }
 
     /// Tells a crowd what was gathered, with the next page of people for those who have not seen all.
