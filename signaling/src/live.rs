@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, Request, header};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use sfu::Command;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,6 +50,8 @@ pub(crate) struct Person {
 /// A socket in a room, as a client holds it.
 pub(crate) struct Client {
     pub socket: WebSocketStream<TcpStream>,
+    /// What a crowd was told together and nobody has looked at.
+    told: VecDeque<Value>,
 }
 
 struct Recorder {
@@ -188,7 +191,7 @@ impl Live {
             request.headers_mut().insert(name, value.parse().unwrap());
         }
         match client_async(request, stream).await {
-            Ok((socket, _)) => Ok(Client { socket }),
+            Ok((socket, _)) => Ok(Client { socket, told: VecDeque::new() }),
             Err(tungstenite::Error::Http(response)) => Err(response.status().as_u16()),
             Err(other) => panic!("{other}"),
         }
@@ -279,8 +282,24 @@ impl Client {
         }
     }
 
-    /// The next message, or the close code (1006 where the connection just ended).
+    /// The next message, or the close code (1006 where the connection just ended). What a crowd is told together comes
+    /// one by one.
     pub(crate) async fn next_or_close(&mut self) -> Result<Value, u16> {
+        loop {
+            if let Some(message) = self.told.pop_front() {
+                return Ok(message);
+            }
+            let mut frame = self.next_frame().await?;
+            if frame["type"] != "events.batch" {
+                return Ok(frame);
+            }
+            let Value::Array(events) = frame["events"].take() else { panic!("no batch: {frame}") };
+            self.told.extend(events);
+        }
+    }
+
+    /// The next frame as it came, or the close code.
+    pub(crate) async fn next_frame(&mut self) -> Result<Value, u16> {
         // One limit for all of it: pings alone must not keep a test waiting for ever.
         let end = Instant::now() + PATIENCE;
         loop {

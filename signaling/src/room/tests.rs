@@ -2,6 +2,7 @@
 
 mod breakouts;
 mod chat;
+mod crowd;
 mod doors;
 mod liveness;
 mod media;
