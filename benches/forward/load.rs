@@ -52,6 +52,7 @@ impl Load {
     pub fn open_sockets(&mut self) -> Result<(), Error> {
         let api = self.host.api;
         while self.people.len() < self.count {
+            self.keep_alive()?;
             let viewer = Person::guest(api, "Viewer", &self.room)?;
             let token = viewer.token.clone();
             self.people.push(viewer);
@@ -65,7 +66,9 @@ impl Load {
 
     /// The next so many subscribe, one after the other.
     pub fn subscribe(&mut self, count: usize) -> Result<(), Error> {
-        for person in self.people.iter_mut().skip(self.subscribers.len()).take(count) {
+        let mut next_alive = Instant::now() + READ_EVERY;
+        for index in self.subscribers.len()..self.people.len().min(self.subscribers.len() + count) {
+            let person = &mut self.people[index];
             let local = Local::with_identity(self.identity.clone());
             let mut subscriber = person.answer(&local, AUDIO_SLOTS, VIDEO_SLOTS)?;
             if self.carrier == Carrier::Tcp {
@@ -74,8 +77,23 @@ impl Load {
             subscriber.link.connect()?;
             self.subscribers.push(subscriber);
             person.socket.drain()?;
+            if Instant::now() >= next_alive {
+                self.keep_alive()?;
+                next_alive = Instant::now() + READ_EVERY;
+            }
         }
         Ok(())
+    }
+
+    /// Whoever is in already answers pings and checks while the others come.
+    fn keep_alive(&mut self) -> Result<(), Error> {
+        for person in self.people.iter_mut().chain([&mut self.host]) {
+            person.socket.drain()?;
+        }
+        for subscriber in &mut self.subscribers {
+            subscriber.link.tick(Instant::now())?;
+        }
+        self.publisher.drive()
     }
 
     /// Lets the receivers run on a thread of their own, and makes sure that all of them are sent to.

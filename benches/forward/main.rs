@@ -8,6 +8,7 @@ mod drain;
 mod floor;
 mod load;
 mod meeting;
+mod sizes;
 
 use drain::Drain;
 use load::Load;
@@ -46,6 +47,8 @@ struct Options {
     seconds: f64,
     feedback: bool,
     carrier: Carrier,
+    /// Rooms of these sizes instead.
+    sizes: Vec<usize>,
 }
 
 impl Options {
@@ -58,6 +61,7 @@ impl Options {
             seconds: words.value("--seconds", 4.0),
             feedback: !words.has("--no-feedback"),
             carrier: if words.has("--tcp") { Carrier::Tcp } else { Carrier::Udp },
+            sizes: words.list("--sizes"),
         })
     }
 }
@@ -67,7 +71,11 @@ fn main() -> ExitCode {
         println!("forward: run it with `cargo bench --bench forward`");
         return ExitCode::SUCCESS;
     };
-    match run(&options) {
+    let outcome = match options.sizes.as_slice() {
+        [] => run(&options),
+        sizes => sizes::run(sizes, &options),
+    };
+    match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

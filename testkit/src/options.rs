@@ -24,4 +24,10 @@ impl Options {
         let at = self.words.iter().position(|word| word == name);
         at.and_then(|at| self.words.get(at + 1)?.parse().ok()).unwrap_or(default)
     }
+
+    /// The numbers after that one, with commas between; none where there are none.
+    pub fn list(&self, name: &str) -> Vec<usize> {
+        let said = self.value(name, String::new());
+        said.split(',').filter_map(|number| number.trim().parse().ok()).collect()
+    }
 }
