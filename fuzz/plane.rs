@@ -148,11 +148,11 @@ fn step(world: &mut World, what: u8, input: &mut Input<'_>, next_peer: &mut u64)
                 cam_forced: has(3),
                 screen_forced: has(4),
             };
-            world.mute(1 + (bits >> 7), media);
+            world.mute(1 + u64::from(bits >> 7), media);
         }
         11 => {
             let tile = |n: u8, sizes: u16| ViewTile {
-                participant_id: person(n % 8),
+                participant_id: person(u64::from(n % 8)),
                 source: [Source::Camera, Source::Screen][usize::from(n & 8 != 0)],
                 width: sizes,
                 height: sizes / 2,
@@ -164,7 +164,7 @@ fn step(world: &mut World, what: u8, input: &mut Input<'_>, next_peer: &mut u64)
             });
             let view = View {
                 tiles: (what & 16 != 0).then(|| tiles.collect()),
-                silenced: bytes.iter().take(2).map(|n| person(n % 8)).collect(),
+                silenced: bytes.iter().take(2).map(|n| person(u64::from(n % 8))).collect(),
             };
             world.command(Command::SetView { room: ROOM, participant: person(2), view });
         }
@@ -197,10 +197,10 @@ fn step(world: &mut World, what: u8, input: &mut Input<'_>, next_peer: &mut u64)
         // People come and go; two more at most, who need no place that a bystander has.
         14 => match what & 48 {
             0 if *next_peer < 12 => {
-                let (peer, who) = (*next_peer, *next_peer as u8);
+                let (peer, ssrc) = (*next_peer, 5_000 + *next_peer as u32);
                 *next_peer += 1;
-                let sources = [(Source::Microphone, 5_000 + u32::from(who))];
-                world.offer(peer, who, &sources);
+                let sources = [(Source::Microphone, ssrc)];
+                world.offer(peer, peer, &sources);
             }
             16 => world.command(Command::Leave { room: ROOM, participant: person(10) }),
             32 => world.command(Command::Close { peer: PeerId(SUBSCRIBER) }),

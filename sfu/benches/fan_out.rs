@@ -26,7 +26,7 @@ fn main() {
         let mut world = World::new(1);
         world.publish(1, 1, &[(Source::Camera, CAMERA)]);
         for peer in 2..2 + SUBSCRIBERS {
-            world.subscribe(peer, peer as u8, 4, 9);
+            world.subscribe(peer, peer, 4, 9);
         }
         let mut media = Media::vp8(true, 0);
         media.payload.resize(1100, 0x55);

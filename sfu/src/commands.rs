@@ -524,7 +524,7 @@ impl Sfu {
             id,
             room,
             participant,
-            transport,
+            transport: Box::new(transport),
             remote_ice: remote.map(|remote| remote.ice.clone()),
             ssrc,
             session_id: setup.session_id,

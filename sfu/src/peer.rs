@@ -19,8 +19,8 @@ pub struct Peer {
     pub room: RoomKey,
     /// Whose it is.
     pub participant: ParticipantId,
-    /// ICE, DTLS and SRTP.
-    pub transport: Transport,
+    /// ICE, DTLS and SRTP. Apart, as the table of peers moves when it grows, and grows by half of itself.
+    pub transport: Box<Transport>,
     /// ICE credentials of its newest SDP; others in the next one are an ICE restart.
     pub remote_ice: Option<IceCredentials>,
     /// Our own SSRC towards it, for RTCP that belongs to no slot.

@@ -389,6 +389,9 @@ impl Sfu {
             if let Some(tap) = tap.as_mut().filter(|_| begins) {
                 tap::queue(now, tap, room, &batch, &mut self.tapped, &mut self.stats);
             }
+            if batch.is_empty() {
+                served = subscribers.len();
+            }
             while let Some(&subscriber) = subscribers.get(served)
                 && self.transmits.mark() < MAX_SLAB
             {

@@ -3,6 +3,7 @@
 //! What is told says how something is, so that telling it again does no harm. A plane that is new to a room asks for
 //! everything, and is asked; whichever of two planes hears of the other first, both end up knowing all.
 
+use crate::format::Codec;
 use crate::key::{RoomKey, TrackKey};
 use crate::relay::{MAX_PLANES, PlaneId, Relayed, RelayedPacket, RelayedTrack, Taken};
 use crate::room::Room;
@@ -10,7 +11,7 @@ use crate::router::Sfu;
 use crate::speakers::MAX_SPEAKERS;
 use crate::timers::TICK;
 use crate::track::{Encoding, Origin, Remote, Taker, Track};
-use protocol::{RoomId, TrackId};
+use protocol::{Kind, RoomId, TrackId};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -455,6 +456,10 @@ fn remote_track(room: &Room, from: PlaneId, told: &RelayedTrack) -> Track {
 
 fn encodings(told: &RelayedTrack) -> Vec<Encoding> {
     let kind = told.source.kind();
-    let clock_rate = told.codec.map_or(90_000, |codec| codec.clock_rate());
+    // No packet may have come yet that would say the codec.
+    let clock_rate = match kind {
+        Kind::Audio => Codec::Opus.clock_rate(),
+        Kind::Video => Codec::Vp8.clock_rate(),
+    };
     told.encodings.iter().map(|_| Encoding::new(kind, clock_rate)).collect()
 }

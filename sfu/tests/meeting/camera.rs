@@ -35,7 +35,7 @@ pub struct Camera {
 }
 
 impl Camera {
-    pub fn publish(world: &mut World, peer: u64, who: u8) -> Self {
+    pub fn publish(world: &mut World, peer: u64, who: u64) -> Self {
         world.offer_with(peer, who, &[(Source::Microphone, 9), (Source::Camera, 1)], LAYERS);
         world.run_until(|world| world.is_connected(peer));
         let layer = |rid, ssrc, height, frame_bytes| Layer {
@@ -55,7 +55,7 @@ impl Camera {
     }
 
     /// A shared screen instead: one size, with two frame rates in it.
-    pub fn share(world: &mut World, peer: u64, who: u8) -> Self {
+    pub fn share(world: &mut World, peer: u64, who: u64) -> Self {
         world.publish(peer, who, &[(Source::Screen, 13)]);
         let layer = |rid, is_starved| Layer {
             rid,

@@ -57,7 +57,7 @@ impl Client {
         };
         let transport = Transport::new(&identity, local.clone(), DtlsRole::Client, now);
         Self {
-            address: SocketAddr::from(([10, 0, 0, peer as u8], port)),
+            address: SocketAddr::from(([10, (peer >> 8) as u8, 0, peer as u8], port)),
             transport,
             rtp: Vec::new(),
             rtcp: Vec::new(),

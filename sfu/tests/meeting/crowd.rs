@@ -19,7 +19,7 @@ fn a_burst_into_a_large_room_leaves_in_slabs_and_reaches_everybody_once_and_in_o
     let mut world = World::new(18);
     world.publish(1, 1, &[(Source::Camera, CAMERA)]);
     for peer in 2..2 + RECEIVERS {
-        world.subscribe(peer, peer as u8, 0, 1);
+        world.subscribe(peer, peer, 0, 1);
     }
     film(&mut world, 1, CAMERA, 2, true);
     for client in world.clients.values_mut() {

@@ -62,7 +62,7 @@ fn tile(width: u16, height: u16) -> Command {
     Command::SetView { room: ROOM, participant: person(2), view }
 }
 
-fn height(world: &mut World, peer: u64) -> Option<u16> {
+pub fn height(world: &mut World, peer: u64) -> Option<u16> {
     seen(world, peer).iter().rev().find_map(|seen| seen.height)
 }
 

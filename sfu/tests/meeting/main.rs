@@ -153,7 +153,7 @@ fn numbers_go_on_without_a_jump_when_another_takes_the_slot() {
     world.publish(3, 3, &[(Source::Camera, CAMERA + 1)]);
     world.subscribe(2, 2, 0, 1);
     film(&mut world, 1, CAMERA, 10, true);
-    let tiles = |who: u8| View {
+    let tiles = |who: u64| View {
         tiles: Some(vec![protocol::media::ViewTile {
             participant_id: person(who),
             source: Source::Camera,

@@ -21,7 +21,7 @@ const TEMPLATES: u8 = 6;
 const BIG: [Layer; 2] = [Layer { spatial: 1, temporal: 0 }, Layer { spatial: 1, temporal: 1 }];
 
 /// A camera in two sizes with two frame rates each. The large one builds on the small one at keyframes only.
-struct Nested {
+pub struct Nested {
     peer: u64,
     ssrc: u32,
     frames: u32,
@@ -35,7 +35,7 @@ struct Nested {
 }
 
 impl Nested {
-    fn publish(world: &mut World, peer: u64, who: u8, ssrc: u32) -> Self {
+    pub fn publish(world: &mut World, peer: u64, who: u64, ssrc: u32) -> Self {
         world.has_av1 = true;
         world.publish(peer, who, &[(Source::Camera, ssrc)]);
         Self {
@@ -53,17 +53,22 @@ impl Nested {
     fn film(&mut self, world: &mut World, time: Duration) {
         let end = world.now + time;
         while world.now < end {
-            let rtcp = &world.client(self.peer).rtcp;
-            for compound in &rtcp[self.seen_rtcp..] {
-                rtcp::parse(compound, |incoming| {
-                    self.is_keyframe_due |= matches!(incoming, Incoming::Pli { .. });
-                });
-            }
-            self.seen_rtcp = rtcp.len();
-            self.obey(world);
-            self.shoot(world);
+            self.turn(world);
             world.run(FRAME);
         }
+    }
+
+    /// Does what it is asked, and films one picture.
+    pub fn turn(&mut self, world: &mut World) {
+        let rtcp = &world.client(self.peer).rtcp;
+        for compound in &rtcp[self.seen_rtcp..] {
+            rtcp::parse(compound, |incoming| {
+                self.is_keyframe_due |= matches!(incoming, Incoming::Pli { .. });
+            });
+        }
+        self.seen_rtcp = rtcp.len();
+        self.obey(world);
+        self.shoot(world);
     }
 
     /// As browsers do whose encoder is set to another number of sizes: that begins with a keyframe.
@@ -116,7 +121,7 @@ fn difference(template: u8) -> Option<u64> {
 }
 
 /// What the publisher was asked for so far: its largest size, or all.
-fn asked(world: &World, publisher: u64) -> Vec<Option<u8>> {
+pub fn asked(world: &World, publisher: u64) -> Vec<Option<u8>> {
     let events = world.events.iter().filter_map(|event| match event {
         Event::LayersWanted { peer, spatial, .. } if peer.0 == publisher => Some(*spatial),
         _ => None,
@@ -161,12 +166,12 @@ fn structure(offset: u8, sizes: u32) -> Vec<u8> {
 
 /// A packet as a receiver reads it.
 #[derive(Debug)]
-struct Told {
+pub struct Told {
     sequence: u16,
     timestamp: u32,
     marker: bool,
     descriptor: Descriptor,
-    layer: Layer,
+    pub layer: Layer,
     /// Layers of the targets that are sent.
     active: Vec<Layer>,
     refers_to: Option<u64>,
@@ -175,7 +180,7 @@ struct Told {
 }
 
 /// Reads everything that came on the video slot as decoders do: with the structure that came last.
-fn told(world: &mut World, peer: u64) -> Vec<Told> {
+pub fn told(world: &mut World, peer: u64) -> Vec<Told> {
     let mut structure: Option<(Structure, u8)> = None;
     let mut numbers = sfu::sequence::SequenceUnwrapper::new();
     let mut told = Vec::new();
@@ -219,7 +224,7 @@ fn told(world: &mut World, peer: u64) -> Vec<Told> {
 }
 
 /// No packet is missing, every frame refers to one that came, and every picture ends.
-fn assert_decodable(told: &[Told]) {
+pub fn assert_decodable(told: &[Told]) {
     let mut whole = BTreeSet::new();
     for pair in told.windows(2) {
         assert_eq!(pair[1].sequence, pair[0].sequence.wrapping_add(1), "{pair:?}");
@@ -236,7 +241,7 @@ fn assert_decodable(told: &[Told]) {
 }
 
 /// Boris shows a camera at that size.
-fn tile(who: u8, width: u16, height: u16) -> Command {
+fn tile(who: u64, width: u16, height: u16) -> Command {
     let (participant_id, source) = (person(who), Source::Camera);
     let tile = ViewTile { participant_id, source, width, height, pinned: false };
     let view = View { tiles: Some(vec![tile]), ..View::default() };

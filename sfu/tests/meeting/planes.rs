@@ -1,6 +1,8 @@
 //! One room over several media planes: what is published on one is heard and seen on all.
 
 mod machine;
+mod people;
+mod pictures;
 
 use crate::client::Media;
 use crate::world::{ROOM, person};
@@ -48,6 +50,20 @@ fn call(planes: &mut Planes, from: u32, frames: u32) {
         world.send(1, voice);
         world.send(1, picture);
         planes.run(Duration::from_millis(20));
+    }
+}
+
+/// Pictures alone; keyframes where they are asked for.
+fn film(planes: &mut Planes, from: u32, frames: u32) {
+    let mut asked = if from == 0 { 0 } else { pictures_asked(planes, 0, 1) };
+    for i in from..from + frames {
+        let now_asked = pictures_asked(planes, 0, 1);
+        let media = Media::vp8(now_asked > asked, i as u16);
+        asked = now_asked;
+        let world = &mut planes.worlds[0];
+        let picture = world.client(1).send(CAMERA, i * 3_000, &media);
+        world.send(1, picture);
+        planes.run(Duration::from_millis(35));
     }
 }
 

@@ -7,7 +7,7 @@ use sfu::{Command, Event, PeerId};
 const OFFER: &str = include_str!("../sdp/chromium-watch.offer.sdp");
 const VIEWER: PeerId = PeerId(9);
 
-fn watch(world: &mut World, who: u8, offer: &str) -> Event {
+fn watch(world: &mut World, who: u64, offer: &str) -> Event {
     world.events.clear();
     world.command(Command::Watch {
         peer: VIEWER,

@@ -20,7 +20,7 @@ pub const ROOM: RoomId = RoomId(Uuid::from_u128(1));
 const QUEUE: Duration = Duration::from_millis(300);
 const STEP: Duration = Duration::from_millis(5);
 
-pub fn person(n: u8) -> ParticipantId {
+pub fn person(n: u64) -> ParticipantId {
     ParticipantId(Uuid::from_u128(n.into()))
 }
 
@@ -51,6 +51,12 @@ pub struct World {
     /// How subscribers estimate their links, where they do it themselves.
     pub remb: Option<RembReceiver>,
     pub address: SocketAddr,
+    /// What the server sends is counted by it alone.
+    pub is_deaf: bool,
+    /// Reads the clock of the processor, where somebody wants to know what the server costs.
+    pub clock: Option<fn() -> Duration>,
+    /// What it has cost.
+    pub spent: Duration,
     /// Times the server was woken by the clock alone.
     pub timeouts: u32,
     /// What the link to each client carries, in bits per second, where it is limited.
@@ -92,6 +98,9 @@ impl World {
             has_av1: false,
             remb: None,
             address,
+            is_deaf: false,
+            clock: None,
+            spent: Duration::ZERO,
             timeouts: 0,
             limits: BTreeMap::new(),
             queues: BTreeMap::new(),
@@ -107,22 +116,24 @@ impl World {
     }
 
     pub fn command(&mut self, command: Command) {
+        let began = self.clock.map(|clock| clock());
         self.sfu.command(self.now, command);
+        self.count_since(began);
         self.collect();
     }
 
     /// A participant publishes; returns once media can flow.
-    pub fn publish(&mut self, peer: u64, who: u8, sources: &[(Source, u32)]) {
+    pub fn publish(&mut self, peer: u64, who: u64, sources: &[(Source, u32)]) {
         self.offer(peer, who, sources);
         self.run_until(|world| world.is_connected(peer));
     }
 
-    pub fn offer(&mut self, peer: u64, who: u8, sources: &[(Source, u32)]) {
+    pub fn offer(&mut self, peer: u64, who: u64, sources: &[(Source, u32)]) {
         self.offer_with(peer, who, sources, "");
     }
 
     /// An offer whose last m-line has those lines too.
-    pub fn offer_with(&mut self, peer: u64, who: u8, sources: &[(Source, u32)], lines: &str) {
+    pub fn offer_with(&mut self, peer: u64, who: u64, sources: &[(Source, u32)], lines: &str) {
         let (address, identity, now) = (self.address, self.identity.clone(), self.now);
         let (has_red, has_av1) = (self.has_red, self.has_av1);
         let client = self.clients.entry(PeerId(peer)).or_insert_with(|| {
@@ -145,7 +156,13 @@ impl World {
     }
 
     /// A participant subscribes; returns once media can flow.
-    pub fn subscribe(&mut self, peer: u64, who: u8, audio: u8, video: u8) {
+    pub fn subscribe(&mut self, peer: u64, who: u64, audio: u8, video: u8) {
+        self.request(peer, who, audio, video);
+        self.run_until(|world| world.is_connected(peer));
+    }
+
+    /// A participant asks for slots and takes them.
+    pub fn request(&mut self, peer: u64, who: u64, audio: u8, video: u8) {
         let (identity, now) = (self.identity.clone(), self.now);
         let mut client = Client::new(peer, 5000, self.address, identity, now);
         client.has_red = self.has_red;
@@ -163,10 +180,9 @@ impl World {
         let answer = self.client(peer).answer(&offer);
         self.client(peer).connect(now, &offer);
         self.command(Command::Answer { peer: PeerId(peer), answer });
-        self.run_until(|world| world.is_connected(peer));
     }
 
-    pub fn mute(&mut self, who: u8, media: MediaState) {
+    pub fn mute(&mut self, who: u64, media: MediaState) {
         self.command(Command::SetMedia { room: ROOM, participant: person(who), media });
     }
 
@@ -250,16 +266,18 @@ impl World {
             !lands
         });
         due.sort_by_key(|flight| (flight.at, flight.order));
-        let mut is_awake = false;
-        for mut flight in due {
-            if flight.to == self.address {
-                is_awake = true;
-                self.sfu.receive(self.now, flight.from.into(), &mut flight.bytes);
-            } else if let Some(client) =
-                self.clients.values_mut().find(|client| client.address == flight.to)
-            {
+        let (ours, theirs): (Vec<Flight>, Vec<Flight>) =
+            due.into_iter().partition(|flight| flight.to == self.address);
+        for flight in theirs {
+            let mut clients = self.clients.values_mut();
+            if let Some(client) = clients.find(|client| client.address == flight.to) {
                 client.receive(self.now, &flight.bytes);
             }
+        }
+        let began = self.clock.map(|clock| clock());
+        let mut is_awake = !ours.is_empty();
+        for mut flight in ours {
+            self.sfu.receive(self.now, flight.from.into(), &mut flight.bytes);
         }
         while self.sfu.flush(self.now) {
             self.collect();
@@ -272,6 +290,7 @@ impl World {
         if is_awake {
             self.sfu.handle_timeout(self.now);
         }
+        self.count_since(began);
         self.collect();
         let mut sent = Vec::new();
         for client in self.clients.values_mut() {
@@ -283,8 +302,17 @@ impl World {
         }
     }
 
+    fn count_since(&mut self, began: Option<Duration>) {
+        if let (Some(clock), Some(began)) = (self.clock, began) {
+            self.spent += clock() - began;
+        }
+    }
+
     /// Takes what the server sends and tells.
     pub fn collect(&mut self) {
+        if self.is_deaf {
+            self.sfu.transmits().clear();
+        }
         let mut out = Vec::new();
         for run in self.sfu.transmits().runs() {
             for datagram in run.bytes.chunks(run.segment) {
