@@ -8,6 +8,7 @@ use crate::tls::Tls;
 use anyhow::Context;
 use layers::{Layers, SettingError};
 use recorder::names::Template;
+use sfu::Spread;
 use signaling::Secret;
 use signaling::words::WordFilter;
 use std::fmt;
@@ -60,6 +61,12 @@ pub struct Config {
     pub recording_upload_mb: u64,
     /// First port of media; 0 for any.
     pub media_port: u16,
+    /// Threads that forward media.
+    pub media_threads: usize,
+    /// Whether all of them share that port.
+    pub media_single_port: bool,
+    /// When a room spreads over them.
+    pub media_spread: Spread,
     /// Whether media may come by TCP on that port too.
     pub media_tcp: bool,
     /// TCP port of HTTP, as clients reach it, that they are told for media too: 0 for none, nothing where it follows from
@@ -205,9 +212,6 @@ impl Config {
         if algorithm != "HS256" {
             return Err(layers.wrong("jwt_algorithm", format!("must be HS256, not {algorithm:?}")));
         }
-        layers.number::<u32>("media_threads", 1..=1).map_err(|_| {
-            layers.wrong("media_threads", "must be 1: rooms cannot span media threads yet")
-        })?;
         let config = Self {
             app_name: check::app_name(layers)?,
             app_env,
@@ -230,6 +234,9 @@ impl Config {
             recordings_quota_mb: layers.number("recordings_quota_mb", 0..=MANY_MB)?,
             recording_upload_mb: layers.number("recording_upload_mb", 0..=1_000_000)?,
             media_port: layers.number("media_port", 0..=u16::MAX)?,
+            media_threads: check::media_threads(layers)?,
+            media_single_port: check::flag(layers, "media_single_port")?,
+            media_spread: check::media_spread(layers)?,
             media_tcp: check::flag(layers, "media_tcp")?,
             media_shared_port: check::shared_port(layers)?,
             media_addresses: check::media_addresses(layers)?,
@@ -378,7 +385,9 @@ mod tests {
         ("media_tcp", "false"),
         ("media_shared_port", "443"),
         ("media_addresses", "192.0.2.1"),
-        ("media_threads", "2"),
+        ("media_threads", "63"),
+        ("media_single_port", "false"),
+        ("media_spread", "always"),
         ("media_batching", "false"),
         ("stun_servers", "stun:stun.example.org"),
         ("turn_urls", "turn:turn.example.org"),
@@ -436,7 +445,9 @@ mod tests {
             ),
             (("PORT", "http"), "not \"http\""),
             (("MEDIA_PORT", "-1"), "`media_port`"),
-            (("MEDIA_THREADS", "2"), "must be 1"),
+            (("MEDIA_THREADS", "65"), "from 0 to 64"),
+            (("MEDIA_SPREAD", "0"), "must be 1 to 100"),
+            (("MEDIA_SPREAD", "sometimes"), "`always` or `never`"),
             (("MEDIA_ADDRESSES", "192.0.2.1,10.0.0.300"), "\"10.0.0.300\""),
             (("MEDIA_ADDRESSES", "meet.example.org:8081"), "`media_addresses`"),
             (("MEDIA_ADDRESSES", "0.0.0.0"), "`media_addresses`"),

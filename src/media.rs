@@ -1,21 +1,31 @@
-//! The media thread: the one place where the media plane meets a socket, a clock and a queue.
+//! The media threads: the one place where the media plane meets sockets, a clock and queues.
 //!
-//! [`start`] binds the media port, for datagrams and for streams, and runs an [`sfu::Sfu`] on a thread of its own. Commands reach it
-//! through a bounded queue and a waker, events leave through a bounded channel. It must never know
-//! about sessions, accounts or HTTP.
+//! [`start`] binds the media port, for datagrams and for streams, and runs an [`sfu::Sfu`] on each of its threads. Commands reach
+//! them through queues and wakers, by way of whoever places people on threads; events leave through a bounded channel.
+//! Threads send each other packets and news through bounded rings. It must never know about sessions, accounts or HTTP.
 
 mod addresses;
 #[cfg(target_os = "linux")]
 mod batched;
+mod crossing;
+mod dispatcher;
+mod links;
 mod portable;
 mod ports;
 mod relays;
+mod share;
+mod shared;
 mod socket;
+mod station;
 mod streams;
+mod supervisor;
+#[cfg(test)]
+mod tests;
 mod thread;
 mod watch;
 
 pub use addresses::{Advertised, Named, advertised};
+pub use dispatcher::MediaEvents;
 pub use ports::{Ports, SOCKET_BUFFER};
 pub use relays::{RelaySettings, turn_urls};
 pub use streams::Handed;
@@ -23,29 +33,47 @@ pub use streams::Handed;
 use crate::recording::TapQueue;
 use addresses::Surroundings;
 use anyhow::{Context, bail};
-use sfu::{Command, Event, HostCandidate, Identity};
-use signaling::{MediaBusy, MediaPlane};
-use std::net::SocketAddr;
+use dispatcher::{Dispatcher, Order};
+use sfu::{Event, HostCandidate, Identity, PlaneId, Spread, WallClock};
+use shared::SharedPort;
+use signaling::MediaPlane;
+use socket2::Socket;
+use station::Station;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use supervisor::Supervisor;
+use thread::{Ends, MediaThread, Setup, Told};
 use watch::Watch;
 
-/// Commands waiting for the media thread. It takes them within milliseconds; a full queue means that it
-/// is stuck, and callers are told to try again.
-const COMMAND_QUEUE: usize = 8_192;
-/// Events waiting for the control plane. What does not fit waits with the media thread.
+/// Events waiting for the control plane. What does not fit waits with the media threads.
 const EVENT_QUEUE: usize = 8_192;
 
-/// Connections on their way from the door of HTTP. What does not fit is closed: its client tries again.
+/// Connections on their way from the door of HTTP to one thread. What does not fit is closed: its client tries again.
 const HANDED_QUEUE: usize = 256;
 
-/// What the media thread is told at start.
+/// Changes of addresses on their way to one thread. There is one every few seconds at most, and a thread that leaves so many
+/// lying is stuck.
+const NEWS_QUEUE: usize = 64;
+
+/// Something done in each turn of each thread, to see what a fault costs.
+#[cfg(test)]
+pub type Fault = Arc<dyn Fn(PlaneId) + Send + Sync>;
+
+/// What the media threads are told at start.
 #[derive(Clone)]
 pub struct MediaConfig {
+    /// Threads; at least one, and at most as many as ICE names tell apart.
+    pub threads: usize,
     /// Port for datagrams and streams; 0 takes a free one.
     pub port: u16,
+    /// Whether that is the port of all threads. Otherwise each next one has the next port.
+    pub single_port: bool,
+    /// When rooms spread over threads.
+    pub spread: Spread,
     /// Whether streams are taken on that port too.
     pub listens: bool,
     /// Another port, of somebody who hands media's streams over.
@@ -60,53 +88,47 @@ pub struct MediaConfig {
     pub tap: TapQueue,
     /// The TURN server on that port, where there is one.
     pub relays: Option<RelaySettings>,
+    /// Something that every thread does in every turn.
+    #[cfg(test)]
+    pub fault: Option<Fault>,
 }
 
 /// The running media plane.
 pub struct Media {
-    queue: Arc<Queue>,
-    thread: Option<JoinHandle<()>>,
+    dispatcher: Arc<Dispatcher>,
+    door: StreamDoor,
+    stations: Vec<Arc<Station>>,
+    threads: Vec<JoinHandle<()>>,
+    _supervisor: Supervisor,
     _watch: Watch,
     /// Addresses that clients are told at start.
     pub told: Vec<Advertised>,
-    /// The port of all of them.
-    pub port: u16,
+    /// The ports at those, one or one for each thread.
+    pub ports: Vec<u16>,
 }
 
-/// The way in; cloned to whoever sends commands.
-struct Queue {
-    commands: SyncSender<Command>,
-    handed: SyncSender<Handed>,
-    told: SyncSender<Vec<HostCandidate>>,
-    waker: mio::Waker,
-    is_stopping: AtomicBool,
-}
-
-impl MediaPlane for Queue {
-    fn send(&self, command: Command) -> Result<(), MediaBusy> {
-        self.commands.try_send(command).map_err(|_| MediaBusy)?;
-        self.wake();
-        Ok(())
-    }
-}
-
-impl Queue {
-    fn wake(&self) {
-        if let Err(error) = self.waker.wake() {
-            tracing::error!(%error, "the media thread cannot be woken");
-        }
-    }
-}
-
-/// The media thread's door for connections that somebody else has accepted; cloned to whoever does.
+/// The media threads' door for connections that somebody else has accepted; cloned to whoever does.
 #[derive(Clone)]
-pub struct StreamDoor(Arc<Queue>);
+pub struct StreamDoor(Arc<Desk>);
+
+struct Desk {
+    threads: Vec<(Arc<Station>, SyncSender<Handed>)>,
+    next: AtomicUsize,
+}
 
 impl StreamDoor {
-    /// Hands a connection over. False when too many are on their way; it is closed then.
+    /// Hands a connection over, to one thread after the other: which one it is for nobody knows before it speaks.
+    /// False when too many are on their way; it is closed then.
     pub fn enter(&self, handed: Handed) -> bool {
-        let is_taken = self.0.handed.try_send(handed).is_ok();
-        self.0.wake();
+        let first = self.0.next.fetch_add(1, Ordering::Relaxed);
+        let count = self.0.threads.len();
+        let threads = (0..count).map(|at| &self.0.threads[first.wrapping_add(at) % count]);
+        let Some((station, queue)) = threads.into_iter().find(|(station, _)| station.is_open())
+        else {
+            return false;
+        };
+        let is_taken = queue.try_send(handed).is_ok();
+        station.wake();
         is_taken
     }
 }
@@ -114,27 +136,27 @@ impl StreamDoor {
 impl Media {
     /// The way in for connections that came by another door.
     pub fn stream_door(&self) -> StreamDoor {
-        StreamDoor(self.queue.clone())
+        self.door.clone()
     }
 
-    /// Where clients are told to send datagrams at start.
+    /// Where clients are told to send datagrams at start; those of the first thread, where each has its own port.
     pub fn candidates(&self) -> Vec<SocketAddr> {
-        self.told.iter().map(|told| SocketAddr::new(told.address, self.port)).collect()
+        let port = self.ports.first().copied().unwrap_or_default();
+        self.told.iter().map(|told| SocketAddr::new(told.address, port)).collect()
     }
 
     /// The way to the media plane for the control plane.
     pub fn plane(&self) -> Arc<dyn MediaPlane> {
-        self.queue.clone()
+        self.dispatcher.clone()
     }
 
-    /// Ends every transport, tells the clients so, and waits for the thread.
+    /// Ends every transport, tells the clients so, and waits for the threads.
     pub fn stop(&mut self) {
-        self.queue.is_stopping.store(true, Ordering::Release);
-        self.queue.wake();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the media thread had died");
+        self.stations.iter().for_each(|station| station.stop());
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a media thread had died");
+            }
         }
     }
 }
@@ -168,46 +190,185 @@ fn look(config: &MediaConfig) -> anyhow::Result<(Surroundings, Vec<Advertised>)>
     Ok((found, told))
 }
 
-/// Binds the media port and starts the thread.
+/// The sockets of all threads, with the port of each.
+struct Doors {
+    sockets: Vec<(Socket, Option<TcpListener>, u16)>,
+    shared: Option<SharedPort>,
+}
+
+fn bind(config: &MediaConfig) -> anyhow::Result<Doors> {
+    let count = config.threads;
+    if !config.single_port {
+        let mut sockets = Vec::with_capacity(count);
+        for at in 0..count {
+            let port = match config.port {
+                0 => 0,
+                first => u16::try_from(usize::from(first) + at)
+                    .context("the media threads have no port each: choose a lower MEDIA_PORT")?,
+            };
+            let Ports { datagrams, streams, port } = Ports::bind(port, config.listens)?;
+            sockets.push((datagrams, streams, port));
+        }
+        return Ok(Doors { sockets, shared: None });
+    }
+    let Ports { datagrams, streams, port } = Ports::bind(config.port, config.listens)?;
+    let (shared, datagrams) = match count {
+        1 => (None, vec![datagrams]),
+        _ => {
+            let (shared, sockets) = SharedPort::of(datagrams, count)?;
+            (Some(shared), sockets)
+        }
+    };
+    // Whoever is free takes the next stream; its first packet says whose it is.
+    let listener = || streams.as_ref().map(TcpListener::try_clone).transpose();
+    let listeners: Vec<Option<TcpListener>> = (0..count)
+        .map(|_| listener())
+        .collect::<Result<_, _>>()
+        .context("no further descriptors for the port of streams")?;
+    let sockets = datagrams.into_iter().zip(listeners).map(|(d, s)| (d, s, port)).collect();
+    Ok(Doors { sockets, shared })
+}
+
+/// What is told of addresses and ports, thread by thread.
+struct Telling {
+    ports: Vec<u16>,
+    listens: bool,
+    shared: Option<u16>,
+}
+
+impl Telling {
+    fn told(&self, told: &[Advertised]) -> Vec<Told> {
+        let mut all = self.ports.clone();
+        all.dedup();
+        let peers: Vec<SocketAddr> = all
+            .iter()
+            .flat_map(|port| told.iter().map(|told| SocketAddr::new(told.address, *port)))
+            .collect();
+        let of_thread = |&port: &u16| {
+            let own = self.listens.then_some(port);
+            let shared = self.shared.filter(|shared| Some(*shared) != own);
+            let streams: Vec<u16> = own.into_iter().chain(shared).collect();
+            Told { candidates: host_candidates(told, port, &streams), peers: peers.clone() }
+        };
+        self.ports.iter().map(of_thread).collect()
+    }
+}
+
+fn wall_clock() -> anyhow::Result<WallClock> {
+    let now = Instant::now();
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).context("a clock before 1970")?;
+    let since_1970 = u64::try_from(since_1970.as_nanos()).context("a clock past the year 2500")?;
+    Ok(WallClock::new(now, since_1970))
+}
+
+/// A thread's own ends of what was made for all.
+struct Made {
+    poll: mio::Poll,
+    station: Arc<Station>,
+    orders: Receiver<Order>,
+    handed: Receiver<Handed>,
+    told: Receiver<Told>,
+}
+
+/// Others' ends.
+struct Others {
+    orders: Sender<Order>,
+    handed: SyncSender<Handed>,
+    told: SyncSender<Told>,
+}
+
+fn make(plane: PlaneId) -> anyhow::Result<(Made, Others)> {
+    let poll = mio::Poll::new().context("no readiness queue for media")?;
+    let waker = mio::Waker::new(poll.registry(), thread::WAKER).context("no waker for media")?;
+    let station = Arc::new(Station::new(plane, waker));
+    let (orders, ordered) = channel();
+    let (handing, handed) = sync_channel(HANDED_QUEUE);
+    let (tells, told) = sync_channel(NEWS_QUEUE);
+    let others = Others { orders, handed: handing, told: tells };
+    Ok((Made { poll, station, orders: ordered, handed, told }, others))
+}
+
+/// Binds the media port and starts the threads.
 ///
 /// # Errors
 /// When the port is in use or the system refuses a socket, a thread or randomness.
-pub fn start(config: &MediaConfig) -> anyhow::Result<(Media, tokio::sync::mpsc::Receiver<Event>)> {
+pub fn start(config: &MediaConfig) -> anyhow::Result<(Media, MediaEvents)> {
     let (found, told) = look(config)?;
-    let Ports { datagrams, streams, port } = Ports::bind(config.port, config.listens)?;
-    let own = config.listens.then_some(port);
-    let shared = config.shared_port.filter(|shared| Some(*shared) != own);
-    let stream_ports: Vec<u16> = own.into_iter().chain(shared).collect();
-    let poll = mio::Poll::new().context("no readiness queue for media")?;
-    let waker = mio::Waker::new(poll.registry(), thread::WAKER).context("no waker for media")?;
-    let (commands, orders) = sync_channel(COMMAND_QUEUE);
-    let (events, heard) = tokio::sync::mpsc::channel(EVENT_QUEUE);
-    let (handing, handed) = sync_channel(HANDED_QUEUE);
-    let (tells, tellings) = sync_channel(1);
-    let is_stopping = AtomicBool::new(false);
-    let queue = Arc::new(Queue { commands, handed: handing, told: tells, waker, is_stopping });
-    let identity = Identity::generate().context("no certificate for DTLS")?;
-    let plane = thread::MediaThread::new(
-        poll,
-        socket::MediaSocket::new(datagrams, config.batched),
-        streams,
-        identity,
-        host_candidates(&told, port, &stream_ports),
-        config.relays.as_ref(),
-        thread::Ends { orders, handed, told: tellings, events, tap: config.tap.clone() },
-    )?;
-    let stop = queue.clone();
-    let thread = std::thread::Builder::new()
-        .name("media-0".into())
-        .spawn(move || plane.run(|| stop.is_stopping.load(Ordering::Acquire)))
-        .context("no thread for media")?;
-    let news = queue.clone();
+    let Doors { sockets, shared } = bind(config)?;
+    let shared = shared.map(Arc::new);
+    let ports = sockets.iter().map(|(_, _, port)| *port).collect();
+    let telling = Telling { ports, listens: config.listens, shared: config.shared_port };
+    let mut ports = telling.ports.clone();
+    ports.dedup();
+    let (identity, wall) =
+        (Identity::generate().context("no certificate for DTLS")?, wall_clock()?);
+    let (made, others): (Vec<Made>, Vec<Others>) = (0..sockets.len())
+        .map(|at| make(PlaneId(at as u16)))
+        .collect::<anyhow::Result<Vec<_>>>()?
+        .into_iter()
+        .unzip();
+    let stations: Vec<Arc<Station>> = made.iter().map(|made| made.station.clone()).collect();
+    let queues = others.iter().map(|others| others.orders.clone()).collect();
+    let dispatcher = Arc::new(Dispatcher::new(stations.clone(), queues, config.spread));
+    let (events, heard) = tokio::sync::mpsc::channel::<(PlaneId, Event)>(EVENT_QUEUE);
+    let supervisor =
+        Supervisor::start(stations.clone(), dispatcher.clone(), events.downgrade(), shared.clone())
+            .context("no thread to look after media threads")?;
+    let mut threads = Vec::with_capacity(made.len());
+    let of_threads = made.into_iter().zip(sockets).zip(telling.told(&told));
+    for ((made, (datagrams, streams, _)), told) in of_threads {
+        let plane = made.station.plane;
+        let setup = Setup {
+            plane,
+            stations: stations.clone(),
+            port: shared.clone(),
+            batched: config.batched,
+            identity: identity.clone(),
+            wall,
+            told,
+            relays: config.relays.clone(),
+            #[cfg(test)]
+            fault: config.fault.clone(),
+        };
+        let ends = Ends {
+            orders: made.orders,
+            handed: made.handed,
+            told: made.told,
+            events: events.clone(),
+            tap: config.tap.clone(),
+            dispatcher: dispatcher.clone(),
+        };
+        let socket = socket::MediaSocket::new(datagrams, config.batched);
+        let thread = MediaThread::new(made.poll, socket, streams, setup, ends)?;
+        let thread = std::thread::Builder::new()
+            .name(format!("media-{}", plane.0))
+            .spawn(move || thread.run())
+            .context("no thread for media")?;
+        threads.push(thread);
+    }
+    let (desk, news): (Vec<_>, Vec<_>) = others
+        .into_iter()
+        .zip(&stations)
+        .map(|(others, station)| ((station.clone(), others.handed), (station.clone(), others.told)))
+        .unzip();
     let watch = Watch::start(config.addresses.clone(), config.with_loopback, found, move |told| {
-        // It fails once the media thread has ended, and then nobody is told anything.
-        if news.told.send(host_candidates(&told, port, &stream_ports)).is_ok() {
-            news.wake();
+        for ((station, news), told) in news.iter().zip(telling.told(&told)) {
+            // It fails once the media thread has ended, and then nobody is told anything.
+            if news.try_send(told).is_ok() {
+                station.wake();
+            }
         }
     })
     .context("no thread for addresses")?;
-    Ok((Media { queue, thread: Some(thread), _watch: watch, told, port }, heard))
+    let media = Media {
+        dispatcher: dispatcher.clone(),
+        door: StreamDoor(Arc::new(Desk { threads: desk, next: AtomicUsize::new(0) })),
+        stations,
+        threads,
+        _supervisor: supervisor,
+        _watch: watch,
+        told,
+        ports,
+    };
+    Ok((media, MediaEvents::new(heard, dispatcher)))
 }

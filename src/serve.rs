@@ -59,7 +59,10 @@ async fn serve(config: Config, data: &DataDir, ready_file: Option<&Path>) -> any
     });
     let tap = recording.tap();
     let (mut media, mut events) = media::start(&MediaConfig {
+        threads: config.media_threads,
         port: config.media_port,
+        single_port: config.media_single_port,
+        spread: config.media_spread,
         // Where both are one port, the door of HTTP takes streams for media as well.
         listens: config.media_tcp && config.media_port != listeners.port(),
         shared_port: config.shared_port(listeners.port()),
@@ -72,6 +75,8 @@ async fn serve(config: Config, data: &DataDir, ready_file: Option<&Path>) -> any
             per_person: config.turn_builtin_allocations,
             bytes_per_second: config.turn_builtin_mbit * 1_000_000 / 8,
         }),
+        #[cfg(test)]
+        fault: None,
     })?;
     recording.run(media.plane())?;
     recording::recover(store.clone(), records.clone(), now_ms()).await?;
@@ -141,7 +146,7 @@ async fn serve(config: Config, data: &DataDir, ready_file: Option<&Path>) -> any
             name = signals.next() => break Ok(name),
             event = events.recv() => match event {
                 Some(event) => signaling.media_event(event),
-                None => break Err("the media thread has died"),
+                None => break Err("every media thread has ended"),
             },
             _ = &mut server => break Err("the HTTP server has died"),
         }
@@ -322,6 +327,13 @@ fn banner(
         let shared = config.shared_port(listeners.port());
         let shared = shared.map_or(String::new(), |port| format!(", and on port {port}"));
         line("Media (TCP)", &format!("the same{shared}, for networks that let no UDP out"));
+    }
+    if let [first, .., last] = &media.ports[..] {
+        let ports = match last.checked_sub(*first).map(usize::from) {
+            Some(step) if step + 1 == media.ports.len() => format!("{first} to {last}"),
+            _ => media.ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", "),
+        };
+        line("Media ports", &format!("{ports}, one for each thread: all must be reachable"));
     }
     if let Some(fingerprint) = fingerprint {
         line("Certificate", &format!("self-signed, SHA-256 {fingerprint}"));

@@ -108,7 +108,8 @@ impl Sfu {
     }
 
     /// Takes one datagram; it is decrypted in place. What it makes to be sent is complete after `flush`.
-    pub fn receive(&mut self, now: Instant, from: Path, datagram: &mut [u8]) {
+    /// False, and the datagram untouched, where it is of nobody here.
+    pub fn receive(&mut self, now: Instant, from: Path, datagram: &mut [u8]) -> bool {
         self.stats.datagrams_in += 1;
         let known = self.paths.get(&from).copied();
         let found = if stun::is_stun(datagram) {
@@ -124,9 +125,10 @@ impl Sfu {
         let found = found.or_else(|| self.ssrcs.get(&wire_ssrc(datagram)?).copied());
         let Some(key) = found else {
             self.stats.strangers += 1;
-            return;
+            return false;
         };
         self.guarded(key, |sfu| sfu.receive_for(now, key, from, datagram, rebinds));
+        true
     }
 
     /// Forgets a path that is no more: its stream has ended, its relay was given up. Its number never

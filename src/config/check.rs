@@ -5,6 +5,8 @@ use super::{AppEnv, DatabaseUrl, Host, LogFormat};
 use crate::media::Named;
 use crate::tls::{Acme, Tls};
 use recorder::names::Template;
+use sfu::Spread;
+use sfu::relay::MAX_PLANES;
 use signaling::Secret;
 use signaling::words::WordFilter;
 use std::net::IpAddr;
@@ -144,6 +146,28 @@ pub fn database_url(layers: &Layers, data_dir: &Path) -> Result<DatabaseUrl, Set
             Ok(DatabaseUrl(url))
         }
         _ => Err(layers.wrong("database_url", "must begin with sqlite:// or postgresql://")),
+    }
+}
+
+/// Threads for media: so many, or one for each core where it is 0.
+pub fn media_threads(layers: &Layers) -> Result<usize, SettingError> {
+    let threads = layers.number("media_threads", 0..=MAX_PLANES as u32)? as usize;
+    // Where the system does not say how many cores there are, one thread is what works everywhere.
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Ok(if threads == 0 { cores().min(MAX_PLANES) } else { threads })
+}
+
+/// How busy a room's home is before the room spreads.
+pub fn media_spread(layers: &Layers) -> Result<Spread, SettingError> {
+    let text = layers.required("media_spread")?;
+    let percent = || text.parse().ok().filter(|percent: &u8| (1..=100).contains(percent));
+    match text.as_str() {
+        "always" => Ok(Spread::Always),
+        "never" => Ok(Spread::Above(f32::INFINITY)),
+        _ => percent().map(|percent| Spread::Above(f32::from(percent) / 100.0)).ok_or_else(|| {
+            let problem = format!("must be 1 to 100, `always` or `never`, not {text:?}");
+            layers.wrong("media_spread", problem)
+        }),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The media port: one number for datagrams and for streams.
 
 use anyhow::{Context, bail};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
@@ -50,6 +50,19 @@ impl Ports {
         }
         bail!("cannot find a port for media that is free for UDP and for TCP")
     }
+}
+
+/// One more socket on the port of a socket that shares it.
+pub fn another(address: &SockAddr) -> io::Result<Socket> {
+    let socket = Socket::new(address.domain(), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_port(true)?;
+    socket.bind(address)?;
+    socket.set_nonblocking(true)?;
+    enlarge(&socket);
+    Ok(socket)
 }
 
 /// Streams to all addresses, as far as the system has IPv6.

@@ -1,7 +1,8 @@
 //! TURN beside the media plane: clients whose network lets nothing else out speak it on the media port, and what their
 //! allocations carry goes straight to the plane. There is no relay socket.
 
-use sfu::{AllocationId, ConnectionId, Path, Transmits};
+use super::share::Share;
+use sfu::{AllocationId, ConnectionId, Path, PlaneId, Transmits};
 use slotmap::{Key, KeyData};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -12,6 +13,11 @@ const REALM: &str = "veche";
 
 /// IPv4 addresses told: one inside and one outside, mostly. Browsers make an allocation for each.
 const MAX_IPV4_TOLD: usize = 2;
+
+/// Where an allocation's number says which media thread holds it: above all places that a server has, below the
+/// counter of their use.
+const PLANE_SHIFT: u32 = 26;
+const PLANE_MASK: u64 = 0x3f << PLANE_SHIFT;
 
 /// How the TURN server is run.
 #[derive(Clone)]
@@ -26,6 +32,7 @@ pub struct RelaySettings {
 
 /// The allocations of a media thread.
 pub struct Relays {
+    plane: PlaneId,
     server: Option<Server>,
     outgoing: Transmits,
     told: turn::Stats,
@@ -34,11 +41,17 @@ pub struct Relays {
 impl Relays {
     /// None: TURN is answered by nobody.
     pub fn none() -> Self {
-        Self { server: None, outgoing: Transmits::default(), told: turn::Stats::default() }
+        Self {
+            plane: PlaneId(0),
+            server: None,
+            outgoing: Transmits::default(),
+            told: turn::Stats::default(),
+        }
     }
 
     /// A server for the plane with these addresses.
     pub fn new(
+        plane: PlaneId,
         settings: &RelaySettings,
         seed: [u8; 32],
         peers: Vec<SocketAddr>,
@@ -54,7 +67,7 @@ impl Relays {
         };
         let secret = Secret::new(settings.secret.expose().as_bytes());
         let config = Config { realm: REALM.into(), secret, seed, peers, limits };
-        Self { server: Some(Server::new(config, now)), ..Self::none() }
+        Self { plane, server: Some(Server::new(config, now)), ..Self::none() }
     }
 
     /// Whether a datagram on the media port is for us rather than for the media plane.
@@ -69,10 +82,11 @@ impl Relays {
         from: Client,
         message: &'a mut [u8],
     ) -> Option<(Path, &'a mut [u8])> {
+        let plane = self.plane;
         let server = self.server.as_mut()?;
         let carried = match server.receive(moment(now), from, message) {
             Received::Nothing => None,
-            Received::Payload(relay, payload) => Some((path(&relay), payload)),
+            Received::Payload(relay, payload) => Some((path(plane, &relay), payload)),
         };
         while let Some((to, answer)) = server.poll_answer() {
             self.outgoing.push(way_to(to), &answer);
@@ -80,18 +94,33 @@ impl Relays {
         carried
     }
 
-    /// Wraps what the media plane sends to allocations.
-    pub fn wrap(&mut self, now: Instant, transmits: &Transmits) {
-        let Some(server) = &mut self.server else { return };
+    /// Wraps what the media plane sends to allocations here; `elsewhere` gets what it sends to those of other threads.
+    pub fn wrap(
+        &mut self,
+        now: Instant,
+        transmits: &Transmits,
+        mut elsewhere: impl FnMut(PlaneId, Path, &[u8]),
+    ) {
         for run in transmits.runs() {
-            let Path::Relayed { allocation, peer, .. } = run.to else { continue };
-            let key = AllocationKey::from(KeyData::from_ffi(allocation.0));
+            let Some(plane) = holder(run.to) else { continue };
             for packet in run.bytes.chunks(run.segment) {
-                let start = self.outgoing.mark();
-                if let Some(to) = server.wrap(now, key, peer, packet, self.outgoing.slab()) {
-                    self.outgoing.commit(way_to(to), start);
+                if plane == self.plane {
+                    self.wrap_one(now, run.to, packet);
+                } else {
+                    elsewhere(plane, run.to, packet);
                 }
             }
+        }
+    }
+
+    /// Wraps one packet for an allocation here.
+    pub fn wrap_one(&mut self, now: Instant, to: Path, packet: &[u8]) {
+        let Some(server) = &mut self.server else { return };
+        let Path::Relayed { allocation, peer, .. } = to else { return };
+        let key = AllocationKey::from(KeyData::from_ffi(allocation.0 & !PLANE_MASK));
+        let start = self.outgoing.mark();
+        if let Some(to) = server.wrap(now, key, peer, packet, self.outgoing.slab()) {
+            self.outgoing.commit(way_to(to), start);
         }
     }
 
@@ -136,14 +165,15 @@ impl Relays {
 
     /// Tells of each way to the media plane that is no more.
     pub fn take_lost(&mut self, mut each: impl FnMut(Path)) {
+        let plane = self.plane;
         let Some(server) = &mut self.server else { return };
         while let Some(closed) = server.poll_closed() {
-            server.relays_of(&closed).for_each(|relay| each(path(&relay)));
+            server.relays_of(&closed).for_each(|relay| each(path(plane, &relay)));
         }
     }
 
-    /// Tells what was counted since this was called last.
-    pub fn publish_metrics(&mut self) {
+    /// Tells what was counted since this was called last. `share` is this thread's of all allocations.
+    pub fn publish_metrics(&mut self, share: &mut Share) {
         let Some(server) = &self.server else { return };
         let now = server.stats();
         let before = std::mem::replace(&mut self.told, now);
@@ -162,7 +192,7 @@ impl Relays {
         for (name, by) in counters {
             metrics::counter!(name).increment(by);
         }
-        metrics::gauge!("veche_turn_allocations").set(server.len() as f64);
+        share.tell(&metrics::gauge!("veche_turn_allocations"), server.len());
     }
 }
 
@@ -205,9 +235,17 @@ fn way_to(client: Client) -> Path {
     }
 }
 
-fn path(relay: &Relay) -> Path {
+/// The media thread that holds the allocation of a way.
+pub fn holder(path: Path) -> Option<PlaneId> {
+    let Path::Relayed { allocation, .. } = path else { return None };
+    Some(PlaneId(((allocation.0 & PLANE_MASK) >> PLANE_SHIFT) as u16))
+}
+
+fn path(plane: PlaneId, relay: &Relay) -> Path {
+    let key = relay.allocation.data().as_ffi();
+    debug_assert_eq!(key & PLANE_MASK, 0, "a server has fewer places");
     Path::Relayed {
-        allocation: AllocationId(relay.allocation.data().as_ffi()),
+        allocation: AllocationId(key | u64::from(plane.0) << PLANE_SHIFT),
         peer: relay.peer,
         address: relay.relayed,
     }

@@ -9,6 +9,7 @@ mod door;
 mod io;
 mod stream;
 
+use super::share::Share;
 use door::{Door, Limits};
 use io::Io;
 use mio::event::Event;
@@ -16,14 +17,14 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use rustls::ServerConnection;
 use sfu::transport::stun;
-use sfu::{ConnectionId, Path, Transmits};
+use sfu::{ConnectionId, Path, PlaneId, Transmits};
 use socket2::SockRef;
 use std::collections::{HashMap, VecDeque};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
-use stream::{Ended, MAX_PACKET, Stream, Taken};
+use stream::{Ended, MAX_PACKET, Stop, Stream, Taken};
 
 pub use stream::Speech;
 
@@ -59,6 +60,20 @@ pub struct Handed {
     pub tls: Option<Box<ServerConnection>>,
 }
 
+/// A stream on its way to the media thread that it belongs to, with what was read of it.
+pub struct Moved(Stream);
+
+/// Whose a packet was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Of somebody known.
+    Known,
+    /// Of nobody known, or not yet.
+    Unknown,
+    /// Of a peer of another media thread: it was not looked at.
+    Elsewhere(PlaneId),
+}
+
 /// A packet's way in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
@@ -77,6 +92,8 @@ struct Counts {
     accepted: u64,
     /// Streams refused, as there were too many.
     refused: u64,
+    /// Streams handed on to other media threads.
+    moved: u64,
     /// Streams that ended, by reason, in the order of [`Ended::ALL`].
     ended: [u64; Ended::ALL.len()],
     /// Packets that came.
@@ -201,22 +218,38 @@ impl Streams {
         }
     }
 
+    /// Takes a stream over that another media thread has read from.
+    pub fn take_moved(&mut self, Moved(stream): Moved) {
+        if let Some(id) = self.insert(stream)
+            && let Some(stream) = self.streams.get_mut(&id)
+        {
+            stream.is_queued = true;
+            self.readable.push_back(id);
+        }
+    }
+
     fn add(&mut self, now: Instant, io: Io, address: SocketAddr) -> Option<ConnectionId> {
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        prepare(io.socket());
+        let id = self.insert(Stream::new(io, ConnectionId(self.next_id), address, now))?;
+        self.counts.accepted += 1;
+        Some(id)
+    }
+
+    fn insert(&mut self, mut stream: Stream) -> Option<ConnectionId> {
+        let address = stream.address;
         if !self.door.enters(address.ip()) {
             self.counts.refused += 1;
             return None;
         }
-        prepare(io.socket());
         let id = ConnectionId(self.next_id);
-        let mut stream = Stream::new(io, id, address, now);
+        stream.settle(id);
         if stream.register(&self.registry, Token(id.0 as usize)).is_err() {
             self.door.leaves(address.ip(), false);
             self.counts.refused += 1;
             return None;
         }
         self.next_id += 1;
-        self.counts.accepted += 1;
         self.streams.insert(id, stream);
         Some(id)
     }
@@ -227,25 +260,34 @@ impl Streams {
     }
 
     /// Reads once from the next stream that has something; `each` gets its packets and says whether whoever sent them is
-    /// known. What this causes is to be sent before the next call.
-    pub fn receive(&mut self, mut each: impl FnMut(Origin, &mut [u8]) -> bool) {
-        let Some(id) = self.readable.pop_front() else { return };
-        let Some(stream) = self.streams.get_mut(&id) else { return };
+    /// known. What this causes is to be sent before the next call. A stream of another media thread is returned.
+    pub fn receive(
+        &mut self,
+        mut each: impl FnMut(Origin, &mut [u8]) -> Heard,
+    ) -> Option<(PlaneId, Moved)> {
+        let id = self.readable.pop_front()?;
+        let stream = self.streams.get_mut(&id)?;
         let address = stream.address;
         let (mut is_proven, mut unproven) = (stream.is_proven, stream.unproven_packets);
         let mut packets = 0;
         let taken = stream.read(&mut self.buffer, |speech, packet| {
             packets += 1;
             if !is_proven && !stun::is_stun(packet) {
-                return ControlFlow::Break(Ended::Malformed);
+                return ControlFlow::Break(Stop::End(Ended::Malformed));
             }
-            let is_known = each(Origin { connection: id, address, speech }, packet);
+            let is_known = match each(Origin { connection: id, address, speech }, packet) {
+                Heard::Known => true,
+                Heard::Unknown => false,
+                // Once somebody here has spoken on it, it stays.
+                Heard::Elsewhere(_) if is_proven => true,
+                Heard::Elsewhere(plane) => return ControlFlow::Break(Stop::Move(plane)),
+            };
             if !is_proven && is_known {
                 is_proven = true;
             } else if !is_proven {
                 unproven += 1;
                 if unproven > MAX_UNPROVEN_PACKETS {
-                    return ControlFlow::Break(Ended::Unproven);
+                    return ControlFlow::Break(Stop::End(Ended::Unproven));
                 }
             }
             ControlFlow::Continue(())
@@ -260,7 +302,18 @@ impl Streams {
             Taken::More => self.readable.push_back(id),
             Taken::Drained => {}
             Taken::Ended(why) => self.end(id, why),
+            Taken::Moves(plane) => return self.remove(id).map(|stream| (plane, Moved(stream))),
         }
+        None
+    }
+
+    /// Takes a stream out that goes on elsewhere.
+    fn remove(&mut self, id: ConnectionId) -> Option<Stream> {
+        let mut stream = self.streams.remove(&id)?;
+        self.door.leaves(stream.address.ip(), stream.is_proven);
+        stream.deregister(&self.registry).ok()?;
+        self.counts.moved += 1;
+        Some(stream)
     }
 
     /// Takes what is for streams; [`Streams::flush`] writes it.
@@ -335,17 +388,30 @@ impl Streams {
         self.ended.push_back(stream.origin());
     }
 
+    /// Closes all of them: nobody is here whom they could belong to.
+    pub fn clear(&mut self) {
+        let ids: Vec<ConnectionId> = self.streams.keys().copied().collect();
+        for id in ids {
+            self.end(id, Ended::Unused);
+        }
+        self.door = Door::new(Limits::default());
+        self.readable.clear();
+        self.unwritten.clear();
+        self.ended.clear();
+    }
+
     /// The next stream that is no more.
     pub fn poll_ended(&mut self) -> Option<Origin> {
         self.ended.pop_front()
     }
 
-    /// Tells what was counted since this was called last.
-    pub fn publish_metrics(&mut self) {
+    /// Tells what was counted since this was called last. `shares` are this thread's of what there is.
+    pub fn publish_metrics(&mut self, shares: &mut [Share; 2]) {
         let counts = std::mem::take(&mut self.counts);
         let counters = [
             ("veche_media_streams_accepted_total", counts.accepted),
             ("veche_media_streams_refused_total", counts.refused),
+            ("veche_media_streams_moved_total", counts.moved),
             ("veche_media_stream_packets_in_total", counts.packets_in),
             ("veche_media_stream_packets_out_total", counts.packets_out),
             ("veche_media_stream_packets_dropped_total", counts.dropped),
@@ -358,8 +424,11 @@ impl Streams {
                 .increment(by);
         }
         let (all, unproven) = self.door.inside();
-        metrics::gauge!("veche_media_streams", "state" => "proven").set((all - unproven) as f64);
-        metrics::gauge!("veche_media_streams", "state" => "unproven").set(unproven as f64);
+        let [proven_share, unproven_share] = shares;
+        proven_share
+            .tell(&metrics::gauge!("veche_media_streams", "state" => "proven"), all - unproven);
+        unproven_share
+            .tell(&metrics::gauge!("veche_media_streams", "state" => "unproven"), unproven);
     }
 }
 

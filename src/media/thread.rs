@@ -1,19 +1,29 @@
-//! The loop of the media thread: wait, take orders, receive a batch, fan it out, send, tell.
+//! The loop of a media thread: wait, take orders, receive a batch, fan it out, send, tell.
+//!
+//! A panic in it, or a turn that does not end, costs its own peers: everything on it is given up and it begins anew, while the
+//! sockets, and what others have to do with them, stay.
 
+mod counters;
+
+use super::crossing::Crossing;
+use super::dispatcher::{Dispatcher, Order};
+use super::links::{Item, Letter, Links};
 use super::relays::{RelaySettings, Relays, by_datagrams, by_stream};
+use super::shared::SharedPort;
 use super::socket::MediaSocket;
-use super::streams::{Handed, Speech, Streams};
+use super::station::Station;
+use super::streams::{Handed, Heard, Speech, Streams};
 use crate::recording::TapQueue;
-use anyhow::Context;
+use counters::Counters;
 use mio::{Events, Interest, Poll, Token};
-use sfu::{
-    Carrier, Census, CloseReason, Command, Config, DropReason, Event, HostCandidate, Identity,
-    Path, PlaneId, Sfu, WallClock,
-};
+use sfu::{Command, Config, Event, HostCandidate, Identity, Path, PlaneId, Sfu, WallClock};
 use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpListener};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -26,6 +36,8 @@ const LISTENER: Token = Token(2);
 const COMMANDS_PER_TURN: usize = 8;
 /// Receive batches between two looks at commands and timers.
 const BATCHES_PER_TURN: usize = 8;
+/// Letters of other threads taken before what they cause is sent: as many as datagrams.
+const LETTERS_PER_BATCH: usize = 64;
 /// Reads from streams between two looks at everything else.
 const READS_PER_TURN: usize = 16;
 /// Connections taken over between two looks at everything else.
@@ -37,32 +49,83 @@ const METRICS_INTERVAL: Duration = Duration::from_secs(1);
 /// Events that wait for a stuck control plane. Beyond it the oldest are lost, counted and logged:
 /// the control plane has been stuck for minutes then.
 const MAX_BACKLOG: usize = 262_144;
+/// Faults within [`FAULT_MEMORY`] after which a thread stays away: it would go on throwing its people out.
+const MAX_FAULTS: usize = 5;
+const FAULT_MEMORY: Duration = Duration::from_secs(60);
 
 /// The thread's ends of the queues.
 pub struct Ends {
     /// Orders from the control plane.
-    pub orders: Receiver<Command>,
+    pub orders: Receiver<Order>,
     /// Connections that others have accepted and recognised as media.
     pub handed: Receiver<Handed>,
-    /// Addresses that clients are told from now on.
-    pub told: Receiver<Vec<HostCandidate>>,
-    /// Events for it.
-    pub events: Sender<Event>,
+    /// Addresses from now on.
+    pub told: Receiver<Told>,
+    /// Events for the control plane, with whose they are.
+    pub events: Sender<(PlaneId, Event)>,
     /// Packets for recordings.
     pub tap: TapQueue,
+    /// Whoever places people on threads.
+    pub dispatcher: Arc<Dispatcher>,
 }
 
-/// Everything the media thread owns.
+/// Addresses.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// What clients of this thread are told.
+    pub candidates: Vec<HostCandidate>,
+    /// Where clients of any thread send datagrams, and so what relays may send to.
+    pub peers: Vec<SocketAddr>,
+}
+
+/// What a media thread is made of.
+pub struct Setup {
+    /// Which it is.
+    pub plane: PlaneId,
+    /// All media threads, this one among them.
+    pub stations: Vec<Arc<Station>>,
+    /// The port that it shares with all others; none where each has its own.
+    pub port: Option<Arc<SharedPort>>,
+    /// Many datagrams per system call, where the system can.
+    pub batched: bool,
+    /// Certificate for DTLS.
+    pub identity: Identity,
+    /// Real time, the same on all threads.
+    pub wall: WallClock,
+    /// Addresses at start.
+    pub told: Told,
+    /// The TURN server, where there is one.
+    pub relays: Option<RelaySettings>,
+    /// Something that is done in every turn, to see what a fault costs.
+    #[cfg(test)]
+    pub fault: Option<super::Fault>,
+}
+
+/// What this thread has to do with others.
+struct Far {
+    links: Links,
+    crossing: Crossing,
+    shares_port: bool,
+    /// How often everything on each of them was lost, as far as our plane knows.
+    epochs: Vec<u32>,
+}
+
+/// Everything that a media thread owns.
 pub struct MediaThread {
+    setup: Setup,
+    station: Arc<Station>,
+    epoch: u32,
     poll: Poll,
     socket: MediaSocket,
     streams: Streams,
     relays: Relays,
     sfu: Sfu,
+    /// None where there is no other media thread.
+    far: Option<Far>,
     ends: Ends,
     backlog: VecDeque<Event>,
     next_metrics: Instant,
-    told: sfu::Stats,
+    counters: Counters,
 }
 
 impl MediaThread {
@@ -71,47 +134,93 @@ impl MediaThread {
         poll: Poll,
         mut socket: MediaSocket,
         listener: Option<TcpListener>,
-        identity: Identity,
-        candidates: Vec<HostCandidate>,
-        relays: Option<&RelaySettings>,
+        setup: Setup,
         ends: Ends,
     ) -> anyhow::Result<Self> {
         let now = Instant::now();
-        let since_1970 =
-            SystemTime::now().duration_since(UNIX_EPOCH).context("a clock before 1970")?;
-        let relays = match relays {
-            None => Relays::none(),
-            Some(settings) => {
-                Relays::new(settings, random_seed()?, datagram_addresses(&candidates), now)
-            }
-        };
-        let seed = random_seed()?;
-        let since_1970 =
-            u64::try_from(since_1970.as_nanos()).context("a clock past the year 2500")?;
-        let wall = WallClock::new(now, since_1970);
-        let sfu = Sfu::new(Config { identity, candidates, wall, plane: PlaneId(0), seed }, now);
+        let plane = setup.plane;
+        let station = setup.stations[usize::from(plane.0)].clone();
         socket.register(&poll, SOCKET, Interest::READABLE)?;
         let streams = Streams::new(listener, poll.registry().try_clone()?, LISTENER, now)?;
+        let far = (setup.stations.len() > 1).then(|| Far {
+            links: Links::new(plane, setup.stations.clone()),
+            crossing: Crossing::new(now),
+            shares_port: setup.port.is_some(),
+            epochs: setup.stations.iter().map(|station| station.epoch()).collect(),
+        });
         Ok(Self {
             poll,
             socket,
             streams,
-            relays,
-            sfu,
+            relays: relays(&setup, now)?,
+            sfu: sfu(&setup, now)?,
+            far,
             ends,
             backlog: VecDeque::new(),
             next_metrics: now,
-            told: sfu::Stats::default(),
+            counters: Counters::new(plane, now),
+            epoch: station.epoch(),
+            station,
+            setup,
         })
     }
 
-    /// Runs until `is_stopping` says so; then ends every transport.
-    pub fn run(mut self, is_stopping: impl Fn() -> bool) {
+    /// Runs until it is told to stop; then ends every transport.
+    pub fn run(mut self) {
+        let mut faults: VecDeque<Instant> = VecDeque::new();
+        loop {
+            let turned = catch_unwind(AssertUnwindSafe(|| {
+                if self.epoch != self.station.epoch() {
+                    self.begin_anew()?;
+                }
+                self.turns()
+            }));
+            match turned {
+                Ok(Ok(())) => break,
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "a media thread cannot begin anew and ends");
+                    return;
+                }
+                Err(_) => {}
+            }
+            let events = self.ends.dispatcher.lose(self.setup.plane, self.epoch);
+            let (plane, told) = (self.setup.plane.0, events.len());
+            tracing::error!(plane, told, "fault in a media thread: its transports are closed");
+            metrics::counter!("veche_media_threads_lost_total", "reason" => "fault").increment(1);
+            self.backlog.extend(events);
+            let now = Instant::now();
+            faults.retain(|fault| now.saturating_duration_since(*fault) < FAULT_MEMORY);
+            faults.push_back(now);
+            if faults.len() > MAX_FAULTS {
+                tracing::error!(plane, "a media thread has had too many faults and ends");
+                for event in self.backlog.drain(..) {
+                    // Nobody hears it who has ended before.
+                    self.ends.events.blocking_send((self.setup.plane, event)).ok();
+                }
+                return;
+            }
+        }
+        self.sfu.close();
+        self.send();
+    }
+
+    /// Turns until it is told to stop.
+    fn turns(&mut self) -> anyhow::Result<()> {
         let mut events = Events::with_capacity(EVENTS);
         let mut has_more = false;
-        while !is_stopping() {
+        while !self.station.is_stopping() {
+            self.station.turns();
+            if self.epoch != self.station.epoch() {
+                // What it had to tell is not so any more.
+                self.backlog.clear();
+                self.begin_anew()?;
+            }
             let timeout = if has_more { Duration::ZERO } else { self.until_next() };
-            if let Err(error) = self.poll.poll(&mut events, Some(timeout))
+            let polled = self.poll.poll(&mut events, Some(timeout));
+            if self.far.is_some() {
+                self.station.wakes_up();
+            }
+            if let Err(error) = polled
                 && error.kind() != std::io::ErrorKind::Interrupted
             {
                 tracing::error!(%error, "waiting for media failed");
@@ -121,37 +230,56 @@ impl MediaThread {
                     self.streams.note(LISTENER, event);
                 }
             }
-            has_more = self.turn();
+            has_more = self.turn()?;
         }
-        self.sfu.close();
-        self.send();
+        Ok(())
+    }
+
+    /// Gives everything up that was lost, and opens again.
+    fn begin_anew(&mut self) -> anyhow::Result<()> {
+        let now = Instant::now();
+        self.epoch = self.station.epoch();
+        if let Some(port) = &self.setup.port
+            && let Some(socket) = port.renew(usize::from(self.setup.plane.0))?
+        {
+            self.socket = MediaSocket::new(socket, self.setup.batched);
+            self.socket.register(&self.poll, SOCKET, Interest::READABLE)?;
+        }
+        self.streams.clear();
+        self.relays = relays(&self.setup, now)?;
+        self.sfu = sfu(&self.setup, now)?;
+        self.counters.begin_anew();
+        if let Some(far) = &mut self.far {
+            far.links.begin_anew(self.epoch);
+            far.crossing.begin_anew();
+        }
+        self.station.reopen();
+        Ok(())
     }
 
     /// One turn of everything. True when there is more to do at once.
-    fn turn(&mut self) -> bool {
-        let mut has_more = false;
-        for taken in 1..=COMMANDS_PER_TURN {
-            let Ok(command) = self.ends.orders.try_recv() else { break };
-            if let Command::SendAway { room, user } = &command {
-                self.relays.send_away(&user.to_string(), &room.to_string());
-            }
-            self.sfu.command(Instant::now(), command);
-            has_more = taken == COMMANDS_PER_TURN;
+    fn turn(&mut self) -> anyhow::Result<bool> {
+        #[cfg(test)]
+        if let Some(fault) = &self.setup.fault {
+            fault(self.setup.plane);
         }
-        if let Ok(candidates) = self.ends.told.try_recv() {
-            self.relays.set_peers(&datagram_addresses(&candidates));
-            self.sfu.set_candidates(candidates);
+        let mut has_more = self.take_orders()?;
+        while let Ok(told) = self.ends.told.try_recv() {
+            self.relays.set_peers(&told.peers);
+            self.sfu.set_candidates(told.candidates.clone());
+            self.setup.told = told;
         }
+        has_more |= self.take_letters();
         for batch in 1..=BATCHES_PER_TURN {
-            let (sfu, relays) = (&mut self.sfu, &mut self.relays);
+            let (sfu, relays, far) = (&mut self.sfu, &mut self.relays, &mut self.far);
             let now = Instant::now();
             let is_full = self.socket.receive(|from, datagram| {
                 if !relays.wants(datagram) {
-                    sfu.receive(now, Path::Udp(from), datagram);
+                    receive(now, Path::Udp(from), datagram, sfu, far);
                 } else if let Some((path, packet)) =
                     relays.receive(now, by_datagrams(from), datagram)
                 {
-                    sfu.receive(now, path, packet);
+                    receive(now, path, packet, sfu, far);
                 }
             });
             self.flush(now);
@@ -163,15 +291,108 @@ impl MediaThread {
         has_more |= self.receive_streams();
         let now = Instant::now();
         self.relays.handle_timeout(now);
-        self.relays.take_lost(|path| self.sfu.lose_path(now, path));
+        let (sfu, far) = (&mut self.sfu, &mut self.far);
+        self.relays.take_lost(|path| match far {
+            Some(far) => far.crossing.lose_path(now, path, sfu, &mut far.links),
+            None => sfu.lose_path(now, path),
+        });
         self.sfu.handle_timeout(now);
         self.flush(now);
         self.tell();
         if now >= self.next_metrics {
             self.next_metrics = now + METRICS_INTERVAL;
-            self.publish_metrics();
+            self.publish_metrics(now);
         }
-        has_more
+        Ok(has_more)
+    }
+
+    /// Carries orders out. True when there may be more.
+    fn take_orders(&mut self) -> anyhow::Result<bool> {
+        for _ in 0..COMMANDS_PER_TURN {
+            let Ok(Order { epoch, command }) = self.ends.orders.try_recv() else {
+                return Ok(false);
+            };
+            self.station.queued.fetch_sub(1, Ordering::Relaxed);
+            let now = Instant::now();
+            if let Command::LosePlane { plane } = command {
+                self.lose_plane(now, plane);
+                continue;
+            }
+            // Everything was lost a moment ago, and this is the first order for what comes after.
+            if epoch > self.epoch {
+                self.backlog.clear();
+                self.begin_anew()?;
+            }
+            if epoch != self.epoch {
+                continue;
+            }
+            if let Command::SendAway { room, user } = &command {
+                self.relays.send_away(&user.to_string(), &room.to_string());
+            }
+            self.sfu.command(now, command);
+        }
+        Ok(true)
+    }
+
+    /// Everything on another thread is lost.
+    fn lose_plane(&mut self, now: Instant, plane: PlaneId) {
+        let Some(far) = &mut self.far else { return };
+        let at = usize::from(plane.0);
+        let (Some(known), Some(station)) = (far.epochs.get_mut(at), far.links.station(plane))
+        else {
+            return;
+        };
+        let epoch = station.epoch();
+        // A letter of its next life may have said so before.
+        if std::mem::replace(known, epoch) == epoch {
+            return;
+        }
+        far.links.forget(plane);
+        far.crossing.lose_plane(now, plane, &mut self.sfu);
+        self.sfu.command(now, Command::LosePlane { plane });
+    }
+
+    /// Takes what other threads have sent, each batch sent on before the next. True when there is more.
+    fn take_letters(&mut self) -> bool {
+        if self.far.is_none() {
+            return false;
+        }
+        for _ in 0..BATCHES_PER_TURN {
+            let now = Instant::now();
+            for _ in 0..LETTERS_PER_BATCH {
+                let Some(letter) = self.station.ring.pop() else {
+                    self.flush(now);
+                    return false;
+                };
+                self.take_letter(now, letter);
+            }
+            self.flush(now);
+        }
+        !self.station.ring.is_empty()
+    }
+
+    fn take_letter(&mut self, now: Instant, letter: Letter) {
+        let Letter { from, epoch, item } = letter;
+        let Some(far) = &mut self.far else { return };
+        // What somebody sent before everything there was lost is not so any more.
+        if far.links.station(from).is_none_or(|station| station.epoch() != epoch) {
+            return;
+        }
+        if far.epochs[usize::from(from.0)] != epoch {
+            self.lose_plane(now, from);
+        }
+        let Some(far) = &mut self.far else { return };
+        let (crossing, links) = (&mut far.crossing, &mut far.links);
+        match item {
+            Item::Relayed(relayed) => self.sfu.receive_relayed(now, from, relayed),
+            Item::Datagram { path, mut bytes } => {
+                crossing.receive_passed(now, from, path, &mut bytes, &mut self.sfu, links);
+            }
+            Item::Send { path, bytes } => self.relays.wrap_one(now, path, &bytes),
+            Item::Route { path, is_ours } => crossing.set_route(path, from, is_ours),
+            Item::Lost { path } => crossing.lose_passed(now, path, &mut self.sfu),
+            Item::Stream(moved) => self.streams.take_moved(*moved),
+        }
     }
 
     /// Takes what came by streams, each batch sent on before the next. True when there is more.
@@ -184,21 +405,31 @@ impl MediaThread {
         }
         for _ in 0..self.streams.readable().min(READS_PER_TURN) {
             let now = Instant::now();
-            let (sfu, relays) = (&mut self.sfu, &mut self.relays);
-            self.streams.receive(|origin, packet| match origin.speech {
+            let (sfu, relays, far) = (&mut self.sfu, &mut self.relays, &mut self.far);
+            let moved = self.streams.receive(|origin, packet| match origin.speech {
                 Speech::Ice => {
+                    if let Some(far) = far
+                        && let Some(plane) = far.crossing.elsewhere(packet, &far.links)
+                    {
+                        return Heard::Elsewhere(plane);
+                    }
                     sfu.receive(now, origin.path(), packet);
-                    sfu.knows_path(origin.path())
+                    heard(sfu.knows_path(origin.path()))
                 }
                 Speech::Turn => {
                     let client = by_stream(origin.connection, origin.address);
                     if let Some((path, packet)) = relays.receive(now, client, packet) {
-                        sfu.receive(now, path, packet);
+                        receive(now, path, packet, sfu, far);
                     }
-                    relays.has_allocation(client)
+                    heard(relays.has_allocation(client))
                 }
-                Speech::Unknown => false,
+                Speech::Unknown => Heard::Unknown,
             });
+            if let Some((plane, moved)) = moved
+                && let Some(far) = &mut self.far
+            {
+                far.links.send(plane, Item::Stream(Box::new(moved)));
+            }
             self.flush(now);
         }
         self.streams.flush();
@@ -225,8 +456,15 @@ impl MediaThread {
     fn until_next(&self) -> Duration {
         let now = Instant::now();
         let wait = self.sfu.poll_timeout().map_or(METRICS_INTERVAL, |at| at.duration_since(now));
-        // A control plane that is behind gets another try soon.
-        if self.backlog.is_empty() { wait } else { wait.min(Duration::from_millis(5)) }
+        let wait = wait.min(METRICS_INTERVAL);
+        // A control plane that is behind gets another try soon, and so does a thread.
+        let wait = if self.backlog.is_empty() { wait } else { wait.min(Duration::from_millis(5)) };
+        match &self.far {
+            None => wait,
+            Some(_) if !self.station.falls_asleep() => Duration::ZERO,
+            Some(far) if far.links.is_waiting() => wait.min(Duration::from_millis(1)),
+            Some(_) => wait,
+        }
     }
 
     /// Fans out what has come and sends it, a slab at a time.
@@ -238,6 +476,12 @@ impl MediaThread {
         while let Some(tapped) = self.sfu.poll_tapped() {
             self.ends.tap.push(tapped);
         }
+        if let Some(far) = &mut self.far {
+            while let Some((plane, relayed)) = self.sfu.poll_relayed() {
+                far.links.send(plane, Item::Relayed(relayed));
+            }
+            far.links.wake();
+        }
     }
 
     fn send(&mut self) {
@@ -247,7 +491,12 @@ impl MediaThread {
             if transmits.has_others() {
                 self.streams.send(transmits);
                 self.streams.flush();
-                self.relays.wrap(Instant::now(), transmits);
+                let far = &mut self.far;
+                self.relays.wrap(Instant::now(), transmits, |plane, path, packet| {
+                    if let Some(far) = far {
+                        far.links.send(plane, Item::Send { path, bytes: packet.to_vec() });
+                    }
+                });
             }
             transmits.clear();
         }
@@ -272,9 +521,9 @@ impl MediaThread {
             self.backlog.push_back(event);
         }
         while let Some(event) = self.backlog.pop_front() {
-            match self.ends.events.try_send(event) {
+            match self.ends.events.try_send((self.setup.plane, event)) {
                 Ok(()) => {}
-                Err(TrySendError::Full(event)) => {
+                Err(TrySendError::Full((_, event))) => {
                     self.backlog.push_front(event);
                     return;
                 }
@@ -286,73 +535,54 @@ impl MediaThread {
         }
     }
 
-    fn publish_metrics(&mut self) {
-        let now = self.sfu.stats();
-        let before = std::mem::replace(&mut self.told, now);
-        let counters = [
-            ("veche_media_datagrams_in_total", now.datagrams_in - before.datagrams_in),
-            ("veche_media_strangers_total", now.strangers - before.strangers),
-            ("veche_media_packets_in_total", now.packets_in - before.packets_in),
-            (
-                "veche_media_packets_recovered_total",
-                now.packets_recovered - before.packets_recovered,
-            ),
-            ("veche_media_packets_blocked_total", now.packets_blocked - before.packets_blocked),
-            ("veche_media_packets_out_total", now.packets_out - before.packets_out),
-            ("veche_media_bytes_out_total", now.bytes_out - before.bytes_out),
-            ("veche_media_packets_held_total", now.packets_held - before.packets_held),
-            ("veche_media_tapped_dropped_total", now.tapped_dropped - before.tapped_dropped),
-            ("veche_media_packets_resent_total", now.packets_resent - before.packets_resent),
-            ("veche_media_padding_out_total", now.padding_out - before.padding_out),
-            ("veche_media_keyframes_asked_total", now.keyframes_asked - before.keyframes_asked),
-            ("veche_media_rebinds_total", now.rebinds - before.rebinds),
-            ("veche_media_faults_total", now.faults - before.faults),
-            ("veche_media_sdps_refused_total", now.sdps_refused - before.sdps_refused),
-            ("veche_media_feedback_ignored_total", now.feedback_ignored - before.feedback_ignored),
-            (
-                "veche_media_datagrams_refused_total",
-                now.datagrams_refused - before.datagrams_refused,
-            ),
-            ("veche_media_send_dropped_total", self.socket.take_dropped()),
-        ];
-        for (name, by) in counters {
-            metrics::counter!(name).increment(by);
+    fn publish_metrics(&mut self, now: Instant) {
+        self.counters.publish(&self.sfu, self.socket.take_dropped());
+        self.streams.publish_metrics(&mut self.counters.streams);
+        self.relays.publish_metrics(&mut self.counters.allocations);
+        self.station.set_busy(self.counters.busy(now));
+        if let Some(far) = &mut self.far {
+            self.counters.publish_links(far.links.take_counts());
+            far.crossing.tidy(&self.sfu, &mut far.links);
         }
-        for reason in DropReason::ALL {
-            let by = now.packets_dropped.of(reason) - before.packets_dropped.of(reason);
-            metrics::counter!("veche_media_packets_dropped_total", "reason" => reason.as_str())
-                .increment(by);
-        }
-        for (at, reason) in CloseReason::ALL.into_iter().enumerate() {
-            let by = now.closed[at] - before.closed[at];
-            metrics::counter!("veche_media_closed_total", "reason" => reason.label()).increment(by);
-        }
-        self.streams.publish_metrics();
-        self.relays.publish_metrics();
-        let census = self.sfu.census();
-        for (carrier, count) in Carrier::ALL.into_iter().zip(census.paths) {
-            metrics::gauge!("veche_media_paths", "carrier" => carrier.as_str()).set(count as f64);
-        }
-        for (direction, count) in
-            [("publish", census.publishers), ("subscribe", census.subscribers)]
-        {
-            metrics::gauge!("veche_media_transports", "direction" => direction).set(count as f64);
-        }
-        for ((_, reason), count) in Census::REASONS.into_iter().zip(census.pictures) {
-            metrics::gauge!("veche_media_pictures", "reason" => reason).set(count as f64);
-        }
-        metrics::gauge!("veche_media_rooms").set(census.rooms as f64);
     }
+}
+
+/// Gives a datagram to the plane that it is for.
+fn receive(now: Instant, path: Path, datagram: &mut [u8], sfu: &mut Sfu, far: &mut Option<Far>) {
+    match far {
+        // By a port of our own comes what is ours.
+        Some(far) if far.shares_port || !matches!(path, Path::Udp(_)) => {
+            far.crossing.receive(now, path, datagram, sfu, &mut far.links);
+        }
+        _ => {
+            sfu.receive(now, path, datagram);
+        }
+    }
+}
+
+fn heard(is_known: bool) -> Heard {
+    if is_known { Heard::Known } else { Heard::Unknown }
+}
+
+fn sfu(setup: &Setup, now: Instant) -> anyhow::Result<Sfu> {
+    let config = Config {
+        identity: setup.identity.clone(),
+        candidates: setup.told.candidates.clone(),
+        wall: setup.wall,
+        plane: setup.plane,
+        seed: random_seed()?,
+    };
+    Ok(Sfu::new(config, now))
+}
+
+fn relays(setup: &Setup, now: Instant) -> anyhow::Result<Relays> {
+    let Some(settings) = &setup.relays else { return Ok(Relays::none()) };
+    let peers = setup.told.peers.clone();
+    Ok(Relays::new(setup.plane, settings, random_seed()?, peers, now))
 }
 
 fn random_seed() -> anyhow::Result<[u8; 32]> {
     let mut seed = [0; 32];
     aws_lc_rs::rand::fill(&mut seed).map_err(|_| anyhow::anyhow!("no randomness"))?;
     Ok(seed)
-}
-
-/// Where clients send datagrams, and so what relays may send to.
-fn datagram_addresses(candidates: &[HostCandidate]) -> Vec<SocketAddr> {
-    let datagrams = candidates.iter().filter(|candidate| candidate.carrier == Carrier::Udp);
-    datagrams.map(|candidate| candidate.address).collect()
 }

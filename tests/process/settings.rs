@@ -7,7 +7,10 @@ use std::net::{TcpListener, UdpSocket};
 fn a_bad_setting_is_one_line_and_a_failure() {
     for (setting, words) in [
         (("PORT", "http"), "`port` (PORT)"),
-        (("MEDIA_THREADS", "2"), "`media_threads` (MEDIA_THREADS) must be 1"),
+        (
+            ("MEDIA_THREADS", "65"),
+            "`media_threads` (MEDIA_THREADS) must be a whole number from 0 to 64",
+        ),
         (("MEDIA_ADDRESSES", "not a name"), "`media_addresses`"),
         (("JWT_ALGORITHM", "none"), "must be HS256"),
         (("DATABASE_URL", "mysql://db/x"), "`database_url`"),

@@ -3,7 +3,7 @@
 use super::Origin;
 use super::io::Io;
 use mio::{Registry, Token};
-use sfu::{ConnectionId, framing};
+use sfu::{ConnectionId, PlaneId, framing};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
@@ -41,6 +41,17 @@ pub enum Taken {
     Drained,
     /// The stream is over.
     Ended(Ended),
+    /// It belongs to another media thread, with everything from the last packet on.
+    Moves(PlaneId),
+}
+
+/// Why reading stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The stream is over.
+    End(Ended),
+    /// The packet, and all that follows, is for another media thread.
+    Move(PlaneId),
 }
 
 /// Why a stream is over.
@@ -76,6 +87,8 @@ pub struct Stream {
     pub is_ending: bool,
     /// The beginning of a packet whose rest has not come.
     partial: Vec<u8>,
+    /// Whether that holds whole packets, which came before it was moved here.
+    has_unread: bool,
     queue: Vec<u8>,
     written: usize,
 }
@@ -94,9 +107,16 @@ impl Stream {
             is_queued: false,
             is_ending: false,
             partial: Vec::new(),
+            has_unread: false,
             queue: Vec::new(),
             written: 0,
         }
+    }
+
+    /// Goes on at another thread, under another number.
+    pub fn settle(&mut self, id: ConnectionId) {
+        self.id = id;
+        self.is_queued = false;
     }
 
     /// Asks to be told when there is something to read or room to write.
@@ -118,16 +138,21 @@ impl Stream {
     pub fn read(
         &mut self,
         buffer: &mut [u8],
-        mut each: impl FnMut(Speech, &mut [u8]) -> ControlFlow<Ended>,
+        mut each: impl FnMut(Speech, &mut [u8]) -> ControlFlow<Stop>,
     ) -> Taken {
         let begin = self.partial.len();
         buffer[..begin].copy_from_slice(&self.partial);
-        let end = match self.io.read(&mut buffer[begin..]) {
-            Ok(0) => return Taken::Ended(Ended::Closed),
-            Ok(count) => begin + count,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Taken::Drained,
-            Err(error) if error.kind() == ErrorKind::Interrupted => return Taken::More,
-            Err(_) => return Taken::Ended(Ended::Closed),
+        let had_unread = std::mem::take(&mut self.has_unread);
+        let end = if had_unread {
+            begin
+        } else {
+            match self.io.read(&mut buffer[begin..]) {
+                Ok(0) => return Taken::Ended(Ended::Closed),
+                Ok(count) => begin + count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Taken::Drained,
+                Err(error) if error.kind() == ErrorKind::Interrupted => return Taken::More,
+                Err(_) => return Taken::Ended(Ended::Closed),
+            }
         };
         if self.speech == Speech::Unknown {
             self.speech = match channel::speaks_turn(&buffer[..end]) {
@@ -141,13 +166,21 @@ impl Stream {
             match first(self.speech, &buffer[read..end]) {
                 Ok(Some((packet, next))) => {
                     let packet = &mut buffer[read..][packet];
-                    read += next;
                     // Empty frames mean nothing (RFC 4571 §2).
                     if !packet.is_empty()
-                        && let ControlFlow::Break(why) = each(self.speech, packet)
+                        && let ControlFlow::Break(stop) = each(self.speech, packet)
                     {
-                        return Taken::Ended(why);
+                        match stop {
+                            Stop::End(why) => return Taken::Ended(why),
+                            Stop::Move(plane) => {
+                                self.partial.clear();
+                                self.partial.extend_from_slice(&buffer[read..end]);
+                                self.has_unread = true;
+                                return Taken::Moves(plane);
+                            }
+                        }
                     }
+                    read += next;
                 }
                 Ok(None) => break,
                 Err(why) => return Taken::Ended(why),
@@ -156,7 +189,8 @@ impl Stream {
         self.partial.clear();
         self.partial.extend_from_slice(&buffer[read..end]);
         // Less than there was room for is all that there was.
-        let is_empty = end < buffer.len() && !self.is_ending && self.io.tells_emptiness();
+        let is_empty =
+            end < buffer.len() && !had_unread && !self.is_ending && self.io.tells_emptiness();
         if is_empty { Taken::Drained } else { Taken::More }
     }
 

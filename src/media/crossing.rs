@@ -1,0 +1,171 @@
+//! Whose a datagram is that came to this thread: a check says so by its name, whatever else comes by the way of one that
+//! was authentic. On a port that threads share the system decides where it comes in, and TURN's payload comes in where its
+//! allocation is.
+
+use super::links::{Item, Links};
+use super::relays::holder;
+use sfu::{Path, PlaneId, Sfu, addressed_plane};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// Ways to peers of other threads that are known here. They are told by those who have checked them, so there are as many
+/// as peers; more are found anew with each check.
+const MAX_ROUTES: usize = 65_536;
+/// Datagrams of strangers that all others are asked about, in a second: a client whose NAT has moved it is one of
+/// them until its next check. More lets strangers wake every thread, less loses the pictures of those who moved.
+const STRANGERS_PER_SECOND: u32 = 200;
+
+/// What this thread knows of ways to peers of others, and others of ways to its own.
+pub struct Crossing {
+    /// Who has the peers behind ways that come in here.
+    routes: HashMap<Path, PlaneId>,
+    /// Ways to peers of ours that come in elsewhere, and who knows that they are ours.
+    told: HashMap<Path, PlaneId>,
+    strangers: u32,
+    second: Instant,
+}
+
+/// Who is to look at a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    /// This thread.
+    Us,
+    /// Another one.
+    Other(PlaneId),
+    /// This thread, and all others where it knows nothing of it.
+    Whoever,
+}
+
+impl Crossing {
+    /// Without any way.
+    pub fn new(now: Instant) -> Self {
+        Self { routes: HashMap::new(), told: HashMap::new(), strangers: 0, second: now }
+    }
+
+    /// Takes a datagram that came in here: gives it to our plane or passes it on.
+    pub fn receive(
+        &mut self,
+        now: Instant,
+        path: Path,
+        datagram: &mut [u8],
+        sfu: &mut Sfu,
+        links: &mut Links,
+    ) {
+        match self.owner(path, datagram, links) {
+            Owner::Us => {
+                sfu.receive(now, path, datagram);
+                // A way may change hands.
+                if !self.routes.is_empty() && sfu.knows_path(path) {
+                    self.routes.remove(&path);
+                }
+            }
+            Owner::Other(plane) => {
+                links.send(plane, Item::Datagram { path, bytes: datagram.to_vec() });
+            }
+            Owner::Whoever => {
+                if sfu.receive(now, path, datagram) || !self.may_ask(now) {
+                    return;
+                }
+                for plane in links.others() {
+                    links.send(plane, Item::Datagram { path, bytes: datagram.to_vec() });
+                }
+            }
+        }
+    }
+
+    /// Which plane a stream is for, by its first packet, where that is not ours.
+    pub fn elsewhere(&self, datagram: &[u8], links: &Links) -> Option<PlaneId> {
+        addressed_plane(datagram).filter(|plane| links.is_other(*plane))
+    }
+
+    fn owner(&self, path: Path, datagram: &[u8], links: &Links) -> Owner {
+        if let Some(plane) = addressed_plane(datagram) {
+            return if links.is_other(plane) { Owner::Other(plane) } else { Owner::Us };
+        }
+        match self.routes.get(&path) {
+            Some(plane) => Owner::Other(*plane),
+            None => Owner::Whoever,
+        }
+    }
+
+    fn may_ask(&mut self, now: Instant) -> bool {
+        if now.saturating_duration_since(self.second) >= Duration::from_secs(1) {
+            self.second = now;
+            self.strangers = 0;
+        }
+        self.strangers += 1;
+        self.strangers <= STRANGERS_PER_SECOND
+    }
+
+    /// Takes a datagram that came in at another thread.
+    pub fn receive_passed(
+        &mut self,
+        now: Instant,
+        from: PlaneId,
+        path: Path,
+        datagram: &mut [u8],
+        sfu: &mut Sfu,
+        links: &mut Links,
+    ) {
+        let is_taken = sfu.receive(now, path, datagram);
+        if is_taken && self.told.get(&path) != Some(&from) && sfu.knows_path(path) {
+            self.told.insert(path, from);
+            links.send(from, Item::Route { path, is_ours: true });
+        }
+    }
+
+    /// Another thread says whether what comes here by a way is for it.
+    pub fn set_route(&mut self, path: Path, plane: PlaneId, is_theirs: bool) {
+        if !is_theirs {
+            if self.routes.get(&path) == Some(&plane) {
+                self.routes.remove(&path);
+            }
+        } else if self.routes.len() < MAX_ROUTES || self.routes.contains_key(&path) {
+            self.routes.insert(path, plane);
+        }
+    }
+
+    /// A way is no more that came in here: whoever has the peer behind it is told.
+    pub fn lose_path(&mut self, now: Instant, path: Path, sfu: &mut Sfu, links: &mut Links) {
+        match self.routes.remove(&path) {
+            Some(plane) => links.send(plane, Item::Lost { path }),
+            None => sfu.lose_path(now, path),
+        }
+    }
+
+    /// A way is no more that came in elsewhere.
+    pub fn lose_passed(&mut self, now: Instant, path: Path, sfu: &mut Sfu) {
+        self.told.remove(&path);
+        sfu.lose_path(now, path);
+    }
+
+    /// Everything on another thread is lost: its peers, and its allocations.
+    pub fn lose_plane(&mut self, now: Instant, plane: PlaneId, sfu: &mut Sfu) {
+        self.routes.retain(|_, owner| *owner != plane);
+        self.told.retain(|path, _| {
+            let is_lost = holder(*path) == Some(plane);
+            if is_lost {
+                sfu.lose_path(now, *path);
+            }
+            !is_lost
+        });
+    }
+
+    /// Everything on this thread is lost: what others have to do with it stays.
+    pub fn begin_anew(&mut self) {
+        self.told.clear();
+        // Our allocations are gone with the rest.
+        self.routes.retain(|path, _| holder(*path).is_none());
+    }
+
+    /// Tells others of ways that are no longer ours.
+    pub fn tidy(&mut self, sfu: &Sfu, links: &mut Links) {
+        self.told.retain(|path, from| {
+            let is_ours = sfu.knows_path(*path);
+            if !is_ours {
+                links.send(*from, Item::Route { path: *path, is_ours });
+            }
+            is_ours
+        });
+    }
+}
