@@ -513,6 +513,18 @@ impl Sfu {
         Census::of(self)
     }
 
+    /// Entries of all tables by which somebody is found: none when nobody is here.
+    pub fn held(&self) -> usize {
+        self.peers.len()
+            + self.peer_keys.len()
+            + self.ufrags.len()
+            + self.paths.len()
+            + self.ssrcs.len()
+            + self.rooms.len()
+            + self.room_keys.len()
+            + self.with_pending.len()
+    }
+
     /// Ends every transport, telling each client so.
     pub fn close(&mut self) {
         let keys: Vec<PeerKey> = self.peers.keys().collect();

@@ -3,6 +3,7 @@
 mod machine;
 mod people;
 mod pictures;
+mod simulation;
 
 use crate::client::Media;
 use crate::world::{ROOM, person};

@@ -111,6 +111,11 @@ impl World {
         }
     }
 
+    /// Somebody who could come here.
+    pub fn new_client(&self, peer: u64) -> Client {
+        Client::new(peer, 5000, self.address, self.identity.clone(), self.now)
+    }
+
     pub fn client(&mut self, peer: u64) -> &mut Client {
         self.clients.get_mut(&PeerId(peer)).expect("a client of that number")
     }
