@@ -6,6 +6,7 @@ mod handshake;
 mod long;
 mod meeting;
 mod orders;
+mod planes;
 mod rebind;
 mod recording;
 mod recovery;

@@ -8,7 +8,7 @@ use std::time::Instant;
 use testkit::{Person, Publication, Publisher, Received, Subscriber};
 
 /// Sends for so many frames, whatever anybody says, and gives what the subscriber got that is no repetition.
-fn go_on(publisher: &mut Publisher, subscriber: &mut Subscriber, frames: u32) -> Vec<Received> {
+pub fn go_on(publisher: &mut Publisher, subscriber: &mut Subscriber, frames: u32) -> Vec<Received> {
     let mut received = Vec::new();
     let mut next = Instant::now();
     for n in 0..frames {
@@ -30,7 +30,7 @@ pub fn user_of(person: &Person) -> UserId {
     own.expect("one's own entry is in the snapshot").user_id
 }
 
-fn force(moderator: &mut Person, user: UserId, forced: bool) {
+pub fn force(moderator: &mut Person, user: UserId, forced: bool) {
     for source in [Forcible::Microphone, Forcible::Camera] {
         let order = ClientMessage::MediaForce { user_id: Some(user), source, forced };
         let answer = moderator.socket.request(order).expect("the order is taken");

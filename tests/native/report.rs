@@ -6,7 +6,7 @@ use protocol::{SlotReason, Source};
 use testkit::http::Request;
 use testkit::{Person, Publication};
 
-fn stats(person: &Person) -> RoomStats {
+pub fn stats(person: &Person) -> RoomStats {
     let path = format!("/api/v1/rooms/{}/stats", person.slug);
     let request = Request { method: "GET", path: &path, token: Some(&person.token), body: None };
     let answer = person.api.call(&request).expect("an answer");

@@ -21,7 +21,7 @@ fn server() -> Server {
 }
 
 /// What a person is told of the TURN server, one of its URLs.
-fn told(person: &Person, transport: &str) -> TurnServer {
+pub fn told(person: &Person, transport: &str) -> TurnServer {
     let servers = person.api.ice_servers(&person.token, &person.slug).expect("they are signed in");
     assert_eq!(servers.ttl, 600);
     let turn = servers.ice_servers.iter().find(|one| one.username.is_some()).expect("there is one");
