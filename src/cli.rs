@@ -3,6 +3,7 @@
 use crate::config::{Config, Options};
 use crate::doctor::{Language, Question};
 use crate::export::{self, View};
+use crate::load::Plan;
 use clap::{Args, Parser, Subcommand};
 use protocol::RecordingId;
 use std::io::IsTerminal;
@@ -31,6 +32,9 @@ enum Command {
     Health(ConfigArgs),
     /// Look at everything that a meeting needs, here or (with --url) from outside, and say what is wrong
     Doctor(DoctorArgs),
+    /// Let many people come to a server, send and receive, and print how it went
+    #[command(after_help = LOAD_HELP)]
+    Load(Box<Plan>),
     /// Make one file of a recording, with ffmpeg: everybody's pictures composed, everybody's sound mixed
     Export(ExportArgs),
     /// Recordings that only the disk or only the database knows: list them, take them in, delete them
@@ -155,6 +159,15 @@ const RECORDINGS_HELP: &str = "\
 After a backup was put back, folders of recordings may lie in RECORDS_DIR that the database knows nothing of, and the
 other way round. The server tells its log of them at start. Stop it before you use this; nothing happens by itself.";
 
+const LOAD_HELP: &str = "\
+It comes through the doors that everybody uses, so the server's limits hold for it too. They are by address, and a load has one:
+start a server that is to be tested with APP_ENV=development. Load only servers that are yours.
+
+Examples:
+  veche load http://localhost:8080 --subscribers 50                        one films, fifty watch
+  veche load https://meet.example.org/r/weekly#code=… --publishers 10      ten more in that room
+  veche load http://localhost:8080 --publishers 3 --speakers 3 --audio-only --subscribers 997 --rate 50";
+
 const AFTER_HELP: &str = "\
 Every setting has a line in config.toml and an environment variable of the same name in capitals; the
 environment wins over the file, options win over both. `veche config` shows the outcome. Most used:
@@ -182,6 +195,7 @@ pub fn run() -> ExitCode {
         Command::Health(args) => health(args),
         Command::Export(args) => export(args),
         Command::Doctor(args) => return doctor(args),
+        Command::Load(plan) => return load(*plan),
         Command::Recordings(args) => recordings(args),
         Command::Version => {
             println!("veche {}", env!("CARGO_PKG_VERSION"));
@@ -215,6 +229,13 @@ fn doctor(args: DoctorArgs) -> ExitCode {
     let DoctorArgs { url, lang, json, authority, config } = args;
     let question = Question { options: config.into(), url, language: lang, json, authority };
     crate::doctor::run(question).unwrap_or_else(|error| {
+        eprintln!("veche: {}", one_line(&error));
+        ExitCode::FAILURE
+    })
+}
+
+fn load(plan: Plan) -> ExitCode {
+    crate::load::run(plan).unwrap_or_else(|error| {
         eprintln!("veche: {}", one_line(&error));
         ExitCode::FAILURE
     })

@@ -12,7 +12,6 @@ mod ports;
 mod relay;
 mod report;
 mod system;
-mod tls_client;
 
 use crate::config::{Config, Options};
 use crate::tls::Tls;

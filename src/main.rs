@@ -6,6 +6,7 @@ mod doctor;
 mod export;
 mod health;
 mod http;
+mod load;
 mod logs;
 mod media;
 mod metrics;
@@ -16,6 +17,7 @@ mod secrets;
 mod serve;
 mod shutdown;
 mod tls;
+mod visitor;
 
 use std::process::ExitCode;
 

@@ -4,18 +4,17 @@
 //! server's time on a core from `/proc`, and in the same run, in turns, times a loop that does nothing but
 //! encrypt and send the same packets. `benches/README.md` says how to read the table.
 
-mod drain;
 mod floor;
 mod load;
 mod meeting;
 mod sizes;
 
-use drain::Drain;
 use load::Load;
 use sfu::Carrier;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
+use testkit::drain::Drain;
 use testkit::server::{Cost, Server};
 
 /// How the publisher sends.

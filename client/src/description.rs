@@ -11,8 +11,10 @@ use std::net::SocketAddr;
 pub struct Description {
     /// Who we talk to. The role in it is ours: always the client's.
     pub remote: RemoteParameters,
-    /// Where the server says it can be reached.
+    /// Where the server says it can be reached by datagrams.
     pub candidates: Vec<SocketAddr>,
+    /// Where it takes streams.
+    pub streams: Vec<SocketAddr>,
     /// M-lines in order.
     pub sections: Vec<Section>,
 }
@@ -57,7 +59,7 @@ impl Description {
         let missing = |what: &str| Error::Answer(format!("the SDP has no {what}:\n{sdp}"));
         let mut sections: Vec<Section> = Vec::new();
         let (mut ufrag, mut pwd, mut fingerprint) = (None, None, None);
-        let mut candidates = Vec::new();
+        let (mut candidates, mut streams) = (Vec::new(), Vec::new());
         for line in sdp.lines().map(str::trim_end) {
             if let Some(media) = line.strip_prefix("m=") {
                 sections.push(Section::begin(media).ok_or_else(|| missing("m-line we know"))?);
@@ -70,7 +72,13 @@ impl Description {
                 Some(("ice-ufrag", value)) => ufrag = Some(value.to_owned()),
                 Some(("ice-pwd", value)) => pwd = Some(value.to_owned()),
                 Some(("fingerprint", value)) => fingerprint = value.parse::<Fingerprint>().ok(),
-                Some(("candidate", value)) => candidates.extend(candidate(value)),
+                Some(("candidate", value)) => match candidate(value) {
+                    Some(("udp", address)) if !candidates.contains(&address) => {
+                        candidates.push(address);
+                    }
+                    Some(("tcp", address)) if !streams.contains(&address) => streams.push(address),
+                    _ => {}
+                },
                 _ => {}
             }
         }
@@ -84,7 +92,7 @@ impl Description {
         if candidates.is_empty() {
             return Err(missing("candidate"));
         }
-        Ok(Self { remote, candidates, sections })
+        Ok(Self { remote, candidates, streams, sections })
     }
 
     /// The candidate that a client on the same machine uses.
@@ -138,12 +146,12 @@ impl Section {
     }
 }
 
-fn candidate(value: &str) -> Option<SocketAddr> {
+fn candidate(value: &str) -> Option<(&'static str, SocketAddr)> {
     let words: Vec<&str> = value.split(' ').collect();
-    if !words.get(2)?.eq_ignore_ascii_case("udp") {
-        return None;
-    }
-    Some(SocketAddr::new(words.get(4)?.parse().ok()?, words.get(5)?.parse().ok()?))
+    let carrier = ["udp", "tcp"]
+        .into_iter()
+        .find(|c| words.get(2).is_some_and(|w| w.eq_ignore_ascii_case(c)))?;
+    Some((carrier, SocketAddr::new(words.get(4)?.parse().ok()?, words.get(5)?.parse().ok()?)))
 }
 
 #[cfg(test)]
@@ -155,6 +163,8 @@ mod tests {
         let sdp = "v=0\r\na=ice-lite\r\nm=video 9 UDP/TLS/RTP/SAVPF 96 97\r\na=ice-ufrag:abcd\r\n\
                    a=ice-pwd:0123456789012345678901\r\na=candidate:1 1 udp 2130706431 192.0.2.1 7 typ host\r\n\
                    a=candidate:2 1 udp 2130706430 127.0.0.1 7 typ host\r\na=mid:v0\r\n\
+                   a=candidate:2 1 udp 2130706430 127.0.0.1 7 typ host\r\n\
+                   a=candidate:3 1 tcp 1 2001:db8::1 9 typ host tcptype passive\r\n\
                    a=fingerprint:sha-256 00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00\r\n\
                    a=extmap:3 urn:ietf:params:rtp-hdrext:sdes:mid\r\na=rtpmap:96 VP8/90000\r\n\
                    a=ssrc:5 cname:x\r\na=ssrc:5 msid:x y\r\na=ssrc:6 cname:x\r\n";
@@ -165,5 +175,7 @@ mod tests {
         assert_eq!(section.payload_type("vp8"), Some(96));
         assert_eq!(section.extension("sdes:mid"), Some(3));
         assert_eq!(section.ssrcs, [5, 6]);
+        assert_eq!(description.candidates.len(), 2, "each once");
+        assert_eq!(description.streams, ["[2001:db8::1]:9".parse().unwrap()]);
     }
 }

@@ -5,13 +5,17 @@
 pub mod api;
 mod codec;
 pub mod description;
+pub mod drain;
+pub mod histogram;
 pub mod http;
 pub mod link;
 pub mod person;
 pub mod publisher;
 pub mod relay;
 pub mod socket;
+pub mod stamp;
 pub mod subscriber;
+pub mod tally;
 pub mod weather;
 mod wire;
 

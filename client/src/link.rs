@@ -11,7 +11,8 @@ use sfu::credentials::{DtlsRole, IceCredentials, RemoteParameters};
 use sfu::transport::client::ConnectivityChecks;
 use sfu::transport::stun::{TransactionId, is_stun};
 use sfu::transport::{Arrival, Identity, Transport, TransportEvent};
-use std::net::SocketAddr;
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,8 @@ use std::time::{Duration, Instant};
 const CHECK_EVERY: Duration = Duration::from_millis(2_500);
 /// Until the first check is answered.
 const FIRST_CHECKS_EVERY: Duration = Duration::from_millis(50);
+/// Answers that come later say nothing about now.
+const MAX_ASKED: usize = 16;
 /// Longer than any handshake over loopback takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -68,9 +71,15 @@ impl Local {
 pub struct Link {
     wire: Wire,
     server: SocketAddr,
+    /// By which else it may be reached.
+    candidates: Vec<SocketAddr>,
     transport: Transport,
     checks: ConnectivityChecks,
     next_check: Instant,
+    check_every: Duration,
+    /// Checks whose answers may still come, the newest first.
+    asked: VecDeque<(TransactionId, Instant)>,
+    round_trip: Option<Duration>,
     answers: u64,
     closed: Option<CloseReason>,
     recording: Option<Vec<Vec<u8>>>,
@@ -87,11 +96,15 @@ impl Link {
             Transport::new(&local.identity, local.ice.clone(), DtlsRole::Client, now);
         transport.set_remote(now, remote);
         Ok(Self {
-            wire: Wire::udp()?,
+            wire: Wire::udp(server)?,
             server,
+            candidates: Vec::new(),
             transport,
             checks,
             next_check: now,
+            check_every: CHECK_EVERY,
+            asked: VecDeque::new(),
+            round_trip: None,
             answers: 0,
             closed: None,
             recording: None,
@@ -102,7 +115,23 @@ impl Link {
 
     /// To the nearest candidate of a description.
     pub fn to(local: &Local, description: &Description) -> Result<Self, Error> {
-        Self::new(local, description.remote.clone(), description.nearest())
+        let mut link = Self::new(local, description.remote.clone(), description.nearest())?;
+        link.candidates.clone_from(&description.candidates);
+        Ok(link)
+    }
+
+    /// Goes to the candidate that a client of a server at that address would reach: there itself, else the first that is not
+    /// the server's own loopback. Before anything was sent.
+    pub fn aim(&mut self, server: IpAddr) -> Result<(), Error> {
+        let mut away =
+            self.candidates.iter().filter(|c| server.is_loopback() || !c.ip().is_loopback());
+        let there = self.candidates.iter().find(|candidate| candidate.ip() == server);
+        let same = |candidate: &&SocketAddr| candidate.is_ipv4() == server.is_ipv4();
+        if let Some(candidate) = there.or_else(|| away.clone().find(same)).or_else(|| away.next()) {
+            self.server = *candidate;
+            self.wire = Wire::udp(self.server)?;
+        }
+        Ok(())
     }
 
     /// Reads everything that waits and does what is due; decrypted packets go to `each`.
@@ -147,8 +176,11 @@ impl Link {
         each: &mut dyn FnMut(Packet<'_>),
     ) {
         if is_stun(datagram) {
-            if self.checks.answer(datagram).is_some() {
+            if let Some((transaction, _)) = self.checks.answer(datagram) {
                 self.answers += 1;
+                let asked = self.asked.iter().find(|(asked, _)| *asked == transaction);
+                let took = asked.map(|(_, at)| now.saturating_duration_since(*at));
+                self.round_trip = took.or(self.round_trip);
                 self.transport.accept(now, from.into());
             }
             return;
@@ -163,7 +195,7 @@ impl Link {
     /// Does what is due without reading.
     pub fn tick(&mut self, now: Instant) -> Result<(), Error> {
         if now >= self.next_check && self.closed.is_none() {
-            let pause = if self.answers > 0 { CHECK_EVERY } else { FIRST_CHECKS_EVERY };
+            let pause = if self.answers > 0 { self.check_every } else { FIRST_CHECKS_EVERY };
             self.next_check = now + pause;
             self.check(true)?;
         }
@@ -212,7 +244,10 @@ impl Link {
 
     /// Sends a connectivity check now.
     pub fn check(&mut self, nominates: bool) -> Result<(), Error> {
-        let request = self.checks.request(TransactionId(random()), nominates);
+        let transaction = TransactionId(random());
+        self.asked.truncate(MAX_ASKED - 1);
+        self.asked.push_front((transaction, Instant::now()));
+        let request = self.checks.request(transaction, nominates);
         self.send_raw(&request)
     }
 
@@ -256,7 +291,7 @@ impl Link {
 
     /// Goes on from another port, as behind a NAT that forgot the old one. The old socket is closed.
     pub fn rebind(&mut self) -> Result<(), Error> {
-        self.wire = Wire::udp()?;
+        self.wire = Wire::udp(self.server)?;
         Ok(())
     }
 
@@ -281,6 +316,16 @@ impl Link {
     pub fn close(&mut self) -> Result<(), Error> {
         self.transport.close();
         self.tick(Instant::now())
+    }
+
+    /// Checks that often from now on, so that there is a round trip soon.
+    pub fn check_every(&mut self, pause: Duration) {
+        self.check_every = pause;
+    }
+
+    /// How long the newest check that was answered took.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.round_trip
     }
 
     /// Checks of ours that were answered so far.
@@ -324,17 +369,9 @@ impl Link {
 
     fn send_now(&mut self, datagram: &[u8], to: SocketAddr) -> Result<(), Error> {
         match self.wire.send(datagram, to) {
-            // A full buffer or a port that nobody holds loses the packet, as any network may.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    std::io::ErrorKind::WouldBlock | std::io::ErrorKind::ConnectionRefused
-                ) =>
-            {
-                Ok(())
-            }
-            Err(error) => Err(error.into()),
-            Ok(()) => Ok(()),
+            // A full buffer loses the packet, as any network may.
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(()),
+            sent => Ok(sent?),
         }
     }
 }

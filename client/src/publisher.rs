@@ -1,5 +1,9 @@
 //! A publish transport that sends made-up Opus and VP8.
 
+mod stamped;
+
+pub use stamped::Frame;
+
 use crate::Error;
 use crate::VideoCodec;
 use crate::description::Description;
@@ -20,7 +24,7 @@ const MID: u8 = 4;
 const RID: u8 = 5;
 const REPAIRED_RID: u8 = 6;
 /// Names of simulcast layers, the smallest first.
-const RIDS: [&str; 3] = ["q", "h", "f"];
+pub const RIDS: [&str; 3] = ["q", "h", "f"];
 /// Seconds from 1900, where NTP begins, to 1970.
 const NTP_OFFSET: u64 = 2_208_988_800;
 /// Packets that can be sent again; half a second of the fastest test.
@@ -215,6 +219,8 @@ impl Offer {
             video: self.video,
             rtx: self.rtx,
             picture_id: random::<u16>() & 0x7fff,
+            picture_ids: random(),
+            wanted_keyframes: [false; RIDS.len()],
             transport_sequence: 0,
             kept: VecDeque::new(),
             asked: Asked::default(),
@@ -247,6 +253,9 @@ pub struct Publisher {
     video: Vec<Stream>,
     rtx: Vec<Stream>,
     picture_id: u16,
+    /// Of layers, each of which is a stream of pictures of its own.
+    picture_ids: [u16; RIDS.len()],
+    wanted_keyframes: [bool; RIDS.len()],
     transport_sequence: u16,
     kept: VecDeque<Kept>,
     asked: Asked,
@@ -367,7 +376,15 @@ impl Publisher {
         let mut again = Vec::new();
         for compound in compounds {
             rtcp::parse(&compound, |incoming| match incoming {
-                Incoming::Pli { .. } | Incoming::Fir { .. } => self.asked.keyframes += 1,
+                Incoming::Pli { ssrc, .. } => {
+                    self.asked.keyframes += 1;
+                    let layer = self.video.iter().position(|stream| stream.ssrc == ssrc);
+                    layer.into_iter().for_each(|layer| self.wanted_keyframes[layer] = true);
+                }
+                Incoming::Fir { .. } => {
+                    self.asked.keyframes += 1;
+                    self.wanted_keyframes = [true; RIDS.len()];
+                }
                 Incoming::Nack { ssrc, sequences, .. } => {
                     self.asked.nacked += sequences.len() as u64;
                     let layer = self.video.iter().position(|stream| stream.ssrc == ssrc);

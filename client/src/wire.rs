@@ -4,11 +4,14 @@ use crate::Error;
 use crate::relay::{RelayWire, TurnServer};
 use sfu::framing;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, RawFd};
+use std::time::Duration;
 
 /// What a subscriber of many streams may find waiting when its thread was away.
 const RECEIVE_BUFFER: usize = 4 << 20;
+/// For a handshake with the other side of the world.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(8);
 /// Bytes of the longest packet that the server may send.
 const MAX_PACKET: usize = 2_048;
 
@@ -33,18 +36,23 @@ pub struct Stream {
 }
 
 impl Wire {
-    /// A new UDP socket on loopback.
-    pub fn udp() -> Result<Self, Error> {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    /// A new UDP socket, from which that server can be reached: on loopback it stays there.
+    pub fn udp(server: SocketAddr) -> Result<Self, Error> {
+        let local: IpAddr = match server.ip() {
+            ip if ip.is_loopback() => ip,
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let socket = UdpSocket::bind((local, 0))?;
         socket.set_nonblocking(true)?;
-        // More than the limit allows is cut to the limit: good enough for tests.
+        // More than the limit allows is cut to the limit.
         socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER)?;
         Ok(Wire::Udp(socket))
     }
 
     /// A new stream.
     pub fn tcp(server: SocketAddr) -> Result<Self, Error> {
-        let io = TcpStream::connect(server)?;
+        let io = TcpStream::connect_timeout(&server, CONNECT_PATIENCE)?;
         io.set_nodelay(true)?;
         io.set_nonblocking(true)?;
         Ok(Wire::Tcp(Box::new(Stream {
@@ -73,10 +81,14 @@ impl Wire {
     /// Sends one packet. What a socket has no room for is lost; a stream keeps it.
     pub fn send(&mut self, packet: &[u8], to: SocketAddr) -> std::io::Result<()> {
         match self {
-            Wire::Udp(socket) => socket.send_to(packet, to).map(drop),
+            // What cannot be sent is lost, as on any network: a full buffer, a firewall, a port that nobody holds.
+            Wire::Udp(socket) => {
+                socket.send_to(packet, to).ok();
+                Ok(())
+            }
             Wire::Tcp(stream) => {
-                assert!(framing::write(&mut stream.unsent, packet), "tests send packets");
-                stream.flush()
+                // One that is too long for a length in front of it is no packet of ours.
+                if framing::write(&mut stream.unsent, packet) { stream.flush() } else { Ok(()) }
             }
             Wire::Relay(relay) => relay.send(packet),
         }

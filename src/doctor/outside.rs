@@ -1,7 +1,5 @@
 //! A running server from outside: comes as a guest does, tries every path, and measures the best.
 
-mod http;
-mod link;
 mod measure;
 mod media;
 mod sdp;
@@ -9,7 +7,7 @@ mod sdp;
 use super::relay::{self, Credentials};
 use super::report::{Finding, Level};
 use super::{addresses, certificate};
-use http::{Answer, Door, Fault, Target};
+use crate::visitor::http::{self, Answer, Door, Fault, Target};
 use media::Place;
 use rustls::{CertificateError, Error as TlsError};
 use serde_json::{Value, json};
@@ -283,7 +281,7 @@ async fn relays(place: &Place) -> Vec<Finding> {
         let credentials = Credentials { username: text("username"), password: text("credential") };
         let urls = server["urls"].as_array().into_iter().flatten().filter_map(Value::as_str);
         for url in urls.filter(|url| url.starts_with("turn")) {
-            let authority = target.authority.as_deref();
+            let authority = target.vouched_by.as_deref();
             let peer = peer.as_ref().map(|peered| &peered.peer);
             let outcome = relay::allocate(url, &credentials, authority, peer).await;
             found.push(relay::told(url, &outcome));

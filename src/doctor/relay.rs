@@ -1,8 +1,8 @@
 //! TURN servers that the settings name: each is asked for a place, as a browser would.
 
 use super::report::Finding;
-use super::tls_client;
 use crate::config::Config;
+use crate::visitor::tls;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -267,7 +267,7 @@ struct TurnUrl {
 
 enum Wire {
     Udp(UdpSocket),
-    Stream(Box<dyn tls_client::Stream>),
+    Stream(Box<dyn tls::Stream>),
 }
 
 impl TurnUrl {
@@ -308,7 +308,7 @@ impl TurnUrl {
         if !self.is_tls {
             return Ok(Wire::Stream(Box::new(stream)));
         }
-        let secured = tls_client::connect(stream, &self.host, authority).await;
+        let secured = tls::connect(stream, &self.host, authority).await;
         let (secured, _) = secured.map_err(|error| Refusal::Tls(format!("{error:#}")))?;
         Ok(Wire::Stream(Box::new(secured)))
     }

@@ -8,7 +8,8 @@ pub mod server;
 
 pub use client::{
     Api, Error, Person, Publication, Publisher, Received, RoomSocket, Subscriber, VideoCodec,
-    Weather, api, description, http, link, person, publisher, relay, socket, subscriber, weather,
+    Weather, api, description, drain, http, link, person, publisher, relay, socket, subscriber,
+    weather,
 };
 pub use film::{Film, Scene, Take};
 pub use server::Server;

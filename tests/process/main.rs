@@ -4,6 +4,7 @@
 
 mod doctor;
 mod export;
+mod load;
 mod logs;
 mod orphans;
 mod pages;

@@ -1,8 +1,8 @@
 //! What comes back of made-up sound: a few packets of each size, then a stream for some seconds, and what it means.
 
 use super::super::report::Finding;
-use super::link::{Link, Packet};
 use super::sdp;
+use client::link::{Link, Packet};
 use rand::random;
 use sfu::rtcp::{self, Incoming};
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ pub struct Counted {
 }
 
 /// First a few packets of each size, then a stream for some seconds.
-pub fn run(sender: &mut Link, receiver: &mut Link) -> std::io::Result<Counted> {
+pub fn run(sender: &mut Link, receiver: &mut Link) -> Result<Counted, client::Error> {
     let began = Instant::now();
     let mut counted = Counted::default();
     let mut number = u64::from(random::<u16>() >> 1);
@@ -37,8 +37,8 @@ pub fn run(sender: &mut Link, receiver: &mut Link) -> std::io::Result<Counted> {
             let size = if is_stream { STREAM_SIZE } else { SIZES[turn % SIZES.len()] };
             turn += 1;
             next += if is_stream { STREAM_EVERY } else { SIZES_FOR / SIZES_COUNT };
-            let packet = packet(number, size, is_stream, began.elapsed());
-            sender.send_rtp(packet, number)?;
+            let mut packet = packet(number, size, is_stream, began.elapsed());
+            sender.send_rtp(&mut packet, HEADER, number)?;
             number += 1;
             if is_stream {
                 counted.sent += 1;
@@ -190,6 +190,8 @@ pub const SSRC: u32 = 0x000d_0c70;
 const MAGIC: &[u8] = b"veche-doctor";
 /// Sizes of datagrams: sound, pictures, and what is still usual on the internet.
 const SIZES: [usize; 3] = [200, 1200, 1400];
+/// Of a packet without extensions.
+const HEADER: usize = 12;
 /// Tag of AES-GCM that sealing appends.
 const SEAL: usize = 16;
 /// Packets of the three sizes, and for how long they are sent.

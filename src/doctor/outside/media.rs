@@ -3,18 +3,18 @@
 use super::super::addresses::is_global;
 use super::super::relay::Peer;
 use super::super::report::Finding;
-use super::http::{self, Target};
-use super::link::{Link, Stopped};
 use super::measure::{self, SSRC};
-use super::sdp::{self, Candidate, Remote};
+use super::sdp::{self, Candidate};
+use crate::visitor::http::{self, Target};
+use client::description::Description;
+use client::link::{Link, Local};
 use futures_util::future::join_all;
 use rand::random;
 use serde_json::{Value, json};
 use sfu::Identity;
-use sfu::credentials::IceCredentials;
 use sfu::transport::client::ConnectivityChecks;
 use sfu::transport::stun::TransactionId;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// As whom, and where.
 #[derive(Clone)]
@@ -25,9 +25,8 @@ pub struct Place {
 
 /// One end: what it offered, and what was answered.
 struct End {
-    identity: Identity,
-    ice: IceCredentials,
-    remote: Remote,
+    local: Local,
+    answer: Description,
 }
 
 /// A test that is open so that relays can lead to it.
@@ -42,9 +41,8 @@ impl Peered {
     pub async fn begin(place: &Place) -> Option<Self> {
         let (mut ends, id) = begin(place, false).await.ok()?;
         let end = ends.pop()?;
-        let checks = ConnectivityChecks::new(&end.ice, &end.remote.parameters.ice, random());
-        let candidates = end.remote.candidates.iter().filter(|candidate| !candidate.is_tcp);
-        let addresses = candidates.map(|candidate| candidate.address).collect();
+        let checks = ConnectivityChecks::new(&end.local.ice, &end.answer.remote.ice, random());
+        let addresses = end.answer.candidates;
         let check = Box::new(move || checks.request(TransactionId(random()), true));
         Some(Self { peer: Peer { addresses, check }, id })
     }
@@ -62,7 +60,7 @@ pub async fn examine(place: &Place) -> Vec<Finding> {
         Err(finding) => return vec![finding],
     };
     end(place, &id).await;
-    let candidates = ends[0].remote.candidates.clone();
+    let candidates = sdp::candidates(&ends[0].answer);
     let mut outcomes = Vec::new();
     for some in candidates.chunks(AT_ONCE) {
         let tried = join_all(some.iter().map(|candidate| attempt(place, candidate))).await;
@@ -90,12 +88,9 @@ async fn begin(place: &Place, is_whole: bool) -> Result<(Vec<End>, String), Find
                 format!("Не удаётся создать сертификат для DTLS: {error}."),
             )
         })?;
-        let ice = IceCredentials {
-            ufrag: format!("{:08x}", random::<u32>()),
-            pwd: format!("{:016x}{:016x}", random::<u64>(), random::<u64>()),
-        };
-        body[field] = json!(sdp::offer(&identity, &ice, ssrc));
-        ends.push((field, identity, ice));
+        let local = Local::with_identity(identity);
+        body[field] = json!(sdp::offer(&local, ssrc));
+        ends.push((field, local));
     }
     let target = &place.target;
     body["slug"] = json!(target.slug);
@@ -126,9 +121,10 @@ async fn begin(place: &Place, is_whole: bool) -> Result<(Vec<End>, String), Find
         )
     };
     let mut read = Vec::new();
-    for (field, identity, ice) in ends {
-        let remote = answer.body[field].as_str().and_then(sdp::read).ok_or_else(unreadable)?;
-        read.push(End { identity, ice, remote });
+    for (field, local) in ends {
+        let sdp = answer.body[field].as_str().unwrap_or_default();
+        let answer = Description::read(sdp).map_err(|_| unreadable())?;
+        read.push(End { local, answer });
     }
     Ok((read, answer.body["id"].as_str().unwrap_or_default().to_owned()))
 }
@@ -144,9 +140,9 @@ async fn attempt(place: &Place, candidate: &Candidate) -> Result<Duration, Stopp
     let (candidate, publisher) = (candidate.clone(), ends.remove(0));
     let outcome = tokio::task::spawn_blocking(move || {
         let mut link = publisher.link(&candidate).map_err(|_| Stopped::Silent)?;
-        link.connect()?;
+        connect(&mut link)?;
         let took = link.round_trip().unwrap_or_default();
-        link.close();
+        link.close().ok();
         Ok(took)
     });
     let outcome = outcome.await.unwrap_or(Err(Stopped::Silent));
@@ -155,9 +151,37 @@ async fn attempt(place: &Place, candidate: &Candidate) -> Result<Duration, Stopp
 }
 
 impl End {
-    fn link(&self, to: &Candidate) -> std::io::Result<Link> {
-        Link::open(&self.identity, &self.ice, &self.remote, to.address, to.is_tcp)
+    fn link(&self, to: &Candidate) -> Result<Link, client::Error> {
+        let mut link = Link::new(&self.local, self.answer.remote.clone(), to.address)?;
+        if to.is_tcp {
+            link.use_tcp()?;
+        }
+        link.check_every(CHECK_EVERY);
+        Ok(link)
     }
+}
+
+/// How far a transport came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stopped {
+    /// Not even a check was answered.
+    Silent,
+    /// Checks are answered, larger packets of the handshake are not.
+    Handshake,
+}
+
+/// Waits until media can flow; how far it came where it cannot.
+fn connect(link: &mut Link) -> Result<(), Stopped> {
+    let end = Instant::now() + CONNECT_PATIENCE;
+    while !link.is_connected() {
+        if Instant::now() > end {
+            let came_back = link.answers() > 0;
+            return Err(if came_back { Stopped::Handshake } else { Stopped::Silent });
+        }
+        link.drive(&mut |_| {}).map_err(|_| Stopped::Silent)?;
+        link.wait(NAP);
+    }
+    Ok(())
 }
 
 type Outcome = Result<Duration, Stopped>;
@@ -257,11 +281,11 @@ async fn measured(place: &Place, best: &Candidate) -> Vec<Finding> {
     let counted = tokio::task::spawn_blocking(move || {
         let mut links = [publisher?.link(&best).ok()?, watcher?.link(&best).ok()?];
         for link in &mut links {
-            link.connect().ok()?;
+            connect(link).ok()?;
         }
         let [sender, receiver] = &mut links;
         let counted = measure::run(sender, receiver).ok();
-        links.into_iter().for_each(Link::close);
+        links.iter_mut().for_each(|link| drop(link.close()));
         counted
     });
     let counted = counted.await.ok().flatten();
@@ -275,6 +299,12 @@ async fn measured(place: &Place, best: &Candidate) -> Vec<Finding> {
     }
 }
 
+/// Faster than browsers do, so that a few seconds give a round trip.
+const CHECK_EVERY: Duration = Duration::from_millis(500);
+/// Each step of ICE and DTLS is tried again within a second.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(6);
+/// Checks are repeated on time to within this.
+const NAP: Duration = Duration::from_millis(5);
 /// Addresses tried side by side: fewer than one person may test at a time.
 const AT_ONCE: usize = 6;
 

@@ -1,6 +1,6 @@
-//! HTTP/1.1 in the few lines that an examination needs: one request per connection, every step with its own fault.
+//! HTTP/1.1 in the few lines that a visitor needs: one request per connection, every step with its own fault.
 
-use super::super::tls_client::{self, Stream};
+use super::tls::{self, Stream};
 use rustls::pki_types::CertificateDer;
 use serde_json::Value;
 use std::fmt;
@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// What is examined.
+/// Where the server is.
 #[derive(Clone)]
 pub struct Target {
     pub host: String,
@@ -20,12 +20,14 @@ pub struct Target {
     /// Room and invite, where the URL is a room's link.
     pub slug: Option<String>,
     pub invite_code: Option<String>,
-    pub authority: Option<PathBuf>,
+    /// PEM file of an authority that browsers do not know.
+    pub vouched_by: Option<PathBuf>,
 }
 
 /// An open connection.
 pub struct Door {
-    stream: Box<dyn Stream>,
+    /// Bytes both ways.
+    pub stream: Box<dyn Stream>,
     /// What was shown, over HTTPS.
     pub chain: Option<Vec<CertificateDer<'static>>>,
 }
@@ -36,7 +38,11 @@ pub struct Answer {
     pub status: u16,
     /// JSON, or null.
     pub body: Value,
+    /// The same as it came.
+    pub raw: Vec<u8>,
     pub date: Option<SystemTime>,
+    /// Seconds after which to come back, where that was said.
+    pub retry_after: Option<u64>,
     pub took: Duration,
 }
 
@@ -59,7 +65,7 @@ impl fmt::Display for Fault {
 
 impl Target {
     /// Reads the address of a server, or the link of a room.
-    pub fn parse(url: &str, authority: Option<&Path>) -> Option<Self> {
+    pub fn parse(url: &str, vouched_by: Option<&Path>) -> Option<Self> {
         let (before, fragment) = url.split_once('#').unwrap_or((url, ""));
         let uri: axum::http::Uri = before.parse().ok()?;
         let is_https = match uri.scheme_str()? {
@@ -76,8 +82,20 @@ impl Target {
             is_https,
             slug: slug.filter(|slug| !slug.is_empty()),
             invite_code: codes.next().map(str::to_owned),
-            authority: authority.map(Path::to_owned),
+            vouched_by: vouched_by.map(Path::to_owned),
         })
+    }
+
+    /// Name and port, as they stand in a URL.
+    pub fn authority(&self) -> String {
+        let Self { host, port, .. } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+
+    /// The URL of a WebSocket there.
+    pub fn socket_url(&self, path: &str) -> String {
+        let scheme = if self.is_https { "wss" } else { "ws" };
+        format!("{scheme}://{}{path}", self.authority())
     }
 
     /// Whether it is this machine, by a name that browsers trust without HTTPS.
@@ -106,7 +124,7 @@ pub async fn open(target: &Target) -> Result<Door, Fault> {
     if !target.is_https {
         return Ok(Door { stream: Box::new(stream), chain: None });
     }
-    let secured = tls_client::connect(stream, &target.host, target.authority.as_deref());
+    let secured = tls::connect(stream, &target.host, target.vouched_by.as_deref());
     let secured = timeout(CONNECT_PATIENCE, secured).await;
     let secured = secured.map_err(|_| Fault::Tls(anyhow::anyhow!("no handshake in time")))?;
     let (stream, chain) = secured.map_err(Fault::Tls)?;
@@ -151,10 +169,8 @@ async fn send(
 ) -> Result<Answer, Fault> {
     let began = Instant::now();
     let mut door = open(target).await?;
-    let host =
-        if target.host.contains(':') { format!("[{}]", target.host) } else { target.host.clone() };
-    let request =
-        format!("{method} {path} HTTP/1.1\r\nHost: {host}:{}\r\n{headers}\r\n{body}", target.port);
+    let host = target.authority();
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{headers}\r\n{body}");
     let exchange = async {
         door.stream.write_all(request.as_bytes()).await?;
         door.stream.flush().await?;
@@ -197,12 +213,14 @@ fn parse(bytes: &[u8], took: Duration) -> Option<Answer> {
     let head = std::str::from_utf8(&bytes[..end]).ok()?;
     let status = head.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
     let rest = &bytes[end + 4..];
-    let body = match header(head, "transfer-encoding") {
+    let raw = match header(head, "transfer-encoding") {
         Some(_) => unchunked(rest)?,
         None => rest.to_vec(),
     };
     let date = header(head, "date").and_then(|date| httpdate::parse_http_date(date).ok());
-    Some(Answer { status, body: serde_json::from_slice(&body).unwrap_or_default(), date, took })
+    let retry_after = header(head, "retry-after").and_then(|seconds| seconds.parse().ok());
+    let body = serde_json::from_slice(&raw).unwrap_or_default();
+    Some(Answer { status, body, raw, date, retry_after, took })
 }
 
 fn header<'a>(head: &'a str, wanted: &str) -> Option<&'a str> {
