@@ -8,6 +8,7 @@ mod floor;
 mod load;
 mod meeting;
 mod sizes;
+mod threads;
 
 use load::Load;
 use sfu::Carrier;
@@ -48,6 +49,8 @@ struct Options {
     carrier: Carrier,
     /// Rooms of these sizes instead.
     sizes: Vec<usize>,
+    /// One room over two threads instead.
+    threads: bool,
 }
 
 impl Options {
@@ -61,6 +64,7 @@ impl Options {
             feedback: !words.has("--no-feedback"),
             carrier: if words.has("--tcp") { Carrier::Tcp } else { Carrier::Udp },
             sizes: words.list("--sizes"),
+            threads: words.has("--threads"),
         })
     }
 }
@@ -71,6 +75,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     };
     let outcome = match options.sizes.as_slice() {
+        [] if options.threads => threads::run(&options),
         [] => run(&options),
         sizes => sizes::run(sizes, &options),
     };

@@ -46,6 +46,7 @@ fn is_seen_and_heard(slots: &[SlotBinding], person: &Person) -> bool {
     slots.iter().filter(|slot| slot.participant_id == Some(person.id)).count() == 2
 }
 
+#[expect(clippy::unwrap_used, reason = "the body of two tests")]
 fn a_room_on_two_threads_is_one_room(settings: &[(&str, &str)]) {
     let server = spread_server(settings);
     let (mut anna, room) = Person::host(server.api, "Anna").unwrap();
