@@ -37,6 +37,16 @@ pub struct Config {
     pub acme_directory: String,
     /// Connections at a time.
     pub max_connections: u32,
+    /// Transports of media at a time; 0 for what the machine carries, as for the next three.
+    pub max_transports: u64,
+    /// Packets of media sent per second.
+    pub max_packets: u64,
+    /// Sockets of rooms at a time.
+    pub max_sockets: u64,
+    /// Megabytes in memory.
+    pub max_memory_mb: u64,
+    /// Whether those inside get less while the media threads are too busy.
+    pub save_when_busy: bool,
     /// Whether a proxy of ours stands before us.
     pub trust_forwarded_for: bool,
     /// Origins beside our own.
@@ -222,6 +232,11 @@ impl Config {
             acme_directory: check::acme_directory(layers)?,
             tls_names: layers.list("tls_names")?,
             max_connections: layers.number("max_connections", 16..=1_000_000)?,
+            max_transports: layers.number("max_transports", 0..=MANY_MB)?,
+            max_packets: layers.number("max_packets", 0..=MANY_MB)?,
+            max_sockets: layers.number("max_sockets", 0..=MANY_MB)?,
+            max_memory_mb: layers.number("max_memory_mb", 0..=MANY_MB)?,
+            save_when_busy: check::flag(layers, "save_when_busy")?,
             trust_forwarded_for: check::flag(layers, "trust_forwarded_for")?,
             cors_origins: check::cors_origins(layers, app_env)?,
             database_url: check::database_url(layers, &data_dir)?,
@@ -370,6 +385,11 @@ mod tests {
         ("acme_directory", "https://acme.example.org/directory"),
         ("acme_authority", "ca.pem"),
         ("max_connections", "100"),
+        ("max_transports", "101"),
+        ("max_packets", "102"),
+        ("max_sockets", "103"),
+        ("max_memory_mb", "104"),
+        ("save_when_busy", "false"),
         ("trust_forwarded_for", "true"),
         ("cors_origins", "https://app.example.org"),
         ("data_dir", "elsewhere"),

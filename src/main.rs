@@ -1,5 +1,6 @@
 //! The `veche` binary: settings, sockets, files and threads, and the wiring of the crates that decide.
 
+mod capacity;
 mod cli;
 mod config;
 mod doctor;

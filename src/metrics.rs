@@ -26,6 +26,11 @@ impl Metrics {
         }
     }
 
+    /// What a counter or gauge says now, all its labels together.
+    pub fn total(&self, name: &str) -> f64 {
+        total(&self.0.render(), name)
+    }
+
     /// The page, in Prometheus' text format.
     pub fn render(&self) -> String {
         observe_process();
@@ -49,6 +54,19 @@ fn describe() {
     metrics::describe_gauge!("process_resident_memory_bytes", "Memory in RAM.");
     metrics::describe_gauge!("process_open_fds", "Open file descriptors.");
     metrics::describe_gauge!("process_threads", "Threads.");
+    metrics::describe_gauge!(
+        "veche_saving",
+        "What receivers do without as the server is busy: 0 nothing, 1 frames, 2 large pictures, 3 all but some pictures, 4 pictures."
+    );
+    metrics::describe_gauge!("veche_door_shut", "Whether nobody new gets in.");
+    metrics::describe_gauge!(
+        "veche_media_busy",
+        "Share of its time that the busiest media thread works."
+    );
+    metrics::describe_counter!(
+        "veche_joins_refused_total",
+        "Who was refused as the server is full."
+    );
     metrics::describe_gauge!("process_start_time_seconds", "When the process started, since 1970.");
     metrics::gauge!("veche_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -57,10 +75,10 @@ fn describe() {
 
 /// Where there is no `/proc`, these lines are absent.
 fn observe_process() {
+    if let Some(bytes) = resident_bytes() {
+        metrics::gauge!("process_resident_memory_bytes").set(bytes as f64);
+    }
     if let Ok(status) = std::fs::read_to_string("/proc/self/status") {
-        if let Some(kilobytes) = field(&status, "VmRSS:") {
-            metrics::gauge!("process_resident_memory_bytes").set((kilobytes * 1024) as f64);
-        }
         if let Some(threads) = field(&status, "Threads:") {
             metrics::gauge!("process_threads").set(threads as f64);
         }
@@ -68,6 +86,21 @@ fn observe_process() {
     if let Ok(entries) = std::fs::read_dir("/proc/self/fd") {
         metrics::gauge!("process_open_fds").set(entries.count() as f64);
     }
+}
+
+fn total(page: &str, name: &str) -> f64 {
+    let of_it = page.lines().filter_map(|line| line.strip_prefix(name));
+    let values = of_it.filter(|rest| rest.starts_with([' ', '{'])).filter_map(|rest| {
+        let (_, value) = rest.rsplit_once(' ')?;
+        value.parse::<f64>().ok()
+    });
+    values.sum()
+}
+
+/// Bytes in memory.
+pub fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    Some(field(&status, "VmRSS:")? * 1024)
 }
 
 fn field(status: &str, name: &str) -> Option<u64> {
@@ -98,6 +131,14 @@ const UPKEEP: Duration = Duration::from_secs(5);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_counter_is_the_sum_of_its_labels() {
+        let page = "# TYPE a gauge\na{x=\"1 2\"} 3\na{x=\"2\"} 4.5\nab 100\nb 7\n";
+        assert_eq!(total(page, "a"), 7.5);
+        assert_eq!(total(page, "b"), 7.0);
+        assert_eq!(total(page, "c"), 0.0);
+    }
 
     #[test]
     fn fields_of_the_kernels_status_are_read() {

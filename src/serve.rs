@@ -1,5 +1,6 @@
 //! `veche serve`: puts the parts together, says where to meet, and takes them apart again.
 
+use crate::capacity;
 use crate::config::{Config, Host};
 use crate::export::queue::Queue;
 use crate::http::{self, Https, Listeners, MediaDoor, MetricsPage, Site};
@@ -31,6 +32,7 @@ pub fn run(config: Config, ready_file: Option<&Path>) -> anyhow::Result<()> {
     // SAFETY: umask only sets a number of the process, and no other thread runs yet.
     unsafe { libc::umask(0o077) };
     logs::start(&config);
+    capacity::take_all_files();
     let data = DataDir::open(&config.data_dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -105,6 +107,7 @@ async fn serve(config: Config, data: &DataDir, ready_file: Option<&Path>) -> any
     let fingerprint = tls.as_ref().and_then(|tls| tls.fingerprint.as_deref());
     let banner = banner(&config, &settings, &place, &listeners, &media, fingerprint);
     let signaling = Signaling::new(settings, store.clone(), media.plane());
+    tokio::spawn(capacity::watch(signaling.clone(), metrics.clone(), config.save_when_busy));
     let hearing = signaling.clone();
     tokio::spawn(async move {
         while let Some(recording) = exported.recv().await {
@@ -204,6 +207,7 @@ fn settings(
         trust_forwarded_for: config.trust_forwarded_for,
         files: Files::new(config.data_dir.join("uploads")),
         attachment_quota_bytes: config.attachment_quota_mb.saturating_mul(MIB),
+        capacity: capacity::capacity(config),
         rules: Rules {
             words: config.blocked_words.clone(),
             recordings_at_once: config.recordings_at_once,

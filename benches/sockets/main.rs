@@ -1,9 +1,10 @@
-//! What sockets cost the running server: many that are idle, and one room that chats.
+//! What sockets cost the running server: many that are idle, one room that chats, and one that fills.
 //!
 //! `cargo bench --bench sockets` starts the release binary, opens raw WebSockets beside it, and reads the
 //! server's memory and time on a core from `/proc`. `benches/README.md` says how to read the table.
 
 mod chat;
+mod crowd;
 mod idle;
 mod wire;
 
@@ -17,6 +18,7 @@ struct Options {
     per_room: usize,
     chatters: usize,
     seconds: u64,
+    crowd: usize,
 }
 
 impl Options {
@@ -28,6 +30,7 @@ impl Options {
             per_room: words.value("--per-room", 100),
             chatters: words.value("--chatters", 200),
             seconds: words.value("--seconds", 20),
+            crowd: words.value("--crowd", 1_000),
         })
     }
 }
@@ -63,6 +66,10 @@ async fn run(options: &Options) -> Result<bool, testkit::Error> {
     let mut lines = Vec::new();
     if options.chatters > 0 {
         lines.extend(chat::measure(&start()?, options.chatters, time).await?);
+    }
+    if options.crowd > 0 {
+        allow_files(options.crowd);
+        lines.extend(crowd::measure(&start()?, options.crowd).await?);
     }
     if options.rooms > 0 {
         allow_files(options.rooms * options.per_room);

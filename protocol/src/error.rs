@@ -81,6 +81,8 @@ codes! {
     RateLimited = "rate_limited", 429;
     /// Something broke here; the request id helps to find it.
     Internal = "internal", 500;
+    /// The server holds as much as it can, or has too much to do, and takes nobody new.
+    ServerFull = "server_full", 503;
     /// Not now: storing failed, starting or stopping.
     Unavailable = "unavailable", 503;
 }

@@ -74,6 +74,8 @@ pub enum SlotReason {
     Bandwidth,
     /// A smaller layer, because the publisher sends no better one.
     Publisher,
+    /// Fewer frames, a smaller layer or nothing, because the server has too much to do.
+    Server,
 }
 
 /// The part of a track's picture that a slot carries. What is not known, or of no meaning, is absent.

@@ -1,6 +1,7 @@
 //! What the control plane may ask of the media plane.
 
 use crate::relay::PlaneId;
+use crate::saving::Saving;
 use protocol::media::{TrackOffer, View};
 use protocol::room::MediaState;
 use protocol::{ParticipantId, RoomId, TrackId, UserId};
@@ -124,6 +125,11 @@ pub enum Command {
         participant: ParticipantId,
         /// Whether.
         away: bool,
+    },
+    /// The server is short of time, or no longer: what all receivers do without.
+    SetSaving {
+        /// What.
+        saving: Saving,
     },
     /// Tells how a room's media does. Answered by [`Event::Reported`](crate::Event::Reported).
     Report {

@@ -96,6 +96,7 @@ impl Sfu {
             Command::SetAway { room, participant, away } => {
                 self.member(room, participant).is_away = away;
             }
+            Command::SetSaving { saving } => self.set_saving(now, saving),
             Command::Report { room, request } => {
                 let report = Box::new(self.report(now, room));
                 self.events.push_back(Event::Reported { room, request, report });
@@ -129,7 +130,8 @@ impl Sfu {
         let key = match self.room_keys.get(&id) {
             Some(&key) => key,
             None => {
-                let key = self.rooms.insert(Room::new(id));
+                let room = Room { saving: self.saving, ..Room::new(id) };
+                let key = self.rooms.insert(room);
                 self.room_keys.insert(id, key);
                 key
             }

@@ -8,6 +8,7 @@ use crate::peer::{Peer, Side};
 use crate::relay::Taken;
 use crate::room::Room;
 use crate::router::Sfu;
+use crate::saving::Saving;
 use crate::tap::Tap;
 use crate::track::{Origin, Track};
 use protocol::Kind;
@@ -40,6 +41,18 @@ impl Sfu {
         self.pause_untaken(now, key, &taken);
         self.tell_planes(key);
         self.tell_taken(key);
+    }
+
+    /// All rooms leave out so much from now on.
+    pub(crate) fn set_saving(&mut self, now: Instant, saving: Saving) {
+        if std::mem::replace(&mut self.saving, saving) == saving {
+            return;
+        }
+        let rooms: Vec<RoomKey> = self.rooms.keys().collect();
+        for key in rooms {
+            self.rooms[key].saving = saving;
+            self.choose_layers(now, key);
+        }
     }
 
     /// Chooses layers anew for one subscriber whose link has become another.

@@ -189,7 +189,7 @@ pub fn public(
 }
 
 /// The first step that fills the tile, or the best there is that is not too large; the smallest where all are.
-fn top(wish: &Wish<'_>) -> Option<usize> {
+pub fn top(wish: &Wish<'_>) -> Option<usize> {
     let Wish { ladder, tile: (width, height), largest, .. } = *wish;
     let fits = |size: u16, most: u16| most == 0 || size <= most;
     let is_allowed = |rung: &Rung| fits(rung.size.0, largest.0) && fits(rung.size.1, largest.1);

@@ -129,7 +129,7 @@ impl Placement {
             Command::Answer { peer, .. }
             | Command::SetLargest { peer, .. }
             | Command::Close { peer } => self.plane_of(*peer).into_iter().collect(),
-            Command::SendAway { .. } => self.all(),
+            Command::SendAway { .. } | Command::SetSaving { .. } => self.all(),
             Command::SetPlanes { .. } | Command::LosePlane { .. } => Vec::new(),
         }
     }
@@ -162,7 +162,7 @@ impl Placement {
                 self.tell_room(room, &command, &mut orders);
                 self.leave(room, participant, &mut orders);
             }
-            Command::SendAway { .. } => {
+            Command::SendAway { .. } | Command::SetSaving { .. } => {
                 orders.extend(self.all().into_iter().map(|plane| (plane, command.clone())));
             }
             Command::SetView { room, participant, ref view } => {

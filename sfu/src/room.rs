@@ -10,6 +10,7 @@ use crate::format::Codec;
 use crate::key::{PeerKey, TrackKey};
 use crate::relay::Taken;
 use crate::rtp::Header;
+use crate::saving::Saving;
 use crate::settling::Settling;
 use crate::speakers::Speakers;
 use crate::spread::Spread;
@@ -91,6 +92,8 @@ pub struct Room {
     pub tap: Option<Tap>,
     /// The other planes that it is on, while it is on any.
     pub spread: Option<Spread>,
+    /// What its receivers do without, as the server is short of time.
+    pub saving: Saving,
 }
 
 impl Room {
@@ -112,6 +115,7 @@ impl Room {
             is_pressing: false,
             tap: None,
             spread: None,
+            saving: Saving::default(),
         }
     }
 

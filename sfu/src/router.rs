@@ -18,6 +18,7 @@ use crate::peer::{MAX_KNOWN_SSRCS, Peer, Side};
 use crate::publisher::Fate;
 use crate::relay::{ICE_ALPHABET, MAX_PLANES, PlaneId, Relayed};
 use crate::room::{Pending, Room};
+use crate::saving::Saving;
 use crate::slot::Forwarded;
 use crate::stats::{Census, Stats};
 use crate::subscriber::{self, Requests};
@@ -77,6 +78,8 @@ pub struct Sfu {
     /// Room for the keys of those that a tick visits.
     pub(crate) visited: Vec<PeerKey>,
     pub(crate) stats: Stats,
+    /// What rooms are to leave out.
+    pub(crate) saving: Saving,
 }
 
 impl Sfu {
@@ -103,6 +106,7 @@ impl Sfu {
             next_liveness: now + LIVENESS_TICK,
             next_layers: now + LAYERS_TICK,
             visited: Vec::new(),
+            saving: Saving::default(),
             stats: Stats::default(),
         }
     }

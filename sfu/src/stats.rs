@@ -103,12 +103,13 @@ pub struct Census {
 
 impl Census {
     /// Why a picture is what it is, with one word for metrics.
-    pub const REASONS: [(SlotReason, &'static str); 5] = [
+    pub const REASONS: [(SlotReason, &'static str); 6] = [
         (SlotReason::Best, "best"),
         (SlotReason::Viewport, "viewport"),
         (SlotReason::Bandwidth, "bandwidth"),
         (SlotReason::Publisher, "publisher"),
         (SlotReason::Codec, "codec"),
+        (SlotReason::Server, "server"),
     ];
 
     /// Counts everything.

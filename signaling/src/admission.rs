@@ -6,6 +6,7 @@
 
 use crate::Signaling;
 use crate::app::ApiError;
+use crate::room::Place;
 use protocol::ErrorCode;
 use sfu::{Command, Saving};
 use std::sync::{Mutex, PoisonError};
@@ -29,8 +30,6 @@ pub struct Capacity {
 pub struct Measured {
     /// How much of its time the busiest media thread worked, 0 to 1.
     pub busy: f32,
-    /// How much of all cores the process used, 0 to 1.
-    pub cores: f32,
     /// Transports of media.
     pub transports: u64,
     /// Packets that the media plane sent per second.
@@ -44,7 +43,7 @@ pub struct Measured {
 /// What there is too much of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shortage {
-    /// Time of the media threads or of the cores.
+    /// Time of the media threads.
     Time,
     /// Packets per second.
     Packets,
@@ -106,7 +105,7 @@ impl Ladder {
         let share = |is: u64, most: u64| is as f32 / most.max(1) as f32;
         let packets = share(measured.packets, capacity.packets);
         // Saving makes packets fewer; the other shortages it does not help.
-        let work = measured.busy.max(measured.cores).max(packets * BUSY);
+        let work = measured.busy.max(packets * BUSY);
         self.climb(now, work);
         let holds = [
             (Shortage::Transports, share(measured.transports, capacity.transports)),
@@ -116,7 +115,8 @@ impl Ladder {
         let short = if packets >= 1.0 { Shortage::Packets } else { Shortage::Time };
         self.shut = if self.saving > Saving::Nothing {
             // Why it began stays the reason until it is over.
-            let before = self.shut.filter(|shut| matches!(shut, Shortage::Time | Shortage::Packets));
+            let before =
+                self.shut.filter(|shut| matches!(shut, Shortage::Time | Shortage::Packets));
             Some(before.unwrap_or(short))
         } else {
             let is_full = |(what, share): &(Shortage, f32)| {
@@ -179,7 +179,8 @@ impl Admission {
     /// Refuses somebody new where nobody gets in.
     pub(crate) fn check(&self) -> Result<(), ApiError> {
         let Some(shortage) = self.lock().shut else { return Ok(()) };
-        metrics::counter!("veche_joins_refused_total", "shortage" => shortage.as_str()).increment(1);
+        metrics::counter!("veche_joins_refused_total", "shortage" => shortage.as_str())
+            .increment(1);
         let words = "the server is full; nobody new gets in now, try again in a moment";
         Err(ApiError::new(ErrorCode::ServerFull, words).come_back_after(COME_BACK))
     }
@@ -191,6 +192,15 @@ impl Admission {
 }
 
 impl Signaling {
+    /// Refuses whoever is new while nobody new gets in. Who comes back with the secret of their place holds it already;
+    /// who asks for their own newest may have none.
+    pub(crate) fn has_place(&self, place: Place) -> Result<(), ApiError> {
+        match place {
+            Place::Of(_) => Ok(()),
+            Place::Own | Place::New => self.inner.admission.check(),
+        }
+    }
+
     /// Hears what the server holds and does now, and acts on it. Wanted about twice a second.
     pub fn measured(&self, now: Instant, measured: &Measured) {
         let admission = &self.inner.admission;
@@ -303,17 +313,11 @@ mod tests {
     }
 
     #[test]
-    fn cores_and_packets_count_as_work_too() {
-        for measured in [
-            Measured { cores: 0.9, ..Measured::default() },
-            Measured { packets: 10_000, ..Measured::default() },
-        ] {
-            let mut clock = Clock::new();
-            assert_eq!(clock.run(3, measured).saving, Saving::Frames, "{measured:?}");
-        }
+    fn packets_count_as_work_too() {
         let mut clock = Clock::new();
         let measured = Measured { packets: 10_000, ..Measured::default() };
-        assert_eq!(clock.run(3, measured).shut, Some(Shortage::Packets));
+        let one = Decision { saving: Saving::Frames, shut: Some(Shortage::Packets) };
+        assert_eq!(clock.run(3, measured), one);
         assert_eq!(clock.run(3, busy(0.9)).shut, Some(Shortage::Packets), "why it began");
     }
 

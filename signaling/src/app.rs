@@ -35,6 +35,12 @@ impl ApiError {
         }
     }
 
+    /// The same, and when it is worth another try.
+    pub fn come_back_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
     /// Its code.
     pub fn code(&self) -> ErrorCode {
         self.code

@@ -3,7 +3,7 @@
 //! passed its checks, so it is no reflector for strangers.
 
 use crate::app::ApiError;
-use crate::room::Room;
+use crate::room::{Place, Room};
 use crate::{Identity, Signaling};
 use protocol::limits::{ANSWER_WITHIN, CHECKUP_LASTS, MAX_CHECKUPS, MAX_CHECKUPS_EACH};
 use protocol::rest::{AccountRole, Checkup, CheckupRequest};
@@ -78,6 +78,8 @@ impl Signaling {
         request: CheckupRequest,
     ) -> Result<Checkup, ApiError> {
         self.may_check(identity, &request).await?;
+        // What a test sends would be missing elsewhere.
+        self.has_place(Place::New)?;
         let hub = &self.inner.hub;
         let index = hub.new_index();
         let (id, room) = (Uuid::now_v7(), RoomId(Uuid::now_v7()));

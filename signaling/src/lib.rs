@@ -3,6 +3,7 @@
 //! know about RTP or threads, and of files only those that people upload.
 
 mod accounts;
+pub mod admission;
 mod app;
 pub mod bucket;
 mod checkup;
@@ -43,6 +44,7 @@ pub use ice::turn_password;
 pub use identity::Identity;
 pub use settings::{BuiltinTurn, MediaBusy, MediaPlane, RecordingSettings, Secret, Settings};
 
+use crate::admission::Admission;
 use crate::checkup::Checkups;
 use crate::files::Files;
 use crate::hub::Hub;
@@ -77,6 +79,7 @@ pub(crate) struct Inner {
     pub tickets: Mutex<Tickets>,
     pub signed_in: SignedIn,
     pub checkups: Checkups,
+    pub admission: Admission,
     pub tokens: Tokens,
     pub keys: Keys,
     pub limits: Limits,
@@ -103,6 +106,7 @@ impl Signaling {
             tickets: Mutex::default(),
             signed_in: SignedIn::default(),
             checkups: Checkups::default(),
+            admission: Admission::new(settings.capacity),
             tokens: Tokens::new(&settings),
             keys: Keys::new(&settings.jwt_secret),
             limits: Limits::new(&settings),

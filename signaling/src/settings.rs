@@ -1,5 +1,6 @@
 //! What the control plane is told at start.
 
+use crate::admission::Capacity;
 use crate::exports::Exporter;
 use crate::files::Files;
 use crate::recorder::Recorder;
@@ -70,6 +71,8 @@ pub struct Settings {
     pub files: Files,
     /// Bytes that the uploads of one person may have together.
     pub attachment_quota_bytes: u64,
+    /// What this server may hold.
+    pub capacity: Capacity,
     /// What is decided for all rooms.
     pub rules: Rules,
     /// How meetings are recorded.
@@ -151,6 +154,12 @@ impl Settings {
                 std::env::temp_dir().join(format!("veche-files-{}", uuid::Uuid::new_v4())),
             ),
             attachment_quota_bytes: 1024 * 1024,
+            capacity: Capacity {
+                transports: 100_000,
+                packets: 100_000_000,
+                sockets: 100_000,
+                memory: 1 << 40,
+            },
             rules: Rules::default(),
             recording: RecordingSettings {
                 recorder: Arc::new(NoRecorder),

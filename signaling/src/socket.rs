@@ -107,6 +107,7 @@ impl Signaling {
                 }
                 let (room, role) = self.enter(&identity, slug, entry.invite_key.as_deref()).await?;
                 let place = self.place(room.id, entry.resume, entry.take_over);
+                self.has_place(place)?;
                 (identity, room, role, place)
             }
             (None, None) => {

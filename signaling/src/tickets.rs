@@ -33,7 +33,7 @@ pub(crate) fn routes() -> OpenApiRouter<Signaling> {
     (status = 404, description = "`not_found`", body = ErrorBody),
     (status = 413, description = "`too_large`", body = ErrorBody),
     (status = 429, description = "`rate_limited`, with Retry-After", body = ErrorBody),
-    (status = 503, description = "`unavailable`", body = ErrorBody)))]
+    (status = 503, description = "`unavailable`, `server_full` with Retry-After", body = ErrorBody)))]
 async fn issue(
     State(signaling): State<Signaling>,
     address: ClientAddress,
@@ -49,6 +49,7 @@ async fn issue(
     }
     let (room, _) = signaling.enter(&identity, &slug, invite_key.as_deref()).await?;
     let place = signaling.place(room.id, resume, take_over);
+    signaling.has_place(place)?;
     let ticket = signaling.issue_ticket(Ticket { identity, room: room.id, place })?;
     Ok(axum::Json(TicketResponse { ticket, expires_in: TICKET_TTL.as_secs() }))
 }

@@ -9,7 +9,7 @@ use crate::app::ApiError;
 use crate::clock::now_ms;
 use crate::extract::{Json, Path, Query};
 use crate::ice::ice_servers;
-use crate::room::{DoorChange, DoorChangeRequest, DoorKind, DoorRequest};
+use crate::room::{DoorChange, DoorChangeRequest, DoorKind, DoorRequest, Place};
 use crate::sdpfrag::{self, SDPFRAG};
 use crate::stream_keys::is_stream_key;
 use crate::{Signaling, names};
@@ -254,6 +254,7 @@ impl Signaling {
         largest: (u16, u16),
     ) -> Result<Response, ApiError> {
         let Opener { room, role, user_id, display_name, key } = opener;
+        self.has_place(Place::New)?;
         let session = fresh_secret();
         let location = format!("/{door}/{}/{session}", room.slug);
         let settings = &self.inner.settings;

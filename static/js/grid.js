@@ -3,6 +3,23 @@
 /** @typedef {{x: number, y: number, width: number, height: number}} Box */
 /** @typedef {{columns: number, rows: number, width: number, height: number}} Grid */
 
+/** Tiles on one page: more are too small to read a face, unless the screen is large. */
+const PER_PAGE = 9;
+const PER_PAGE_SMALL = 4;
+/** What a tile needs on a page of more: as much as one of nine has in a small window. */
+const ROOMY = { width: 380, height: 214 };
+
+/**
+ * How many tiles a page has in a window of that size.
+ * @param {number} width
+ * @param {number} height
+ */
+export function tilesPerPage(width, height) {
+  if (Math.min(width, height) < 480) return PER_PAGE_SMALL;
+  const across = [5, 4].find((n) => width >= n * ROOMY.width && height >= n * ROOMY.height);
+  return across ? across * across : PER_PAGE;
+}
+
 /** A tile is never wider than this for its height: faces sit in the middle. */
 const WIDEST = 16 / 9;
 /** A tile is never narrower than this for its height, so that heads are not cut; phones stand upright. */
@@ -112,6 +129,17 @@ export function pageOf(items, page, perPage) {
   const pages = Math.max(1, Math.ceil(items.length / perPage));
   const current = Math.min(Math.max(0, page), pages - 1);
   return { items: items.slice(current * perPage, (current + 1) * perPage), page: current, pages };
+}
+
+/**
+ * In a room that needs pages those with a picture come first: a page of initials says less.
+ * @param {readonly string[]} order
+ * @param {(id: string) => boolean} hasPicture
+ * @param {number} visible places of the first page
+ */
+export function picturesFirst(order, hasPicture, visible) {
+  if (order.length <= visible) return [...order];
+  return [...order.filter(hasPicture), ...order.filter((id) => !hasPicture(id))];
 }
 
 /**

@@ -24,4 +24,6 @@ export const LIMITS = {
   /** Messages that the first snapshot brings; fewer means that there are no older ones. */
   history: 50,
   page: 50,
+  /** Pictures that one person may be sent at once. */
+  videoSlots: 25,
 };

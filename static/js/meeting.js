@@ -269,6 +269,8 @@ export class Meeting extends EventTarget {
    */
   setView(tiles) {
     this.#tiles = tiles;
+    // One more than there are tiles: whoever speaks next comes without a gap.
+    this.#transports.show(tiles.length + 1);
     this.#viewChanged();
   }
 

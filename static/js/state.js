@@ -53,6 +53,7 @@ import { LIMITS } from './limits.js';
  * @property {number} page
  * @property {Readonly<Record<string, number>>} volumes user id → 0..1
  * @property {boolean} silent the browser wants a click before it plays sound
+ * @property {boolean} saving the server has too much to do, and pictures are smaller or missing
  */
 
 /**
@@ -129,6 +130,7 @@ export function newMeeting(volumes) {
     page: 0,
     volumes,
     silent: false,
+    saving: false,
   };
 }
 
@@ -220,6 +222,10 @@ export function reduce(meeting, event, now) {
     case 'sync.batch':
       // The snapshot before it says how people and the room are now; what was said is in the pages.
       return event.events.filter(isTalk).reduce(talked, meeting);
+    case 'slots.changed': {
+      const saving = event.slots.some((slot) => slot.reason === 'server');
+      return saving === meeting.saving ? meeting : { ...meeting, saving };
+    }
     case 'chat.typing': {
       const typing = without(meeting.typing, event.participant_id);
       return { ...meeting, typing: event.is_typing ? { ...typing, [event.participant_id]: now + TYPING_MS } : typing };
@@ -236,7 +242,6 @@ export function reduce(meeting, event, now) {
     case 'media.published':
     case 'media.offer':
     case 'media.closed':
-    case 'slots.changed':
     case 'media.layers':
     case 'reaction':
     case 'signal.message':

@@ -1,6 +1,7 @@
 // Receives what others say and show: one RTCPeerConnection on which the server offers a fixed set of slots.
 // Who is in a slot is read from the packets (CSRC); the message `slots.changed` only comes beside them.
 
+import { LIMITS } from './limits.js';
 import { Peer } from './peer.js';
 import { RequestError } from './socket.js';
 
@@ -112,6 +113,18 @@ export class Subscriber {
    */
   bindingOf(mid) {
     return this.#announced.find((binding) => binding.mid === mid) ?? null;
+  }
+
+  /**
+   * Makes room for that many pictures, as far as the server has slots: what there is stays, and more lines come to it.
+   * @param {number} pictures
+   */
+  show(pictures) {
+    const wanted = Math.min(pictures, LIMITS.videoSlots);
+    if (wanted <= this.#world.slots.video) return;
+    this.#world.slots.video = wanted;
+    const pc = this.#peer.connection;
+    if (pc && this.slots.size > 0) this.#ask(pc);
   }
 
   /** Starts over with a new connection and new slots. */

@@ -1,6 +1,7 @@
 // Both peer connections of a meeting: what is sent and what is received, whether it flows, and the servers that help it
 // through a network.
 
+import { LIMITS } from './limits.js';
 import { preferences } from './preferences.js';
 import { Publisher } from './publisher.js';
 import { Subscriber } from './subscriber.js';
@@ -30,6 +31,8 @@ export class Transports {
   #world;
   #states = { publish: 'connecting', subscribe: 'connecting' };
   #isBlocked = false;
+  /** Pictures that were to be seen at once. */
+  #pictures = 0;
   #isOver = false;
   /** @type {number | undefined} */
   #renewal;
@@ -98,6 +101,12 @@ export class Transports {
     void this.#publisher?.set('screen_audio', screen?.audio ?? null);
   }
 
+  /** @param {number} pictures that are to be seen at once */
+  show(pictures) {
+    this.#pictures = pictures;
+    this.#subscriber?.show(pictures);
+  }
+
   networkChanged() {
     this.#publisher?.networkChanged();
     this.#subscriber?.networkChanged();
@@ -141,7 +150,7 @@ export class Transports {
     const isSmall = matchMedia('(max-width: 640px)').matches;
     this.#publisher = new Publisher({ request, canAsk, iceServers, codec: () => preferences().codec, tell: (state) => this.#flow('publish', state) });
     // A phone shows four people and a shared screen at once; a window shows nine and a screen.
-    this.#subscriber = new Subscriber({ request, send, canAsk, iceServers, slots: { audio: 4, video: isSmall ? 5 : 10 }, tell: (state) => this.#flow('subscribe', state), changed });
+    this.#subscriber = new Subscriber({ request, send, canAsk, iceServers, slots: { audio: 4, video: Math.min(LIMITS.videoSlots, Math.max(isSmall ? 5 : 10, this.#pictures)) }, tell: (state) => this.#flow('subscribe', state), changed });
     this.sendLocal();
   }
 

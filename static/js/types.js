@@ -94,7 +94,7 @@
  *   started_ms: number, ended_ms?: number, duration_ms?: number, bytes: number, expires_ms?: number, files?: RecordingFile[]}} Recording */
 
 /** @typedef {{rid?: string, spatial?: number, temporal?: number, width?: number, height?: number}} Layer */
-/** @typedef {'best' | 'empty' | 'muted' | 'forced' | 'codec' | 'viewport' | 'bandwidth' | 'publisher'} SlotReason */
+/** @typedef {'best' | 'empty' | 'muted' | 'forced' | 'codec' | 'viewport' | 'bandwidth' | 'publisher' | 'server'} SlotReason */
 /** @typedef {{mid: string, kind: Kind, participant_id?: string, track?: Track, layer?: Layer, reason: SlotReason}} SlotBinding */
 /** @typedef {{participant_id: string, source: Source, width: number, height: number, pinned: boolean}} ViewTile */
 

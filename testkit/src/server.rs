@@ -71,6 +71,8 @@ impl Server {
             .env("DATA_DIR", folder.join("data"))
             .env("RECORDS_DIR", folder.join("records"))
             .env("LOG_FORMAT", "pretty")
+            // Tests run on machines that are busy with other tests.
+            .env("SAVE_WHEN_BUSY", "false")
             .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -2,6 +2,7 @@
 
 mod abuse;
 mod coturn;
+mod full;
 mod handshake;
 mod long;
 mod meeting;

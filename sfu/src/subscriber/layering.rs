@@ -6,6 +6,7 @@ use crate::codec::Layer;
 use crate::key::TrackKey;
 use crate::layers::{self, Rung, Wish};
 use crate::room::Room;
+use crate::saving;
 use crate::slot::{Slot, Written};
 use protocol::media::View;
 use protocol::{Kind, SlotReason};
@@ -35,19 +36,32 @@ impl Subscriber {
         let sound = self.sound_bitrate();
         let budget = budget.saturating_sub(sound);
         let shown = self.shown(room);
+        let pictures = room.saving.pictures();
         let wishes: Vec<Wish<'_>> = shown
             .iter()
             .enumerate()
-            .map(|(place, &slot)| self.wish(slot, place, room, view))
+            .map(|(place, &slot)| {
+                let wish = self.wish(slot, place, room, view);
+                if place < pictures { wish } else { Wish { ladder: &[], ..wish } }
+            })
             .collect();
-        let choices = layers::choose(budget, &wishes);
+        let mut choices = layers::choose(budget, &wishes);
+        choices.iter_mut().skip(pictures).for_each(|choice| *choice = saving::nothing());
         let wanted = layers::wanted(&wishes) + sound;
         let planned = layers::planned(&wishes, &choices) + sound;
         let aims: Vec<_> = choices
-            .iter()
+            .into_iter()
             .zip(&wishes)
-            .map(|(choice, wish)| {
-                (choice.rung.map(|rung| layers::target(wish.ladder, rung)), choice)
+            .zip(&shown)
+            .map(|((mut choice, wish), &slot)| {
+                let mut target = choice.rung.map(|rung| layers::target(wish.ladder, rung));
+                let track = self.slots[slot].binding().and_then(|b| room.track(b.track));
+                let is_thin = target
+                    .as_mut()
+                    .zip(track)
+                    .is_some_and(|(target, track)| room.saving.thin(track, target));
+                room.saving.name(self.largest, wish, is_thin, &mut choice);
+                (target, choice)
             })
             .collect();
         let mut has_changed = false;
@@ -64,6 +78,7 @@ impl Subscriber {
                         slot.pause();
                     }
                 }
+                None if choice.reason == SlotReason::Server => slot.pause(),
                 // The publisher sends nothing: what it sends next is as good as anything.
                 None => {}
             }
@@ -173,12 +188,20 @@ impl Subscriber {
                     == (rung.encoding, rung.spatial, rung.temporal)
             })
         };
+        let is_whole = |rung: &Rung| {
+            rung.temporal == u8::MAX
+                && target.is_some_and(|target| {
+                    (target.encoding, target.spatial) == (rung.encoding, rung.spatial)
+                })
+        };
+        let ladder_position = |is_it: &dyn Fn(&Rung) -> bool| track.ladder.iter().position(is_it);
         Wish {
             ladder: &track.ladder,
             tile: tile.map_or((0, 0), |tile| (tile.width, tile.height)),
-            largest: self.largest,
+            largest: room.saving.largest(track.source, self.largest),
             is_first: layers::is_first(track.source, tile.is_some_and(|tile| tile.pinned), place),
-            current: track.ladder.iter().position(is_current),
+            // The server may leave frames out of what is aimed at.
+            current: ladder_position(&is_current).or_else(|| ladder_position(&is_whole)),
         }
     }
 }

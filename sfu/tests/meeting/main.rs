@@ -10,6 +10,7 @@ mod layers;
 mod nested;
 mod planes;
 mod repairs;
+mod saving;
 mod sound;
 mod tap;
 mod watchers;

@@ -62,6 +62,7 @@ fn is_request(command: &Command) -> bool {
         | Command::Close { .. }
         | Command::Leave { .. }
         | Command::SendAway { .. }
+        | Command::SetSaving { .. }
         | Command::CloseRoom { .. }
         | Command::SetPlanes { .. }
         | Command::LosePlane { .. }

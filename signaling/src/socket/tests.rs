@@ -2,6 +2,7 @@
 
 mod crowd;
 mod cuts;
+mod full;
 mod sessions;
 
 use super::*;

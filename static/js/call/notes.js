@@ -70,7 +70,7 @@ export class CallNotes {
     const isAlone = state.phase === 'joined' && others(state).length === 0;
     const { breakouts } = state;
     const now = JSON.stringify([
-      silencedBy(self(state)), placeOfHand(state, state.me) > 0, state.phase, state.restarting, state.flow, this.#isSlow, state.silent, isAlone, local.screen !== null,
+      silencedBy(self(state)), placeOfHand(state, state.me) > 0, state.phase, state.restarting, state.flow, this.#isSlow, state.saving, state.silent, isAlone, local.screen !== null,
       local.microphone.problem, local.camera.problem, this.#dismissed, self(state)?.role, state.broadcast, state.calls, state.departure, recordingOf(state), state.state.record_consent, breakouts?.ends_ms, breakouts?.opened_ms, myBreakout(state)?.id,
     ]);
     if (now === this.#drawn) return;
@@ -83,6 +83,7 @@ export class CallNotes {
     const { state } = this.#meeting;
     if (state.phase === 'reconnecting') return [note('care', null, t(state.restarting ? 'note.restarting' : 'note.reconnecting'))];
     if (state.flow === 'blocked') return [note('care', 'warn', t('note.blocked'))];
+    if (state.saving) return [note('care', null, t('note.saving'))];
     return this.#isSlow ? [note('', null, t('note.media'))] : [];
   }
 

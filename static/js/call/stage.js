@@ -1,7 +1,7 @@
 // The stage: which tiles stand where, which slot shows in which of them, and what the server is told about it.
 
 import { h } from '../dom.js';
-import { gridBoxes, pageOf, stageBoxes, withSpeakersVisible } from '../grid.js';
+import { gridBoxes, pageOf, picturesFirst, stageBoxes, tilesPerPage, withSpeakersVisible } from '../grid.js';
 import { t } from '../i18n.js';
 import { toggleMenu } from '../menu.js';
 import { placeOfHand } from '../orders.js';
@@ -18,9 +18,6 @@ import { volumeSlider } from './volume.js';
 /** @typedef {import('../tiles.js').TileSpec} TileSpec */
 /** @typedef {import('../grid.js').Box} Box */
 
-/** Tiles on one page: more are too small to read a face. */
-const PER_PAGE = 9;
-const PER_PAGE_SMALL = 4;
 /** People beside a shared screen who should be seen first; a strip rarely holds more. */
 const STRIP = 4;
 const GAP = 8;
@@ -105,8 +102,7 @@ export class Stage {
     if (width === 0 || height === 0) return;
     const { state } = this.#meeting;
     const { screens, people, me } = tilesOf(state);
-    const isSmall = Math.min(width, height) < 480;
-    const perPage = isSmall ? PER_PAGE_SMALL : PER_PAGE;
+    const perPage = tilesPerPage(width, height);
     /** @type {{spec: TileSpec, box: Box, floating?: boolean, stage?: boolean}[]} */
     const placed = [];
     let pages = 1;
@@ -184,7 +180,8 @@ export class Stage {
   }
 
   /**
-   * People in the order they stand: as they came, with speakers brought forward and kept there.
+   * People in the order they stand: as they came, with speakers brought forward and kept there, in large rooms before
+   * them those with pictures.
    * @param {TileSpec[]} people
    * @param {number} visible
    */
@@ -193,7 +190,8 @@ export class Stage {
     const kept = this.#order.filter((id) => byId.has(id));
     const before = new Set(kept);
     const come = people.map((spec) => spec.participant.id).filter((id) => !before.has(id));
-    this.#order = withSpeakersVisible([...kept, ...come], this.#meeting.state.speakers.filter((id) => byId.has(id)), visible);
+    const order = picturesFirst([...kept, ...come], (id) => byId.get(id)?.csrc !== null, visible);
+    this.#order = withSpeakersVisible(order, this.#meeting.state.speakers.filter((id) => byId.has(id)), visible);
     return this.#order.map((id) => /** @type {TileSpec} */ (byId.get(id)));
   }
 
@@ -207,7 +205,13 @@ export class Stage {
         const { camera } = this.#meeting.local;
         tile.bindOwn(camera.on ? camera.track : null);
       } else {
-        tile.bind(slots.find((slot) => slot.current === spec.csrc) ?? null, spec.csrc);
+        const slot = slots.find((slot) => slot.current === spec.csrc) ?? null;
+        const binding = slot && this.#meeting.bindingOf(slot.mid);
+        const isSaved = binding?.reason === 'server' && binding.track?.csrc === spec.csrc;
+        // A picture that the server leaves out must not stand still as its last frame.
+        const isDark = isSaved && !binding.layer;
+        tile.setSaved(isSaved);
+        tile.bind(isDark ? null : slot, isDark ? null : spec.csrc);
       }
     }
   }

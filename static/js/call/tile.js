@@ -38,9 +38,12 @@ export class Tile extends HTMLElement {
   #hand = h('span', { class: 'tile-hand', hidden: true }, icon('hand', 'small'), h('span'));
   #weak = h('button', { type: 'button', class: 'tile-weak', hidden: true, data: { action: 'weak' } }, icon('signal-weak', 'small'));
   #isWeak = false;
+  #isSaved = false;
   #away = h('div', { class: 'away' }, h('span', { class: 'spinner', 'aria-hidden': 'true' }), h('span', null));
   #more = h('button', { type: 'button', class: 'tile-more', 'aria-haspopup': 'menu', 'aria-expanded': 'false', data: { action: 'tile-menu' } }, icon('more', 'small'));
   #picture = new Picture(this.#video, () => this.#drawState());
+  /** What the tile says of itself beside its link. */
+  #said = '';
   #drawnFace = '';
   #wantsPicture = false;
   /** The track of this device that is shown, and whether its first frame is here.
@@ -98,17 +101,15 @@ export class Tile extends HTMLElement {
     this.#hand.hidden = isScreen || look.hand === 0;
     this.dataset.hand = isScreen ? '0' : String(look.hand);
     setText(/** @type {Element} */ (this.#hand.lastElementChild), String(look.hand));
-    this.#weak.setAttribute('aria-label', t('tile.weak.do'));
-    this.#weak.title = t('tile.weak.do');
     const details = [
       shownName,
       !isScreen && look.hand > 0 ? t('hand.place', { n: look.hand }) : '',
       isScreen ? '' : mic_forced ? t('tile.forced') : mic_muted ? t('tile.muted') : '',
       !mine && look.volume === 0 ? t('tile.silenced') : '',
       participant.presence === 'reconnecting' ? t('tile.away') : '',
-      this.#isWeak ? t('tile.weak') : '',
-    ];
-    this.setAttribute('aria-label', details.filter(Boolean).join(', '));
+    ].filter(Boolean);
+    this.#said = details.join(', ');
+    this.#drawWeak();
     this.#more.setAttribute('aria-label', t('tile.menu', { name: shownName }));
     this.#more.title = t('tile.menu.short');
     this.#away.hidden = participant.presence !== 'reconnecting';
@@ -158,11 +159,26 @@ export class Tile extends HTMLElement {
   setWeak(isWeak) {
     if (isWeak === this.#isWeak) return;
     this.#isWeak = isWeak;
-    this.#weak.hidden = !isWeak;
-    this.dataset.weak = String(isWeak);
-    const label = this.getAttribute('aria-label') ?? '';
-    const without = label.replace(`, ${t('tile.weak')}`, '');
-    this.setAttribute('aria-label', isWeak ? `${without}, ${t('tile.weak')}` : without);
+    this.#drawWeak();
+  }
+
+  /** @param {boolean} isSaved whether the server, which is too busy, leaves something of the picture out */
+  setSaved(isSaved) {
+    if (isSaved === this.#isSaved) return;
+    this.#isSaved = isSaved;
+    this.#drawWeak();
+  }
+
+  /** The sign for a picture that is less than it could be, with the reason in words. */
+  #drawWeak() {
+    const what = this.#isWeak ? t('tile.weak') : this.#isSaved ? t('tile.saved') : '';
+    const act = t(this.#isWeak ? 'tile.weak.do' : 'tile.saved.do');
+    this.#weak.hidden = what === '';
+    this.#weak.setAttribute('aria-label', act);
+    this.#weak.title = act;
+    this.dataset.weak = String(this.#isWeak);
+    this.dataset.saved = String(this.#isSaved);
+    this.setAttribute('aria-label', [this.#said, what].filter(Boolean).join(', '));
   }
 
   /** @param {Box} box */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { bestGrid, gridBoxes, pageOf, stageBoxes, withSpeakersVisible } from '../../../static/js/grid.js';
+import { bestGrid, gridBoxes, pageOf, picturesFirst, stageBoxes, tilesPerPage, withSpeakersVisible } from '../../../static/js/grid.js';
 
 const WINDOWS = /** @type {const} */ ([
   [1280, 720],
@@ -112,4 +112,18 @@ test('bringing speakers forward loses nobody', () => {
       for (const speaker of speakers.slice(0, visible)) assert.ok(placed.indexOf(speaker) < visible, `${speaker} of ${speakers} in ${placed}`);
     }
   }
+});
+
+test('a large screen has room for more tiles, and none of them is smaller than in a small window', () => {
+  assert.equal(tilesPerPage(390, 700), 4);
+  assert.equal(tilesPerPage(1280, 640), 9);
+  assert.equal(tilesPerPage(1600, 900), 16);
+  assert.equal(tilesPerPage(1920, 1150), 25);
+  assert.equal(tilesPerPage(3840, 800), 9, 'wide alone is not large');
+});
+
+test('in a room that needs pages pictures come first, in the order of before; in a small one nobody moves', () => {
+  const hasPicture = (/** @type {string} */ id) => id === 'b' || id === 'd';
+  assert.deepEqual(picturesFirst(['a', 'b', 'c', 'd'], hasPicture, 3), ['b', 'd', 'a', 'c']);
+  assert.deepEqual(picturesFirst(['a', 'b', 'c', 'd'], hasPicture, 4), ['a', 'b', 'c', 'd']);
 });

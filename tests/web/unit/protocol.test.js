@@ -33,6 +33,7 @@ test('limits that forms show are those that the server keeps', () => {
   assert.equal(LIMITS.inviteUses, limit('MAX_INVITE_USES'));
   assert.match(text, new RegExp(`MAX_ATTACHMENT_BYTES: usize = ${LIMITS.attachmentBytes / 1024 / 1024} \\* 1024 \\* 1024;`));
   assert.ok(LIMITS.page <= limit('MAX_PAGE'));
+  assert.equal(LIMITS.videoSlots, limit('MAX_VIDEO_SLOTS'));
 });
 
 test('close codes mean here what they mean there', () => {

@@ -66,7 +66,7 @@ test('a link is weak after two bad seconds and well again after some good ones',
 
 test('every reason has plain words in both languages', () => {
   /** @type {import('../../../static/js/types.js').SlotReason[]} */
-  const reasons = ['best', 'empty', 'muted', 'forced', 'codec', 'viewport', 'bandwidth', 'publisher'];
+  const reasons = ['best', 'empty', 'muted', 'forced', 'codec', 'viewport', 'bandwidth', 'publisher', 'server'];
   for (const reason of reasons) {
     const key = `stats.why.${whyOf({ mid: '0', kind: 'video', reason }, true)}`;
     assert.ok(key in en && key in ru, key);

@@ -47,6 +47,8 @@ export class Server {
         DATA_DIR: join(this.folder, 'data'),
         RECORDS_DIR: join(this.folder, 'records'),
         LOG_FORMAT: 'pretty',
+        // Tests run on machines that are busy with other tests.
+        SAVE_WHEN_BUSY: 'false',
         LOG_LEVEL: process.env.VECHE_LOG ?? 'info',
         ...settings,
       },
