@@ -78,10 +78,10 @@ fn observe_process() {
     if let Some(bytes) = resident_bytes() {
         metrics::gauge!("process_resident_memory_bytes").set(bytes as f64);
     }
-    if let Ok(status) = std::fs::read_to_string("/proc/self/status") {
-        if let Some(threads) = field(&status, "Threads:") {
-            metrics::gauge!("process_threads").set(threads as f64);
-        }
+    if let Ok(status) = std::fs::read_to_string("/proc/self/status")
+        && let Some(threads) = field(&status, "Threads:")
+    {
+        metrics::gauge!("process_threads").set(threads as f64);
     }
     if let Ok(entries) = std::fs::read_dir("/proc/self/fd") {
         metrics::gauge!("process_open_fds").set(entries.count() as f64);

@@ -9,6 +9,7 @@ use crate::app::ApiError;
 use crate::room::Place;
 use protocol::ErrorCode;
 use sfu::{Command, Saving};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -169,11 +170,13 @@ pub(crate) struct Admission {
     capacity: Capacity,
     /// Held for the few lines of a look, by the one who measures and by those who knock.
     ladder: Mutex<Ladder>,
+    /// Whether every media plane knows that nothing is saved.
+    is_calm: AtomicBool,
 }
 
 impl Admission {
     pub(crate) fn new(capacity: Capacity) -> Self {
-        Self { capacity, ladder: Mutex::default() }
+        Self { capacity, ladder: Mutex::default(), is_calm: AtomicBool::new(true) }
     }
 
     /// Refuses somebody new where nobody gets in.
@@ -222,9 +225,12 @@ impl Signaling {
         if before.saving != after.saving {
             tracing::warn!(saving = ?after.saving, "the server saves what it sends");
         }
-        // A plane that was too busy to take it hears it at the next look.
-        if self.inner.hub.tell_media(Command::SetSaving { saving: after.saving }).is_err() {
-            tracing::warn!("the media plane does not take commands");
+        // A plane that began anew has heard nothing, and one that was too busy to take it hears it at the next look.
+        let is_heard = after.saving == Saving::Nothing && admission.is_calm.load(Ordering::Relaxed);
+        if !is_heard {
+            let told = self.inner.hub.tell_media(Command::SetSaving { saving: after.saving });
+            let is_calm = told.is_ok() && after.saving == Saving::Nothing;
+            admission.is_calm.store(is_calm, Ordering::Relaxed);
         }
     }
 }

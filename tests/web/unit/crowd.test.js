@@ -97,3 +97,13 @@ test('the rows and the space around them are as high as the list, with a held ro
     assert.equal(new Set(rows).size, rows.length);
   }
 });
+
+test('the server saves as long as a slot says so', () => {
+  const meeting = meetingOf([1]);
+  const slots = (/** @type {import('../../../static/js/types.js').SlotReason} */ reason) =>
+    /** @type {ServerMessage} */ ({ type: 'slots.changed', pc: 's', slots: [{ mid: '0', kind: 'video', reason: 'best' }, { mid: '1', kind: 'video', reason }] });
+  const saving = reduce(meeting, slots('server'), 0);
+  assert.equal(saving.saving, true);
+  assert.equal(reduce(saving, slots('server'), 0), saving, 'nothing new is drawn');
+  assert.equal(reduce(saving, slots('bandwidth'), 0).saving, false);
+});

@@ -50,18 +50,25 @@ async fn a_full_server_refuses_who_is_new_and_lets_back_in_who_was_there() {
 #[tokio::test]
 async fn a_busy_server_saves_shuts_its_door_and_tells_the_media_plane() {
     let (live, _, boris) = small_server().await;
-    let mut now = Instant::now();
-    let mut told = Vec::new();
-    for _ in 0..8 {
-        live.signaling.measured(now, &Measured { busy: 0.97, ..Measured::default() });
-        match live.command().await {
-            Command::SetSaving { saving } => told.push(saving),
-            other => panic!("{other:?}"),
-        }
-        now += Duration::from_millis(500);
+    let start = Instant::now();
+    let look = |half_seconds: u32, busy: f32| {
+        let now = start + half_seconds * Duration::from_millis(500);
+        live.signaling.measured(now, &Measured { busy, ..Measured::default() });
+    };
+    (0..6).for_each(|n| look(n, 0.97));
+    for saving in [Saving::Frames, Saving::Frames] {
+        let Command::SetSaving { saving: told } = live.command().await else { panic!("no saving") };
+        assert_eq!(told, saving, "a plane that began anew hears it as well");
     }
-    assert_eq!(told.first(), Some(&Saving::Nothing));
-    assert_eq!(told.last(), Some(&Saving::Frames));
     let refused = live.post(&format!("rooms/{SLUG}/ticket"), &boris.token, json!({})).await;
     assert_eq!(refused.refusal(), (503, "server_full".to_owned()));
+    (6..30).for_each(|n| look(n, 0.2));
+    loop {
+        match live.command().await {
+            Command::SetSaving { saving: Saving::Nothing } => break,
+            Command::SetSaving { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    live.ticket(&boris, SLUG, json!({})).await;
 }

@@ -21,7 +21,8 @@ let ada;
 let url = '';
 
 before(async () => {
-  server = await Server.start();
+  // As many as come, and one.
+  server = await Server.start({ MAX_SOCKETS: String(CROWD + 2) });
   browser = await Chromium.launch();
   ada = await browser.tab({ instruments: { colour: PALETTE.red } });
   url = await begin(ada, server.url, 'Ada');
@@ -128,4 +129,15 @@ test('a moderator mutes all with one press, and everybody sees it', async () => 
   await ada.until('nine tiles, those with a picture first', () => document.querySelectorAll('veche-tile').length === 9
     && document.querySelector('veche-tile[data-name=Bob]')?.getAttribute('data-state') === 'picture');
   await inspect(ada, 'crowd-stage-light');
+});
+
+test('a full server says so in words, and those inside go on', async () => {
+  const cleo = await browser.tab({ theme: 'dark', instruments: { colour: PALETTE.blue } });
+  await cleo.open(url);
+  await cleo.visible('[name=display_name]');
+  await cleo.fill('[name=display_name]', 'Cleo');
+  await cleo.click('[data-action=join]');
+  await cleo.until('the words', () => /The server is full/.test(document.querySelector('[role=alert]:not([hidden])')?.textContent ?? ''));
+  await inspect(cleo, 'server-full-dark');
+  assert.equal(await ada.run(() => document.body.dataset.connection), 'connected');
 });
