@@ -95,8 +95,7 @@ fn a_server_that_is_short_of_time_saves_frames_then_pixels_then_pictures_and_giv
 fn only_the_most_important_pictures_stay_and_a_shared_screen_stays_sharp() {
     let mut world = World::new(92);
     let mut screen = Camera::share(&mut world, 1, 1);
-    let mut cameras: Vec<Camera> =
-        (3..9).map(|n| Camera::publish(&mut world, u64::from(n), n)).collect();
+    let mut cameras: Vec<Camera> = (3..9).map(|n| Camera::publish(&mut world, n, n)).collect();
     world.subscribe(2, 2, 1, 9);
     let mut run = |world: &mut World, time: Duration| {
         let end = world.now + time;
