@@ -60,10 +60,18 @@ impl Speakers {
 
     /// Notes who speaks on another plane, instead of what was known of it.
     pub fn heard_on(&mut self, plane: PlaneId, voices: &[RelayedVoice]) {
-        self.elsewhere.retain(|_, (known, _)| *known != plane);
+        let before = self.elsewhere.len();
+        self.elsewhere.retain(|who, (known, _)| {
+            *known != plane || voices.iter().any(|voice| voice.csrc == *who)
+        });
+        let mut is_other = self.elsewhere.len() < before;
         for voice in voices.iter().take(MAX_SPEAKERS) {
             let loudness = f32::from(voice.loudness) / f32::from(u16::MAX);
-            self.elsewhere.insert(voice.csrc, (plane, loudness));
+            is_other |= self.elsewhere.insert(voice.csrc, (plane, loudness)).is_none();
+        }
+        // That plane has waited already to tell of it.
+        if is_other {
+            self.polled = None;
         }
     }
 

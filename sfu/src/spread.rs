@@ -5,14 +5,17 @@
 
 use crate::format::Codec;
 use crate::key::{RoomKey, TrackKey};
-use crate::relay::{MAX_PLANES, PlaneId, Relayed, RelayedPacket, RelayedTrack, Taken};
+use crate::layers::Rung;
+use crate::relay::{
+    MAX_PLANES, PlaneId, Relayed, RelayedEncoding, RelayedPacket, RelayedTrack, Taken,
+};
 use crate::room::Room;
 use crate::router::Sfu;
 use crate::speakers::MAX_SPEAKERS;
 use crate::timers::TICK;
 use crate::track::{Encoding, Origin, Remote, Taker, Track};
 use protocol::{Kind, RoomId, TrackId};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// How much a step's rate must change, as a share, for other planes to be told. Less tells them of each wavering of an
@@ -298,8 +301,8 @@ pub(crate) fn tell_tracks(room: &mut Room, relayed: &mut VecDeque<(PlaneId, Rela
     let Some(spread) = &mut room.spread else { return };
     let mut tracks = Vec::new();
     for (_, track) in room.tracks.iter_mut().filter(|(_, track)| track.is_own()) {
-        let now = track.describe();
-        if track.announced.as_ref().is_none_or(|before| is_other(before, &now)) {
+        if track.announced.as_ref().is_none_or(|told| is_other(told, track)) {
+            let now = describe(track);
             track.announced = Some(Box::new(now.clone()));
             tracks.push(now);
         }
@@ -316,18 +319,44 @@ pub(crate) fn tell_tracks(room: &mut Room, relayed: &mut VecDeque<(PlaneId, Rela
     }
 }
 
-/// Whether a track has become so much another that planes are to be told.
-fn is_other(before: &RelayedTrack, now: &RelayedTrack) -> bool {
-    let (before, rates_before) = without_rates(before);
-    let (now, rates) = without_rates(now);
-    let is_far = |(before, now): (&u64, &u64)| now.abs_diff(*before) > before / TOLD;
-    before != now || rates_before.iter().zip(&rates).any(is_far)
+/// Whether a track has become so much another that planes are to be told. On each change of a room, for all its tracks.
+fn is_other(told: &RelayedTrack, track: &Track) -> bool {
+    let is_near = |(told, now): (&Rung, &Rung)| {
+        let rate = Rung { bitrate: told.bitrate, ..*now };
+        *told == rate && now.bitrate.abs_diff(told.bitrate) <= told.bitrate / TOLD
+    };
+    let is_same = |(told, now): (&RelayedEncoding, &Encoding)| {
+        told.rid == now.rid && told.wait_ms == wait_ms(now)
+    };
+    (told.generation, told.codec, told.extensions)
+        != (track.generation, track.codec, track.extensions)
+        || told.encodings.len() != track.encodings.len()
+        || told.ladder.len() != track.ladder.len()
+        || !told.encodings.iter().zip(&track.encodings).all(is_same)
+        || !told.ladder.iter().zip(&track.ladder).all(is_near)
 }
 
-fn without_rates(track: &RelayedTrack) -> (RelayedTrack, Vec<u64>) {
-    let mut track = track.clone();
-    let rates = track.ladder.iter_mut().map(|rung| std::mem::take(&mut rung.bitrate)).collect();
-    (track, rates)
+fn wait_ms(encoding: &Encoding) -> u16 {
+    encoding.wait().as_millis().min(u16::MAX.into()) as u16
+}
+
+/// A track as other planes are told of it.
+fn describe(track: &Track) -> RelayedTrack {
+    let encoding = |encoding: &Encoding| RelayedEncoding {
+        rid: encoding.rid.clone(),
+        wait_ms: wait_ms(encoding),
+    };
+    RelayedTrack {
+        id: track.id,
+        participant: track.participant,
+        source: track.source,
+        csrc: track.csrc,
+        generation: track.generation,
+        extensions: track.extensions,
+        codec: track.codec,
+        encodings: track.encodings.iter().map(encoding).collect(),
+        ladder: track.ladder.clone(),
+    }
 }
 
 impl Room {
@@ -344,12 +373,13 @@ impl Room {
 
     /// Removes what a plane has published and does not name any more.
     fn keep_tracks(&mut self, plane: PlaneId, named: &[RelayedTrack]) {
+        let named: HashSet<TrackId> = named.iter().map(|track| track.id).collect();
         let theirs: Vec<TrackKey> = self
             .tracks
             .iter()
             .filter(|(_, track)| {
                 matches!(track.origin, Origin::Plane(remote) if remote.plane == plane)
-                    && !named.iter().any(|known| known.id == track.id)
+                    && !named.contains(&track.id)
             })
             .map(|(key, _)| key)
             .collect();
@@ -397,10 +427,9 @@ impl Room {
     /// Notes what a plane takes of tracks that are published here.
     fn set_taken(&mut self, plane: PlaneId, taken: &[(TrackId, Taken)], is_all: bool) {
         if is_all {
-            for (_, track) in self.tracks.iter_mut() {
-                track.takers.retain(|taker| {
-                    taker.plane != plane || taken.iter().any(|(id, _)| *id == track.id)
-                });
+            let named: HashSet<TrackId> = taken.iter().map(|(id, _)| *id).collect();
+            for (_, track) in self.tracks.iter_mut().filter(|(_, t)| !named.contains(&t.id)) {
+                track.takers.retain(|taker| taker.plane != plane);
             }
         }
         for &(id, taken) in taken {

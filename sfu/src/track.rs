@@ -12,7 +12,7 @@ use crate::nack::NackGenerator;
 use crate::nested::Nested;
 use crate::patience::Patience;
 use crate::reception::Reception;
-use crate::relay::{PlaneId, RelayedEncoding, RelayedTrack, Taken};
+use crate::relay::{PlaneId, RelayedTrack, Taken};
 use crate::rtp::Header;
 use crate::sequence::SequenceUnwrapper;
 use protocol::media::Track as PublicTrack;
@@ -115,25 +115,6 @@ impl Track {
     /// Whether it is published on this plane.
     pub fn is_own(&self) -> bool {
         matches!(self.origin, Origin::Peer(_))
-    }
-
-    /// As other planes are told of it.
-    pub fn describe(&self) -> RelayedTrack {
-        let encoding = |encoding: &Encoding| RelayedEncoding {
-            rid: encoding.rid.clone(),
-            wait_ms: encoding.wait().as_millis().min(u16::MAX.into()) as u16,
-        };
-        RelayedTrack {
-            id: self.id,
-            participant: self.participant,
-            source: self.source,
-            csrc: self.csrc,
-            generation: self.generation,
-            extensions: self.extensions,
-            codec: self.codec,
-            encodings: self.encodings.iter().map(encoding).collect(),
-            ladder: self.ladder.clone(),
-        }
     }
 }
 

@@ -1,11 +1,11 @@
 //! Many receivers in one room.
 
 use crate::client::Media;
-use crate::world::World;
+use crate::world::{ROOM, World, person};
 use crate::{CAMERA, film};
 use protocol::Source;
-use sfu::PeerId;
 use sfu::rtp::Header;
+use sfu::{Command, Event, PeerId};
 use std::time::Duration;
 
 /// What the plane promises to hold at most before it is sent; one receiver's share of a burst may come on top.
@@ -57,4 +57,103 @@ fn a_burst_into_a_large_room_leaves_in_slabs_and_reaches_everybody_once_and_in_o
             packets.iter().map(|p| Header::parse(p).expect("RTP").sequence).collect();
         assert!(numbers.is_sorted_by(|a, b| *b == a.wrapping_add(1)), "peer {peer}: {numbers:?}");
     }
+}
+
+#[test]
+fn in_a_crowd_who_comes_is_served_at_once_and_the_others_follow_in_a_moment() {
+    let mut world = World::new(19);
+    let publish = |world: &mut World, peer: u64| {
+        world.publish(peer, peer, &[(Source::Microphone, 3_000 + peer as u32)]);
+    };
+    let speak = |world: &mut World, peer: u64| {
+        let voice = world.client(peer).send(3_000 + peer as u32, 960, &Media::voice(20));
+        world.send(peer, voice);
+    };
+    publish(&mut world, 1);
+    for peer in 100..100 + RECEIVERS {
+        world.request(peer, peer, 2, 0);
+    }
+    world.run_until(|world| (100..100 + RECEIVERS).all(|peer| world.is_connected(peer)));
+    speak(&mut world, 1);
+    world.run(Duration::from_millis(100));
+    let hears = |world: &World, peer: u64, whom: u64| {
+        world.slots(peer).iter().any(|slot| slot.participant_id == Some(person(whom)))
+    };
+    assert!((100..100 + RECEIVERS).all(|peer| hears(&world, peer, 1)));
+    // A rush of people who come: everybody is told a few times, not once for each.
+    world.events.clear();
+    for peer in 2..12 {
+        world.offer(peer, peer, &[(Source::Microphone, 3_000 + peer as u32)]);
+    }
+    world.run_until(|world| (2..12).all(|peer| world.is_connected(peer)));
+    for peer in 2..12 {
+        speak(&mut world, peer);
+        world.run(Duration::from_millis(10));
+    }
+    world.run(Duration::from_millis(100));
+    let told = |world: &World, peer: u64| {
+        let events = world.events.iter();
+        events
+            .filter(|event| matches!(event, Event::SlotsChanged { peer: p, .. } if p.0 == peer))
+            .count()
+    };
+    for peer in 100..100 + RECEIVERS {
+        assert!((1..=4).contains(&told(&world, peer)), "{peer}: {}", told(&world, peer));
+        assert_eq!(world.slots(peer).iter().filter(|s| s.participant_id.is_some()).count(), 2);
+    }
+    // Who asks for something is served with what is known, however short ago that was.
+    world.request(200, 200, 2, 0);
+    assert_eq!(world.slots(200).iter().filter(|s| s.participant_id.is_some()).count(), 2);
+    // And a track that goes is gone for everybody, a moment later.
+    let gone: Vec<u64> = (1..12).filter(|&whom| hears(&world, 100, whom)).collect();
+    for &whom in &gone {
+        world.command(Command::Leave { room: ROOM, participant: person(whom) });
+    }
+    publish(&mut world, 20);
+    speak(&mut world, 20);
+    world.run(Duration::from_millis(100));
+    for peer in 100..100 + RECEIVERS {
+        assert!(!gone.iter().any(|&whom| hears(&world, peer, whom)), "{peer}");
+        assert_eq!(world.slots(peer).iter().filter(|s| s.participant_id.is_some()).count(), 2);
+    }
+}
+
+#[test]
+fn a_stream_that_begins_anew_in_a_crowd_leaves_no_gap_in_anybodys_numbers() {
+    let mut world = World::new(20);
+    world.publish(1, 1, &[(Source::Microphone, 3_001)]);
+    for peer in 100..100 + RECEIVERS {
+        world.request(peer, peer, 1, 0);
+    }
+    world.run_until(|world| (100..100 + RECEIVERS).all(|peer| world.is_connected(peer)));
+    let speak = |world: &mut World, peer: u64, ssrc: u32, at: u32| {
+        let mut voice = world.client(peer).send(ssrc, at * 960, &Media::voice(20));
+        let from = world.client(peer).address;
+        world.sfu.receive(world.now, from.into(), &mut voice);
+        while world.sfu.flush(world.now) {
+            world.collect();
+        }
+        world.collect();
+    };
+    for at in 0..3 {
+        speak(&mut world, 1, 3_001, at);
+        world.run(Duration::from_millis(60));
+    }
+    // Anna's stream begins anew, and slots learn of it later than its first packets come.
+    let old = world.slots(100)[0].track.as_ref().expect("Anna").csrc;
+    let numbers = |world: &mut World| {
+        let packets = &world.client(100).rtp;
+        packets.iter().map(|p| Header::parse(p).expect("RTP").sequence).collect::<Vec<_>>()
+    };
+    assert!(!numbers(&mut world).is_empty());
+    world.offer(1, 1, &[(Source::Microphone, 4_001)]);
+    for at in 0..20 {
+        speak(&mut world, 1, 4_001, at);
+        world.run(Duration::from_millis(5));
+    }
+    world.run(Duration::from_millis(100));
+    let numbers = numbers(&mut world);
+    assert!(numbers.len() >= 12, "{numbers:?}");
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1)), "{numbers:?}");
+    assert_eq!(world.slots(100)[0].track.as_ref().map(|track| track.csrc), Some(old));
 }
