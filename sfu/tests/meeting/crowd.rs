@@ -127,7 +127,8 @@ fn a_stream_that_begins_anew_in_a_crowd_leaves_no_gap_in_anybodys_numbers() {
     }
     world.run_until(|world| (100..100 + RECEIVERS).all(|peer| world.is_connected(peer)));
     let speak = |world: &mut World, peer: u64, ssrc: u32, at: u32| {
-        let mut voice = world.client(peer).send(ssrc, at * 960, &Media::voice(20));
+        let index = u64::from(ssrc) * 10 + u64::from(at);
+        let mut voice = world.client(peer).seal(ssrc, index, at * 960, &Media::voice(20));
         let from = world.client(peer).address;
         world.sfu.receive(world.now, from.into(), &mut voice);
         while world.sfu.flush(world.now) {
