@@ -280,6 +280,7 @@ impl Config {
             metrics_token: layers.text("metrics_token")?.map(Secret::new),
         };
         config.check_turn(layers)?;
+        config.check_media_ports(layers)?;
         Ok(config)
     }
 
@@ -294,6 +295,32 @@ impl Config {
             "turn_urls",
             "needs `turn_secret`, or `turn_username` and `turn_password`, beside it",
         ))
+    }
+
+    /// Threads with a port each need as many that are free.
+    fn check_media_ports(&self, layers: &Layers) -> Result<(), SettingError> {
+        let ports = self.media_ports();
+        let (threads, first) = (self.media_threads, self.media_port);
+        if ports.len() < threads && !self.media_single_port && first != 0 {
+            let problem = format!("is too high for {threads} threads with a port each");
+            return Err(layers.wrong("media_port", problem));
+        }
+        if self.media_tcp && ports.iter().skip(1).any(|port| *port == self.port) {
+            let problem = format!(
+                "with a port for each of {threads} threads runs into `port` ({}): choose another, or `media_single_port = true`",
+                self.port
+            );
+            return Err(layers.wrong("media_port", problem));
+        }
+        Ok(())
+    }
+
+    /// The ports of media: one for all threads, or one for each; 0 for any.
+    pub fn media_ports(&self) -> Vec<u16> {
+        if self.media_single_port || self.media_port == 0 {
+            return vec![self.media_port];
+        }
+        (self.media_port..=u16::MAX).take(self.media_threads).collect()
     }
 
     /// The TCP port of HTTP, as clients reach it, where they are told it for media; `listens` is where it is bound.
@@ -518,6 +545,27 @@ mod tests {
         assert_eq!(config.log_format, LogFormat::Json);
         problem(&[("APP_ENV", "production"), ("CORS_ORIGINS", "*")]);
         assert!(with(&[("CORS_ORIGINS", "*")]).is_ok());
+    }
+
+    #[test]
+    fn threads_with_a_port_each_need_as_many() {
+        let own = |more: &[(&str, &str)]| {
+            let all = [&[("MEDIA_THREADS", "4"), ("MEDIA_SINGLE_PORT", "false")], more].concat();
+            with(&all).map(|config| config.media_ports()).map_err(|error| error.to_string())
+        };
+        assert_eq!(own(&[]), Ok(vec![8081, 8082, 8083, 8084]));
+        assert_eq!(own(&[("MEDIA_PORT", "0")]), Ok(vec![0]));
+        assert_eq!(
+            with(&[("MEDIA_THREADS", "4")]).map(|config| config.media_ports()).ok(),
+            Some(vec![8081])
+        );
+        let error = own(&[("MEDIA_PORT", "65533")]).expect_err("there are three left");
+        assert!(error.contains("too high for 4 threads"), "{error}");
+        let error = own(&[("MEDIA_PORT", "8078")]).expect_err("one of them is that of pages");
+        assert!(error.contains("`port` (8080)"), "{error}");
+        assert!(own(&[("MEDIA_PORT", "8078"), ("MEDIA_TCP", "false")]).is_ok());
+        // Where both are one port, that of pages takes the streams of the first thread.
+        assert!(own(&[("MEDIA_PORT", "8080")]).is_ok());
     }
 
     #[test]

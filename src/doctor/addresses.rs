@@ -54,7 +54,9 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
         return found;
     }
     found.extend(against_name(&advertised, public.as_deref(), &resolved));
-    found.extend(reached(config, &advertised).await);
+    for port in config.media_ports() {
+        found.extend(reached(port, &advertised).await);
+    }
     found
 }
 
@@ -136,8 +138,8 @@ fn against_name(advertised: &[IpAddr], name: Option<&str>, resolved: &[IpAddr]) 
 }
 
 /// Sends a question to each advertised address from here and waits for it to come in at the media port.
-async fn reached(config: &Config, advertised: &[IpAddr]) -> Vec<Finding> {
-    let socket = Ports::bind(config.media_port, false).ok().and_then(|ports| {
+async fn reached(port: u16, advertised: &[IpAddr]) -> Vec<Finding> {
+    let socket = Ports::bind(port, false).ok().and_then(|ports| {
         let socket: std::net::UdpSocket = ports.datagrams.into();
         UdpSocket::from_std(socket).ok()
     });
@@ -161,8 +163,8 @@ async fn reached(config: &Config, advertised: &[IpAddr]) -> Vec<Finding> {
     for address in advertised {
         found.push(match asked(SocketAddr::new(*address, port)).await {
             true => Finding::good("address").says(
-                format!("What is sent to {address} from here arrives at the media port."),
-                format!("Отправленное отсюда на {address} приходит на медиапорт."),
+                format!("What is sent to {address} from here arrives at the media port {port}."),
+                format!("Отправленное отсюда на {address} приходит на медиапорт {port}."),
             ),
             false if own.contains(address) => Finding::bad("address")
                 .says(

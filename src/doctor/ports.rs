@@ -18,7 +18,9 @@ pub async fn is_running(config: &Config) -> bool {
 
 /// TCP for pages, UDP for media: free, ours, or somebody else's.
 pub fn examine(config: &Config, is_running: bool) -> Vec<Finding> {
-    vec![http(config, is_running), media(config, is_running)]
+    let mut found = vec![http(config, is_running)];
+    found.extend(config.media_ports().into_iter().map(|port| media(config, port, is_running)));
+    found
 }
 
 fn http(config: &Config, is_running: bool) -> Finding {
@@ -52,8 +54,7 @@ fn http(config: &Config, is_running: bool) -> Finding {
     }
 }
 
-fn media(config: &Config, is_running: bool) -> Finding {
-    let port = config.media_port;
+fn media(config: &Config, port: u16, is_running: bool) -> Finding {
     // Where it is the port of HTTP too, that one hands media's connections over.
     let listens = config.media_tcp && port != config.port;
     match Ports::bind(port, listens) {

@@ -513,6 +513,10 @@ impl MediaThread {
 
     /// Hands events over in order; what does not fit waits.
     fn tell(&mut self) {
+        // It stood still and was given up meanwhile: what it knows is not so any more.
+        if self.epoch != self.station.epoch() {
+            return;
+        }
         while let Some(event) = self.sfu.poll_event() {
             if self.backlog.len() >= MAX_BACKLOG {
                 self.backlog.pop_front();
