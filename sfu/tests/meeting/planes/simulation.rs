@@ -107,7 +107,9 @@ impl Simulation {
                 world.loss = loss;
             }
             self.planes.ring = if self.rng.random_bool(0.2) { 2 } else { usize::MAX };
-            self.media(TURN);
+            // A few at a time, for the time that it takes.
+            let speaking = self.people.keys().copied().sample(&mut self.rng, 3);
+            self.media(TURN, &speaking);
             if self.turn.is_multiple_of(TURNS) {
                 self.look();
             }
@@ -166,7 +168,8 @@ impl Simulation {
         let clients = worlds.flat_map(|world| &world.clients);
         let given_up = clients.filter(|(_, client)| !client.transport.is_connected());
         let given_up: Vec<u64> = given_up.map(|(peer, _)| peer.0).collect();
-        for peer in std::mem::take(&mut self.closed).into_iter().chain(given_up) {
+        self.closed.extend(given_up);
+        while let Some(peer) = self.closed.pop() {
             self.come_back(peer);
         }
     }
@@ -304,10 +307,10 @@ impl Simulation {
         for world in &mut self.planes.worlds {
             world.loss = 0.0;
         }
-        let wanted: Vec<u64> = [self.people[&who].publishes, self.people[&who].receives]
-            .into_iter()
-            .flatten()
-            .collect();
+        let person = &self.people[&who];
+        let theirs = [person.publishes, person.receives].into_iter().flatten();
+        // The other one may be over as well, and is made anew after this one.
+        let wanted: Vec<u64> = theirs.filter(|peer| !self.closed.contains(peer)).collect();
         for _ in 0..400 {
             if wanted.iter().all(|peer| self.connected.contains(peer)) {
                 return;
@@ -418,13 +421,12 @@ impl Simulation {
         self.planes.live.insert(at);
     }
 
-    /// Everybody sends a little, and time passes.
-    fn media(&mut self, time: Duration) {
+    /// Some send a little, and time passes.
+    fn media(&mut self, time: Duration, speaking: &[u64]) {
         for world in &mut self.planes.worlds {
             world.now += time - 4 * STEP;
         }
-        let speaking: Vec<u64> = self.people.keys().copied().collect();
-        for who in speaking {
+        for &who in speaking {
             self.send(who);
         }
         for _ in 0..4 {
@@ -508,16 +510,18 @@ impl Simulation {
             world.loss = 0.0;
         }
         self.planes.ring = usize::MAX;
-        self.media(Duration::from_millis(600));
+        let moment = Duration::from_millis(600);
+        self.media(moment, &[]);
         self.mend();
-        for _ in 0..14 {
-            self.media(Duration::from_millis(600));
+        let everybody: Vec<u64> = self.people.keys().copied().collect();
+        for _ in 0..12 {
+            self.media(moment, &everybody);
         }
         for world in &mut self.planes.worlds {
             world.clients.values_mut().for_each(|client| client.rtp.clear());
         }
         for _ in 0..3 {
-            self.media(Duration::from_millis(600));
+            self.media(moment, &everybody);
         }
         for (who, receiver) in &self.people {
             if let (Some(at), Some(peer)) = (receiver.plane, receiver.receives) {
