@@ -314,7 +314,84 @@ mod tests {
         assert_eq!(placed, [None, Some(8), Some(7)]);
     }
 
+    /// What a subscriber is to hear and see, by going through everybody.
+    fn slowly(
+        ranking: &Ranking,
+        wishes: &Wishes<'_>,
+        slots: usize,
+        bound: &[TrackKey],
+    ) -> [Vec<TrackKey>; 2] {
+        let is_bound = |c: &&Candidate| bound.contains(&c.track);
+        let heard = |c: &&Candidate| wishes.allow(c) && !wishes.silenced.contains(&c.participant);
+        let audio = || ranking.audio.iter().filter(heard);
+        let speaking = audio().filter(|c| c.speaking.is_some() && !c.is_muted);
+        let kept = audio().filter(is_bound).filter(|c| !c.is_muted);
+        let audio = first_distinct(speaking.chain(kept).chain(audio()), slots);
+        let video = || ranking.video.iter().filter(|c| wishes.allow(c));
+        let video = match wishes.tiles {
+            Some(tiles) => {
+                let shown = tiles.iter().filter_map(|tile| {
+                    let is_of = |c: &&Candidate| {
+                        (c.participant, c.source) == (tile.participant_id, tile.source)
+                    };
+                    video().find(is_of)
+                });
+                first_distinct(shown, slots)
+            }
+            None => {
+                let screens = video().filter(|c| c.source == Source::Screen && slots > 1);
+                let speaking = video().filter(|c| c.speaking.is_some());
+                let kept = video().filter(is_bound);
+                first_distinct(screens.chain(speaking).chain(kept).chain(video()), slots)
+            }
+        };
+        [audio, video]
+    }
+
     proptest! {
+        #[test]
+        fn what_is_looked_up_is_what_going_through_everybody_finds(
+            tracks in prop::collection::vec((1u128..8, 0usize..4, any::<bool>()), 0..30),
+            speaking in prop::collection::vec(1u128..8, 0..4),
+            bound in prop::collection::vec(0u16..30, 0..5),
+            silenced in prop::collection::vec(1u128..8, 0..3),
+            tiles in prop::option::of(prop::collection::vec((1u128..8, any::<bool>()), 0..6)),
+            follow in prop::option::of(1u128..8),
+            own in 1u128..8,
+            slots in 0usize..6,
+        ) {
+            const SOURCES: [Source; 4] =
+                [Source::Microphone, Source::Camera, Source::Screen, Source::ScreenAudio];
+            let candidates = tracks.iter().enumerate().map(|(track, &(who, source, is_muted))| {
+                let place = speaking.iter().position(|known| *known == who);
+                let source = SOURCES[source];
+                let participant = person(who);
+                Candidate { participant, source, is_muted, ..audio(track as TrackKey, place) }
+            });
+            let ranking = Ranking::new(candidates);
+            let tile = |&(who, is_screen): &(u128, bool)| ViewTile {
+                participant_id: person(who),
+                source: if is_screen { Source::Screen } else { Source::Camera },
+                width: 320,
+                height: 180,
+                pinned: false,
+            };
+            let mut tiles = tiles.map(|tiles| tiles.iter().map(tile).collect::<Vec<_>>());
+            if let Some(tiles) = &mut tiles {
+                tiles.sort_by_key(|tile| tile.source != Source::Screen);
+            }
+            let silenced: Vec<_> = silenced.into_iter().map(person).collect();
+            let wishes = Wishes {
+                own: person(own),
+                follow: follow.map(person),
+                tiles: tiles.as_deref(),
+                silenced: &silenced,
+            };
+            let [heard, seen] = slowly(&ranking, &wishes, slots, &bound);
+            prop_assert_eq!(wanted_audio(&ranking, &wishes, slots, &bound), heard);
+            prop_assert_eq!(wanted_video(&ranking, &wishes, slots, &bound), seen);
+        }
+
         #[test]
         fn placing_twice_changes_nothing_and_moves_nobody(
             current in prop::collection::vec(prop::option::of(0u16..20), 0..10),

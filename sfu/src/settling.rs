@@ -23,7 +23,7 @@ const FEW: usize = 48;
 /// everybody for every join of a rush.
 const PAUSE: Duration = Duration::from_millis(40);
 /// Subscribers looked at in one go. More holds packets up, fewer makes more rounds.
-const MAX_LOOKS: usize = 256;
+const MAX_LOOKS: usize = 128;
 /// Until the next go, where one was not enough.
 const BREATH: Duration = Duration::from_millis(2);
 

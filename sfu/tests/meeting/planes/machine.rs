@@ -19,6 +19,8 @@ pub struct Planes {
     pub handed: Vec<(usize, usize)>,
     /// Everything that came through but packets.
     pub told: Vec<(usize, usize, Relayed)>,
+    /// What may not be lost is held back, as by a full ring: packets overtake it, and it comes twice.
+    pub is_jammed: bool,
     rings: VecDeque<(usize, usize, Relayed)>,
 }
 
@@ -32,6 +34,7 @@ impl Planes {
             ring: usize::MAX,
             handed: Vec::new(),
             told: Vec::new(),
+            is_jammed: false,
             rings: VecDeque::new(),
         }
     }
@@ -79,7 +82,15 @@ impl Planes {
     }
 
     fn exchange(&mut self) {
-        while let Some((from, to, relayed)) = self.rings.pop_front() {
+        let mut due = std::mem::take(&mut self.rings);
+        if self.is_jammed {
+            // Those that wait behind packets keep their order.
+            due.make_contiguous().sort_by_key(|(.., relayed)| !relayed.may_drop());
+            let again = due.iter().filter(|(.., relayed)| !relayed.may_drop());
+            let again: Vec<_> = again.cloned().collect();
+            due.extend(again);
+        }
+        while let Some((from, to, relayed)) = due.pop_front() {
             match &relayed {
                 Relayed::Packet(_) => self.handed.push((from, to)),
                 _ => self.told.push((from, to, relayed.clone())),

@@ -107,6 +107,7 @@ impl Simulation {
                 world.loss = loss;
             }
             self.planes.ring = if self.rng.random_bool(0.2) { 2 } else { usize::MAX };
+            self.planes.is_jammed = self.rng.random_bool(0.2);
             // A few at a time, for the time that it takes.
             let speaking = self.people.keys().copied().sample(&mut self.rng, 3);
             self.media(TURN, &speaking);
@@ -510,6 +511,7 @@ impl Simulation {
             world.loss = 0.0;
         }
         self.planes.ring = usize::MAX;
+        self.planes.is_jammed = false;
         let moment = Duration::from_millis(600);
         self.media(moment, &[]);
         self.mend();
