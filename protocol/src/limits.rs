@@ -159,13 +159,14 @@ pub const MAX_PARTICIPANTS: usize = 1_000;
 /// Sockets in a room from which on what everybody hears is gathered. Fewer would make small meetings wait for
 /// nothing; more lets a burst of joins cost frames by the square.
 pub const CROWD_FROM: usize = 50;
-/// Comings, goings and changes of what people publish that a small room hears at once in a burst. More makes the
-/// filling of a large room a storm for those who came first; fewer would delay the first pictures of a small one.
-pub const ROSTER_BURST: u32 = 16;
-/// The same per second, lasting.
-pub const ROSTER_PER_SECOND: u32 = 4;
-/// In a crowded room nobody gets gathered events more often. Longer shows; shorter costs a frame each for all.
-pub const CROWD_EVERY: Duration = Duration::from_millis(250);
+/// Comings, goings and changes of what people publish that a small room hears at once within a second; what comes on
+/// top of it is gathered there too. Fewer delays the first pictures of a small meeting.
+pub const ROSTER_BURST: usize = 2;
+/// Frames of them within a second, in any room.
+pub const ROSTER_PER_SECOND: usize = 4;
+/// In a crowded room nobody gets gathered events more often. Longer shows; shorter costs a frame each for all. Four of
+/// them take more than a second, so that frames which catch up with each other on their way are no five.
+pub const CROWD_EVERY: Duration = Duration::from_millis(260);
 /// Bytes of gathered events in one frame. More holds up answers on slow links; fewer makes more frames.
 pub const MAX_BATCH_BYTES: usize = 64 * 1024;
 /// People in a snapshot; in larger rooms the rest follows in pages. What a window shows at once fits.

@@ -3,11 +3,10 @@
 //! way with all that was gathered before it, as often as the room can bear. Serialised once; who is told something else than the others gets
 //! a frame of their own from the same pieces. Order is kept, and of what replaces itself only the newest stays.
 
-use crate::bucket::{Bucket, Rate};
 use crate::room::SocketId;
 use protocol::limits::{CROWD_EVERY, CROWD_FROM, MAX_BATCH_BYTES, ROSTER_BURST, ROSTER_PER_SECOND};
 use protocol::{ParticipantId, ServerMessage};
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
@@ -21,11 +20,10 @@ pub(super) struct Crowd {
     newest: HashMap<Key, usize>,
     /// Bytes of what may be left out.
     passing_bytes: usize,
-    told_at: Option<Instant>,
+    /// When it was told the last times, the newest last.
+    told: VecDeque<Instant>,
     /// Whether something that waits shall not wait long.
     is_urgent: bool,
-    /// What a small room hears of comings and goings at once.
-    instant: Option<Bucket>,
 }
 
 /// One message for some of them.
@@ -71,19 +69,34 @@ enum Key {
 }
 
 impl Crowd {
-    /// Whether a message is gathered: there are many to hear it, something waits that must come first, or a small
-    /// room fills so fast that it will be a crowd soon.
+    /// Whether a message is gathered: there are many to hear it, something waits that must come first, or people come
+    /// and go in a small room faster than anybody can follow.
     pub(super) fn gathers(
         &mut self,
         now: Instant,
         sockets: usize,
         message: &ServerMessage,
     ) -> bool {
-        let rate = Rate { burst: ROSTER_BURST, per_second: ROSTER_PER_SECOND };
-        sockets >= CROWD_FROM
-            || self.is_waiting()
-            || (is_of_roster(message)
-                && !self.instant.get_or_insert_with(|| Bucket::new(rate, now)).take(now))
+        if sockets >= CROWD_FROM || self.is_waiting() {
+            return true;
+        }
+        if !is_of_roster(message) {
+            return false;
+        }
+        let is_recent = |at: &&Instant| now.saturating_duration_since(**at) < SECOND;
+        if self.told.iter().filter(is_recent).count() >= ROSTER_BURST {
+            return true;
+        }
+        self.note(now);
+        false
+    }
+
+    /// Remembers that everybody is told now.
+    fn note(&mut self, now: Instant) {
+        self.told.push_back(now);
+        if self.told.len() > ROSTER_PER_SECOND {
+            self.told.pop_front();
+        }
     }
 
     pub(super) fn is_waiting(&self) -> bool {
@@ -92,11 +105,13 @@ impl Crowd {
 
     /// When so many may be told again.
     pub(super) fn due_at(&self, now: Instant, sockets: usize) -> Instant {
-        let pause = match self.is_urgent {
-            true => CROWD_EVERY.min(FRAME * u32::try_from(sockets).unwrap_or(u32::MAX)),
-            false => CROWD_EVERY,
-        };
-        self.told_at.map_or(now, |told_at| told_at + pause)
+        let Some(last) = self.told.back() else { return now };
+        if self.is_urgent {
+            let bearable = FRAME * u32::try_from(sockets).unwrap_or(u32::MAX);
+            return *last + CROWD_EVERY.min(bearable);
+        }
+        let full = self.told.front().filter(|_| self.told.len() == ROSTER_PER_SECOND);
+        full.map_or(now, |first| *first + SECOND).max(*last + CROWD_EVERY)
     }
 
     /// Who is admitted now hears pieces from this number on.
@@ -104,8 +119,8 @@ impl Crowd {
         self.next
     }
 
-    /// Puts a message behind the others.
-    pub(super) fn put(&mut self, message: &ServerMessage, text: Utf8Bytes, to: To) {
+    /// Puts a message behind the others. In a small room only comings and goings can wait.
+    pub(super) fn put(&mut self, sockets: usize, message: &ServerMessage, text: Utf8Bytes, to: To) {
         if is_passing(message) {
             if self.passing_bytes + text.len() > MAX_BATCH_BYTES {
                 metrics::counter!("veche_crowd_left_out_total").increment(1);
@@ -119,7 +134,10 @@ impl Crowd {
         {
             older.text = None;
         }
-        self.is_urgent |= !can_wait(message);
+        self.is_urgent |= match sockets >= CROWD_FROM {
+            true => !can_wait(message),
+            false => !is_of_roster(message),
+        };
         self.put_text(text, to);
     }
 
@@ -131,7 +149,7 @@ impl Crowd {
 
     /// Takes everything that waits, to be told now.
     pub(super) fn take(&mut self, now: Instant) -> Told {
-        self.told_at = Some(now);
+        self.note(now);
         self.newest.clear();
         self.passing_bytes = 0;
         self.is_urgent = false;
@@ -281,6 +299,7 @@ fn key_of(message: &ServerMessage, to: &To) -> Option<Key> {
     }
 }
 
+const SECOND: Duration = Duration::from_secs(1);
 /// The time of a room's task and of its sockets' tasks that a frame takes, with as much again to spare. Shorter lets a
 /// lively chat of a thousand take a core; longer delays what is said.
 const FRAME: Duration = Duration::from_micros(20);
@@ -309,7 +328,7 @@ mod tests {
     }
 
     fn put(crowd: &mut Crowd, message: &ServerMessage, to: To) {
-        crowd.put(message, serde_json::to_string(message).unwrap().into(), to);
+        crowd.put(CROWD_FROM, message, serde_json::to_string(message).unwrap().into(), to);
     }
 
     /// What the frames say, each message by itself.
@@ -454,23 +473,51 @@ mod tests {
     }
 
     #[test]
-    fn a_small_room_that_fills_fast_is_told_as_a_crowd_and_talks_at_once() {
+    fn people_may_come_fast_into_a_small_room_and_nobody_is_told_more_than_four_times_a_second() {
         let mut crowd = Crowd::default();
-        let mut now = Instant::now();
+        let start = Instant::now();
         let went = |n| ServerMessage::MemberLeft {
             participant_id: person(n),
             reason: protocol::server::LeaveReason::Left,
             seq: 1,
         };
-        for n in 0..u128::from(ROSTER_BURST) {
-            assert!(!crowd.gathers(now, 5, &went(n)));
+        let mut frames = Vec::new();
+        for ms in 0..3_000 {
+            let now = start + Duration::from_millis(ms);
+            if ms % 20 == 0 {
+                let message = went(u128::from(ms));
+                match crowd.gathers(now, 5, &message) {
+                    true => crowd.put(5, &message, "{}".into(), To::All),
+                    false => frames.push(ms),
+                }
+            }
+            if crowd.is_waiting() && crowd.due_at(now, 5) <= now {
+                crowd.take(now);
+                frames.push(ms);
+            }
         }
-        assert!(crowd.gathers(now, 5, &went(99)));
-        assert!(!crowd.gathers(now, 5, &raised(1)), "a hand is not of that kind");
-        now += Duration::from_secs(1);
-        for n in 0..u128::from(ROSTER_PER_SECOND) {
-            assert!(!crowd.gathers(now, 5, &went(n)));
+        assert_eq!(frames[..2], [0, 20], "the first ones come at once");
+        for pair in frames.windows(2) {
+            assert!(pair[1] - pair[0] <= 1_000, "{frames:?}");
         }
-        assert!(crowd.gathers(now, 5, &went(99)));
+        for window in frames.windows(5) {
+            assert!(window[4] - window[0] >= 1_000, "{frames:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_in_a_small_room_takes_along_who_came() {
+        let mut crowd = Crowd::default();
+        let now = Instant::now();
+        assert!(!crowd.gathers(now, 5, &raised(1)), "nothing is gathered there");
+        crowd.take(now);
+        let joined = ServerMessage::MemberPresence {
+            participant_id: person(1),
+            presence: protocol::room::Presence::Online,
+        };
+        crowd.put(5, &joined, "{}".into(), To::All);
+        assert_eq!(crowd.due_at(now, 5), now + CROWD_EVERY);
+        crowd.put(5, &typing(1, true), "{}".into(), To::All);
+        assert_eq!(crowd.due_at(now, 5), now + 5 * FRAME);
     }
 }

@@ -368,14 +368,15 @@ impl Stage {
                 let text = text_of(&message);
                 let is_admitted = self.seats.get(&socket).is_some_and(|seat| seat.is_admitted);
                 if is_admitted && waits_its_turn(&message) && self.gathers(&message) {
-                    return self.crowd.put(&message, text, To::Only(vec![socket]));
+                    return self.crowd.put(self.admitted, &message, text, To::Only(vec![socket]));
                 }
                 self.push(socket, text, later);
             }
             Effect::Broadcast { message, except } => {
                 let text = text_of(&message);
                 if self.gathers(&message) {
-                    return self.crowd.put(&message, text, except.map_or(To::All, To::AllBut));
+                    let to = except.map_or(To::All, To::AllBut);
+                    return self.crowd.put(self.admitted, &message, text, to);
                 }
                 let hears = |(id, seat): (&SocketId, &Seat)| {
                     (seat.is_admitted && Some(*id) != except).then_some(*id)
@@ -388,7 +389,7 @@ impl Stage {
             Effect::Multicast { message, sockets } => {
                 let text = text_of(&message);
                 if self.gathers(&message) {
-                    return self.crowd.put(&message, text, To::Only(sockets));
+                    return self.crowd.put(self.admitted, &message, text, To::Only(sockets));
                 }
                 for socket in sockets {
                     if self.seats.get(&socket).is_some_and(|seat| seat.is_admitted) {
