@@ -341,6 +341,45 @@ mod tests {
     }
 
     #[test]
+    fn who_speaks_on_another_plane_is_ranked_with_those_here() {
+        let mut room = Room::new();
+        let there = |loudness: f32| {
+            [RelayedVoice { csrc: 77, loudness: (loudness * f32::from(u16::MAX)) as u16 }]
+        };
+        room.run(3_000, |who, at| if who == 1 { speech(30, at) } else { QUIET });
+        assert_eq!(room.speakers.ranking(), [1]);
+        let here = room.speakers.loudest()[0];
+        assert_eq!(here.csrc, 1);
+        let loudness = f32::from(here.loudness) / f32::from(u16::MAX);
+        // Told at once, not at the next round; and a little louder is not first.
+        room.speakers.heard_on(PlaneId(3), &there(loudness * 1.1));
+        assert_eq!(room.speakers.poll(room.now).map(<[u32]>::to_vec), Some(vec![1, 77]));
+        room.speakers.heard_on(PlaneId(3), &there((loudness * 2.0).min(1.0)));
+        room.run(400, |who, at| if who == 1 { speech(30, at) } else { QUIET });
+        assert_eq!(room.speakers.ranking(), [77, 1]);
+        // Another plane knows nothing of that one's people.
+        room.speakers.heard_on(PlaneId(2), &[]);
+        room.run(400, |who, at| if who == 1 { speech(30, at) } else { QUIET });
+        assert_eq!(room.speakers.ranking(), [77, 1]);
+        room.speakers.heard_on(PlaneId(3), &[]);
+        assert_eq!(room.speakers.poll(room.now).map(<[u32]>::to_vec), Some(vec![1]));
+    }
+
+    #[test]
+    fn who_takes_the_ranking_over_keeps_it_until_told_otherwise() {
+        let mut room = Room::new();
+        room.run(3_000, |who, at| if who == 1 { speech(30, at) } else { QUIET });
+        room.speakers.take_over(&[77, 1], |who| (who == 77).then_some(PlaneId(3)));
+        room.run(1_000, |who, at| if who == 1 { speech(30, at) } else { QUIET });
+        let mut named = room.speakers.ranking().to_vec();
+        named.sort_unstable();
+        assert_eq!(named, [1, 77]);
+        room.speakers.heard_on(PlaneId(3), &[]);
+        room.run(400, |who, at| if who == 1 { speech(30, at) } else { QUIET });
+        assert_eq!(room.speakers.ranking(), [1]);
+    }
+
+    #[test]
     fn a_voice_whose_packets_stop_falls_silent_and_the_forgotten_are_gone() {
         let mut room = Room::new();
         room.run(2000, |who, at| if who <= 2 { speech(25, at) } else { None });

@@ -107,3 +107,88 @@ impl Tracks {
         tracks.filter_map(|(key, track)| Some((key as TrackKey, track.as_mut()?)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::Extensions;
+    use crate::key::PeerKey;
+    use crate::track::Origin;
+    use proptest::prelude::*;
+    use protocol::Source;
+    use std::collections::BTreeMap;
+    use uuid::Uuid;
+
+    fn track(n: u32, participant: u128) -> Track {
+        Track {
+            id: TrackId(Uuid::from_u128(n.into())),
+            participant: ParticipantId(Uuid::from_u128(participant)),
+            source: Source::Microphone,
+            csrc: n,
+            generation: 1,
+            origin: Origin::Peer(PeerKey::default()),
+            takers: Vec::new(),
+            announced: None,
+            mid: String::new(),
+            extensions: Extensions::default(),
+            codec: None,
+            is_blocked: false,
+            encodings: Vec::new(),
+            ladder: Vec::new(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_track_is_found_by_all_its_names_and_a_key_is_not_given_anew_before_it_is_released(
+            steps in prop::collection::vec((0u8..4, 0usize..20, 0u128..3), 0..200),
+        ) {
+            let mut tracks = Tracks::default();
+            let mut model: BTreeMap<TrackKey, (u32, u128)> = BTreeMap::new();
+            let mut freed: Vec<TrackKey> = Vec::new();
+            for (n, (what, at, participant)) in steps.into_iter().enumerate() {
+                let n = n as u32 + 1;
+                match what {
+                    0 | 1 => {
+                        let key = tracks.insert(track(n, participant)).expect("room");
+                        prop_assert!(!model.contains_key(&key) && !freed.contains(&key));
+                        model.insert(key, (n, participant));
+                    }
+                    2 => if let Some(&key) = model.keys().nth(at) {
+                        let (csrc, _) = model.remove(&key).expect("a key of it");
+                        prop_assert_eq!(tracks.remove(key).map(|track| track.csrc), Some(csrc));
+                        freed.push(key);
+                    },
+                    _ => {
+                        tracks.release();
+                        freed.clear();
+                    }
+                }
+                prop_assert_eq!(tracks.count(), model.len());
+                let all: Vec<_> = tracks.iter().map(|(key, track)| (key, track.csrc)).collect();
+                let expected: Vec<_> = model.iter().map(|(key, (csrc, _))| (*key, *csrc)).collect();
+                prop_assert_eq!(all, expected);
+                for (&key, &(csrc, participant)) in &model {
+                    let id = TrackId(Uuid::from_u128(csrc.into()));
+                    prop_assert_eq!(tracks.find(id), Some(key));
+                    prop_assert_eq!(tracks.of_csrc(csrc).map(|track| track.id), Some(id));
+                    let theirs = tracks.of(ParticipantId(Uuid::from_u128(participant)));
+                    prop_assert!(theirs.contains(&key) && usize::from(key) < tracks.end());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_room_holds_so_many_tracks_and_no_more() {
+        let mut tracks = Tracks::default();
+        for n in 0..MAX_TRACKS as u32 {
+            assert!(tracks.insert(track(n + 1, 1)).is_some());
+        }
+        assert_eq!(tracks.insert(track(9_999, 1)), None);
+        tracks.remove(7);
+        assert_eq!(tracks.insert(track(9_999, 1)), None, "somebody may know the key still");
+        tracks.release();
+        assert_eq!(tracks.insert(track(9_999, 1)), Some(7));
+    }
+}
