@@ -1,5 +1,6 @@
 //! A room of the media plane: its members, their tracks, who listens, and what waits to be fanned out.
 
+mod elsewhere;
 mod tracks;
 
 pub use tracks::{MAX_TRACKS, Tracks};
