@@ -234,16 +234,26 @@ struct Telling {
     ports: Vec<u16>,
     listens: bool,
     shared: Option<u16>,
+    has_relays: bool,
 }
 
 impl Telling {
     fn told(&self, told: &[Advertised]) -> Vec<Told> {
         let mut all = self.ports.clone();
         all.dedup();
-        let peers: Vec<SocketAddr> = all
+        // Relays know a few only. Every thread is reached at the best address before any is at the next one.
+        let peers: Vec<SocketAddr> = told
             .iter()
-            .flat_map(|port| told.iter().map(|told| SocketAddr::new(told.address, *port)))
+            .flat_map(|told| all.iter().map(|port| SocketAddr::new(told.address, *port)))
             .collect();
+        if self.has_relays && peers.len() > turn::peers::MAX_PEERS {
+            let (peers, reached) = (peers.len(), turn::peers::MAX_PEERS);
+            tracing::warn!(
+                peers,
+                reached,
+                "TURN reaches some of the media addresses only: MEDIA_SINGLE_PORT=true or fewer MEDIA_ADDRESSES"
+            );
+        }
         let of_thread = |&port: &u16| {
             let own = self.listens.then_some(port);
             let shared = self.shared.filter(|shared| Some(*shared) != own);
@@ -297,7 +307,12 @@ pub fn start(config: &MediaConfig) -> anyhow::Result<(Media, MediaEvents)> {
     let Doors { sockets, shared } = bind(config)?;
     let shared = shared.map(Arc::new);
     let ports = sockets.iter().map(|(_, _, port)| *port).collect();
-    let telling = Telling { ports, listens: config.listens, shared: config.shared_port };
+    let telling = Telling {
+        ports,
+        listens: config.listens,
+        shared: config.shared_port,
+        has_relays: config.relays.is_some(),
+    };
     let mut ports = telling.ports.clone();
     ports.dedup();
     let (identity, wall) =

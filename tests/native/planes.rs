@@ -14,7 +14,7 @@ use testkit::{Person, Publication, Received, Server};
 const TOLD_WITHIN: Duration = Duration::from_secs(20);
 
 /// Two threads, and people of a room on one and the other in turns.
-fn spread_server(settings: &[(&str, &str)]) -> Server {
+pub fn spread_server(settings: &[(&str, &str)]) -> Server {
     let mut all = vec![("MEDIA_THREADS", "2"), ("MEDIA_SPREAD", "always")];
     all.extend_from_slice(settings);
     Server::start(Path::new(env!("CARGO_BIN_EXE_veche")), &all).expect("the server starts")

@@ -6,6 +6,7 @@
 mod clocks;
 mod evening;
 mod pictures;
+mod planes;
 
 use crate::server;
 use protocol::recording::RecordEnd;
