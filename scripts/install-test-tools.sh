@@ -16,8 +16,8 @@ node_minimum=20
 packages=(
     # to compile with, and the services that whole-server tests talk to
     build-essential ca-certificates postgresql coturn iproute2 nftables
-    # browsers, and something to read in them
-    chromium firefox-esr fonts-dejavu-core
+    # browsers, what tells Firefox whom to believe, and something to read
+    chromium firefox-esr libnss3-tools fonts-dejavu-core
     # encoders and players of other makers
     ffmpeg mkvtoolnix pebble gstreamer1.0-tools gstreamer1.0-nice gstreamer1.0-libav gstreamer1.0-plugins-good
     gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gir1.2-gst-plugins-bad-1.0

@@ -187,10 +187,12 @@ export class Chromium {
 
 /** A running Firefox; each page is a person of their own (own storage). */
 export class Firefox {
-  static async launch() {
+  /** @param {import('./authority.mjs').Authority} [authority] whose certificates it believes */
+  static async launch(authority) {
     const self = new Firefox();
     self.name = 'firefox';
     self.folder = mkdtempSync(join(tmpdir(), 'veche-firefox-'));
+    authority?.trustedBy(self.folder);
     self.browser = await puppeteer.launch({
       browser: 'firefox', executablePath: FIREFOX, headless: true,
       userDataDir: self.folder, extraPrefsFirefox: PREFS, protocolTimeout: 60_000, acceptInsecureCerts: true,

@@ -1,6 +1,6 @@
 // coturn with the configuration of the documentation, at the other end of a network of the test's own.
 
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,15 +12,14 @@ const DOCUMENTED = resolve(import.meta.dirname, '../../../../docs/turnserver.con
 export class Coturn {
   /**
    * @param {import('./network.mjs').Network} network @param {string} address @param {string} secret
+   * @param {import('./authority.mjs').Authority} authority @param {string} host its name in the certificate
    */
-  static async start(network, address, secret) {
+  static async start(network, address, secret, authority, host) {
     const self = new Coturn();
     self.folder = mkdtempSync(join(tmpdir(), 'veche-coturn-'));
-    const [cert, key] = ['cert.pem', 'key.pem'].map((name) => join(self.folder, name));
-    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2',
-      '-subj', '/CN=turn.test', '-addext', `subjectAltName=IP:${address}`, '-keyout', key ?? '', '-out', cert ?? ''], { stdio: 'ignore' });
+    const [cert, key] = authority.issue('turn', host);
     /** @type {Record<string, string>} */
-    const other = { 'static-auth-secret': secret, 'allowed-peer-ip': address, cert: cert ?? '', pkey: key ?? '' };
+    const other = { 'static-auth-secret': secret, 'allowed-peer-ip': address, cert, pkey: key };
     const lines = readFileSync(DOCUMENTED, 'utf8').split('\n').filter((line) => line !== 'syslog').map((line) => {
       const name = line.split('=')[0] ?? '';
       return name in other && line.includes('=') ? `${name}=${other[name]}` : line;

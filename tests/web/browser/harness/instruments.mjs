@@ -8,7 +8,7 @@
  * @property {[number, number, number]} [screen] colour of the shared screen
  * @property {number} [tone] of the microphone in Hz
  * @property {number} [mediaPort] replaces the port of every remote candidate, so that a proxy can stand between
- * @property {string} [relay] media goes by relays alone, of those whose URL contains this
+ * @property {string[]} [relays] media goes by relays alone, of those whose URL contains one of these
  * @property {boolean} [flashes] Chromium only: camera and microphone flash and beep together, each full second
  * @property {boolean} [small] a camera of few and small pictures, where a page is looked at and not its media
  * @property {boolean} [films] the browser's own (fake) camera, at the size that the page asks for, and the tone
@@ -86,11 +86,11 @@ export function install(wish) {
   });
 
   /** What a browser in the network of the test would be left with. @param {RTCConfiguration} configuration @returns {RTCConfiguration} */
-  const only = (configuration) => (wish.relay === undefined ? configuration : {
+  const only = (configuration) => (!wish.relays ? configuration : {
     ...configuration,
     iceTransportPolicy: 'relay',
     iceServers: (configuration.iceServers ?? [])
-      .map((server) => ({ ...server, urls: [server.urls].flat().filter((url) => url.includes(wish.relay ?? '')) }))
+      .map((server) => ({ ...server, urls: [server.urls].flat().filter((url) => wish.relays?.some((part) => url.includes(part))) }))
       .filter(({ urls }) => urls.length > 0),
   });
 

@@ -5,19 +5,38 @@
 // inside, with the same standard output, and has nothing to say itself.
 
 import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 const MARK = 'VECHE_TEST_NETWORK';
+/** What the first server's address is called there: Firefox speaks TLS with no TURN server that has only a number. */
+export const NAME = 'meet.test';
 
 /** Runs this file again in an empty network. True inside. @param {string} file */
 export function enterNetwork(file) {
-  if (process.env[MARK]) return true;
-  const again = spawnSync('unshare', ['--net', process.execPath, ...process.execArgv, file], {
+  if (process.env[MARK]) {
+    name();
+    return true;
+  }
+  const again = spawnSync('unshare', ['--net', '--mount', process.execPath, ...process.execArgv, file], {
     stdio: 'inherit', // Servers of such tests have certificates of their own.
     env: { ...process.env, [MARK]: '1', NODE_TLS_REJECT_UNAUTHORIZED: '0', NODE_NO_WARNINGS: '1' },
   });
   if (again.error) throw again.error;
   process.exitCode = again.status ?? 1;
   return false;
+}
+
+/** Gives names to addresses, for this process and what it starts. */
+function name() {
+  const folder = mkdtempSync(join(tmpdir(), 'veche-hosts-'));
+  const hosts = join(folder, 'hosts');
+  // A machine that does not know its own name asks servers that nobody can reach here.
+  writeFileSync(hosts, `${Network.address(1)} ${NAME}\n127.0.0.1 localhost ${hostname()}\n`);
+  sh('mount', ['--bind', hosts, '/etc/hosts']);
+  // What is mounted stays.
+  rmSync(folder, { recursive: true });
 }
 
 /** @param {string} command @param {string[]} words @param {string} [input] */

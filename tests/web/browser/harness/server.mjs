@@ -67,9 +67,10 @@ export class Server {
       await new Promise((done) => setTimeout(done, 20));
     }
     const place = JSON.parse(readFileSync(ready, 'utf8'));
-    this.port = Number(/:(\d+)$/.exec(place.url)?.[1]);
+    const { protocol, port } = new URL(place.url);
+    this.port = Number(port || (protocol === 'https:' ? 443 : 80));
     this.mediaPort = Number(/:(\d+)$/.exec(place.media_addresses[0])?.[1]);
-    this.url = this.network ? `${new URL(place.url).protocol}//198.18.1.1:${this.port}` : `http://127.0.0.1:${this.port}`;
+    this.url = this.network ? `${protocol}//198.18.1.1:${this.port}` : `http://127.0.0.1:${this.port}`;
   }
 
   close() {
