@@ -149,6 +149,7 @@ pub fn sdp(input: &[u8]) {
         ice: &ice,
         fingerprint: &fingerprint,
         candidates: &candidates,
+        restarts: 0,
         session_id: 1,
         session_version: 1,
     };

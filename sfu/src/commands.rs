@@ -200,7 +200,7 @@ impl Sfu {
         let before = existing.and_then(|key| self.peers[key].remote_ice.as_ref());
         if before.is_some_and(|before| *before != answer.remote.ice) {
             // An ICE restart is answered with new credentials of our own (RFC 8445 §9).
-            setup.ice = self.make_credentials();
+            self.restart_ice(&mut setup);
             answer = sdp::answer_publish(offer, &self.local(&setup))?;
         }
         let wanted = name_tracks(&answer.sections, names)?;
@@ -351,7 +351,7 @@ impl Sfu {
         let key = match existing {
             Some(key) => {
                 // The same transport asked for anew: an ICE restart (RFC 8445 §9).
-                setup.ice = self.make_credentials();
+                self.restart_ice(&mut setup);
                 let peer = &mut self.peers[key];
                 peer.transport.restart_ice(setup.ice.clone());
                 peer.session_version = setup.session_version;
@@ -401,7 +401,7 @@ impl Sfu {
         let mut setup = self.setup(existing)?;
         if existing.is_some() {
             // The same offer with other credentials: an ICE restart (RFC 8445 §9).
-            setup.ice = self.make_credentials();
+            self.restart_ice(&mut setup);
         }
         let mut ssrcs = Vec::new();
         for _ in 0..2 * usize::from(MAX_AUDIO_SLOTS + MAX_VIDEO_SLOTS) {
@@ -482,6 +482,7 @@ impl Sfu {
             let peer = &self.peers[key];
             return Ok(Setup {
                 ice: peer.transport.local().clone(),
+                restarts: peer.transport.restarts(),
                 session_id: peer.session_id,
                 session_version: peer.session_version + 1,
             });
@@ -491,7 +492,14 @@ impl Sfu {
         }
         let ice = self.make_credentials();
         // 63 bits: JavaScript and SDP parsers read it as a signed number (RFC 9429 §5.2.1).
-        Ok(Setup { ice, session_id: self.rng.random::<u64>() >> 1, session_version: 1 })
+        let session_id = self.rng.random::<u64>() >> 1;
+        Ok(Setup { ice, restarts: 0, session_id, session_version: 1 })
+    }
+
+    /// New credentials of ours, for who has others than before.
+    fn restart_ice(&mut self, setup: &mut Setup) {
+        setup.ice = self.make_credentials();
+        setup.restarts += 1;
     }
 
     fn local<'a>(&'a self, setup: &'a Setup) -> Local<'a> {
@@ -499,6 +507,7 @@ impl Sfu {
             ice: &setup.ice,
             fingerprint: self.config.identity.fingerprint(),
             candidates: &self.config.candidates,
+            restarts: setup.restarts,
             session_id: setup.session_id,
             session_version: setup.session_version,
         }
@@ -563,6 +572,8 @@ impl Sfu {
 
 struct Setup {
     ice: IceCredentials,
+    /// How many there were before these.
+    restarts: u32,
     session_id: u64,
     session_version: u64,
 }

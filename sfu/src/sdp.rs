@@ -37,6 +37,8 @@ pub struct Local<'a> {
     pub fingerprint: &'a Fingerprint,
     /// Where we are reached, best first.
     pub candidates: &'a [HostCandidate],
+    /// How often ICE was restarted.
+    pub restarts: u32,
     /// Stays the same as long as the transport lives.
     pub session_id: u64,
     /// Grows with every offer or answer of a transport.

@@ -137,6 +137,11 @@ impl Transport {
         self.ice.restart(local);
     }
 
+    /// How often that was done.
+    pub fn restarts(&self) -> u32 {
+        self.ice.restarts()
+    }
+
     /// Our ICE credentials, the newest.
     pub fn local(&self) -> &IceCredentials {
         self.ice.local()

@@ -142,6 +142,7 @@ fn the_offers_of_real_clients_are_answered() {
         ice: &ice,
         fingerprint: &fingerprint,
         candidates: &[HostCandidate::udp(([127, 0, 0, 1], 10_000).into())],
+        restarts: 0,
         session_id: 1,
         session_version: 1,
     };

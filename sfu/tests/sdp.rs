@@ -41,6 +41,7 @@ impl Server {
             ice: &self.ice,
             fingerprint: &self.fingerprint,
             candidates: &self.candidates,
+            restarts: 0,
             session_id: 7,
             session_version: 3,
         }

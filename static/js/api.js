@@ -56,10 +56,11 @@ export class Api extends Session {
    * @param {string} slug
    * @param {{invite_key?: string, resume?: string}} request
    * @param {number} [withinMs]
+   * @param {boolean} [isAnew] over another connection than other requests
    * @returns {Promise<{ticket: string, expires_in: number}>}
    */
-  ticket(slug, request, withinMs) {
-    return this.call('POST', `rooms/${encodeURIComponent(slug)}/ticket`, { body: request, withinMs });
+  ticket(slug, request, withinMs, isAnew) {
+    return this.call('POST', `rooms/${encodeURIComponent(slug)}/ticket`, { body: request, withinMs, isAnew });
   }
 
   /**

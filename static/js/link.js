@@ -41,7 +41,13 @@ export class Link {
     return this.#pc.connectionState === 'connected';
   }
 
-  /** Looks for a new way now: the old one broke, or the network is another. */
+  /** The network is another: a way that is being looked for in the old one is none either. */
+  networkChanged() {
+    this.repairLost();
+    this.repair();
+  }
+
+  /** Looks for a new way now: the old one broke. */
   repair() {
     if (this.#isOver || !this.wasUp || this.#isRepairing) return;
     clearTimeout(this.#timer);

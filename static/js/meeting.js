@@ -38,6 +38,8 @@ export class Meeting extends EventTarget {
   #socket = null;
   /** @type {string | null} */
   #resume = null;
+  /** Tickets asked for. */
+  #tickets = 0;
   /** Whether the room has let this socket in. */
   #isInside = false;
   /** Why it did not.
@@ -82,6 +84,7 @@ export class Meeting extends EventTarget {
       canAsk: () => this.#socket?.isOpen ?? false,
       flows: (flow) => (flow !== 'blocked' || this.state.phase === 'joined') && this.store.dispatch({ type: 'local.flow', flow }),
       changed: () => this.#slotsChanged(),
+      answers: async () => (await this.#socket?.test()) ?? false,
     });
     local.addEventListener('change', this.#localChanged);
     addEventListener('pagehide', this.#pageHidden);
@@ -156,9 +159,11 @@ export class Meeting extends EventTarget {
         address: async (withinMs) => {
           const address = first ?? (await this.#address(withinMs));
           first = null;
+          return address;
+        },
+        connecting: () => {
           this.#isInside = false;
           this.#refusal = null;
-          return address;
         },
         message: (message) => {
           this.#heard(message);
@@ -293,7 +298,9 @@ export class Meeting extends EventTarget {
     const { slug, key } = this.invitation;
     const resume = this.#resume;
     // Too late to take the participant over, or as a guest renewed meanwhile, one enters as somebody new.
-    const { ticket } = await this.api.ticket(slug, { ...(key ? { invite_key: key } : {}), ...(resume ? { resume } : {}) }, withinMs);
+    const request = { ...(key ? { invite_key: key } : {}), ...(resume ? { resume } : {}) };
+    // Whoever comes back may have lost the network that the browser's connections went through.
+    const { ticket } = await this.api.ticket(slug, request, withinMs, this.#tickets++ % 2 === 1);
     const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
     return `${scheme}//${location.host}/ws/rooms/${encodeURIComponent(slug)}?ticket=${encodeURIComponent(ticket)}`;
   }
@@ -381,7 +388,7 @@ export class Meeting extends EventTarget {
   // ---- Media ----
 
   #networkChanged() {
-    this.#socket?.test();
+    void this.#socket?.test();
     this.#transports.networkChanged();
   }
 

@@ -90,7 +90,7 @@ export class Peer {
 
   /** The network is another: the old way may be gone before the browser notices. */
   networkChanged() {
-    this.#link?.repair();
+    this.#link?.networkChanged();
   }
 
   /**

@@ -32,6 +32,7 @@ const FILE_MS = 120_000;
  * @property {unknown} [body] told as JSON
  * @property {boolean} [open] needs no token
  * @property {number} [withinMs]
+ * @property {boolean} [isAnew] over another connection than other requests: those may hang in a network that is gone
  * @property {boolean} [isFile] the answer is a file: a blob comes back
  * @property {Record<string, string>} [headers]
  */
@@ -180,6 +181,8 @@ export class Session {
         headers,
         body: options.body === undefined ? null : JSON.stringify(options.body),
         cache: 'no-store',
+        // Browsers keep connections for requests without credentials apart.
+        credentials: options.isAnew ? 'omit' : 'same-origin',
         signal: AbortSignal.timeout(options.withinMs ?? (options.isFile ? FILE_MS : TIMEOUT_MS)),
       });
     } catch {

@@ -15,8 +15,10 @@ const FINAL = new Set([CLOSE.replaced, CLOSE.roomClosed, CLOSE.kicked, CLOSE.flo
 const PING_MS = 3_000;
 /** Nothing heard for this long means the line is dead; the server calls us reconnecting after 10 s. */
 const DEAD_MS = 7_000;
-/** A line whose network has changed is dead when a ping is not answered by then. */
+/** A line whose network has changed is dead when a ping is not answered by then, */
 const TEST_MS = 3_000;
+/** or not by then, while a new request is answered. */
+const TEST_SOON_MS = 400;
 /** Somebody whose place is kept for 25 s tries often, because what was sent into a dead network is not sent again soon. */
 const REENTER_MS = 3_000;
 /** After so many of them the link may just be slow. */
@@ -42,6 +44,7 @@ export class RequestError extends Error {
 /**
  * @typedef {object} SocketEvents
  * @property {(withinMs: number) => Promise<string>} address where to connect now: fetches a one-use ticket
+ * @property {() => void} connecting a line is being made
  * @property {(message: ServerMessage) => void} message
  * @property {(why: {restarting: boolean}) => void} dropped the line is lost and will be tried again
  * @property {(why: {code: number} | {error: unknown}) => void} ended for good: the server said so, or `address` cannot be had
@@ -60,6 +63,12 @@ export class RoomSocket {
   #pingedMs = 0;
   #isOver = false;
   #wasInside = false;
+  /** A test of the line that is under way.
+   * @type {Promise<boolean> | null} */
+  #test = null;
+  /** Who waits for the next word.
+   * @type {Set<() => void>} */
+  #listening = new Set();
   /** Grows with each attempt to connect: what an older one brings is too late. */
   #turn = 0;
   /** @type {number | undefined} */
@@ -118,7 +127,8 @@ export class RoomSocket {
     this.#socket = null;
   }
 
-  async #connect() {
+  /** @param {string} [known] where to, if that is known already */
+  async #connect(known) {
     clearTimeout(this.#retry);
     this.#retry = undefined;
     /** @type {string} */
@@ -126,7 +136,7 @@ export class RoomSocket {
     const turn = ++this.#turn;
     const withinMs = this.#wasInside && this.#attempt <= QUICK_ATTEMPTS ? REENTER_MS : CONNECT_MS;
     try {
-      address = await this.#events.address(withinMs);
+      address = known ?? (await this.#events.address(withinMs));
     } catch (error) {
       if (this.#isOver || turn !== this.#turn) return;
       if (this.#events.isFinal(error)) {
@@ -138,6 +148,7 @@ export class RoomSocket {
       return;
     }
     if (this.#isOver || turn !== this.#turn) return;
+    this.#events.connecting();
     const socket = new WebSocket(address);
     this.#socket = socket;
     this.#heardMs = Date.now();
@@ -155,6 +166,7 @@ export class RoomSocket {
   #heard(socket, frame) {
     if (socket !== this.#socket || typeof frame !== 'string') return;
     this.#heardMs = Date.now();
+    for (const heard of this.#listening) heard();
     /** @type {ServerMessage} */
     let message;
     try {
@@ -184,8 +196,9 @@ export class RoomSocket {
   /**
    * @param {WebSocket} socket
    * @param {number} code
+   * @param {string} [next] where the next one leads to, if that is known
    */
-  #lost(socket, code) {
+  #lost(socket, code, next) {
     if (socket !== this.#socket) return;
     this.#socket = null;
     this.#abandon();
@@ -198,6 +211,10 @@ export class RoomSocket {
     const restarting = code === CLOSE.restarting;
     this.#events.dropped({ restarting });
     if (this.#isOver) return;
+    if (next !== undefined) {
+      void this.#connect(next);
+      return;
+    }
     this.#again(restarting ? waitAfterRestart(Math.random()) : waitBefore(this.#attempt++, Math.random()));
   }
 
@@ -231,27 +248,53 @@ export class RoomSocket {
     }
   }
 
-  /** The network has changed under the line: a word from the server, or a new line. */
+  /**
+   * The network has changed under the line, or seems to: a word from the server, or a new line.
+   * @returns {Promise<boolean>} whether the line stands
+   */
   test() {
+    this.#test ??= this.#testLine().finally(() => (this.#test = null));
+    return this.#test;
+  }
+
+  async #testLine() {
     const socket = this.#socket;
-    if (socket?.readyState !== WebSocket.OPEN) return;
-    const asked = Date.now();
-    this.#pingedMs = asked;
+    if (socket?.readyState !== WebSocket.OPEN) return false;
+    const began = Date.now();
+    this.#pingedMs = began;
     socket.send('{"type":"ping"}');
-    setTimeout(() => {
-      if (socket === this.#socket && this.#heardMs < asked) this.#drop(socket);
-    }, TEST_MS);
+    const answer = this.#nextWord();
+    const isAnswered = await Promise.race([answer.heard, after(TEST_SOON_MS)]);
+    // A slow network answers neither; one that has changed answers what is asked over it now.
+    const address = isAnswered ? null : await Promise.race([answer.heard, this.#events.address(TEST_MS).catch(() => null)]);
+    const rest = address === null ? after(began + TEST_MS - Date.now()) : false;
+    const isSilent = !isAnswered && !(await Promise.race([answer.heard, rest]));
+    answer.forget();
+    if (socket !== this.#socket) return false;
+    if (isSilent) this.#drop(socket, typeof address === 'string' ? address : undefined);
+    return !isSilent;
+  }
+
+  #nextWord() {
+    /** @type {() => void} */
+    let listener = () => {};
+    const heard = new Promise((/** @type {(heard: true) => void} */ resolve) => {
+      listener = () => resolve(true);
+      this.#listening.add(listener);
+    });
+    return { heard, forget: () => this.#listening.delete(listener) };
   }
 
   /**
    * Lets go of a line that is dead; `close` alone would wait for an answer that cannot come.
    * @param {WebSocket} socket
+   * @param {string} [next] where the next one leads to, if that is known
    */
-  #drop(socket) {
+  #drop(socket, next) {
     socket.onclose = null;
     socket.onmessage = null;
     socket.close();
-    this.#lost(socket, 1006);
+    this.#lost(socket, 1006, next);
   }
 
   #abandon() {
@@ -261,4 +304,9 @@ export class RoomSocket {
     }
     this.#waiting.clear();
   }
+}
+
+/** @param {number} ms @returns {Promise<false>} */
+function after(ms) {
+  return new Promise((done) => setTimeout(() => done(false), ms));
 }

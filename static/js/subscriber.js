@@ -60,6 +60,11 @@ export class Slot {
     return true;
   }
 
+  /** When a packet of it was played last, in the browser's own time; 0 before the first. */
+  get playedMs() {
+    return this.receiver.getSynchronizationSources()[0]?.timestamp ?? 0;
+  }
+
   /** Loudness of what is played now, 0..1, where the packets tell it. */
   get level() {
     return this.receiver.getSynchronizationSources()[0]?.audioLevel ?? null;
@@ -105,6 +110,11 @@ export class Subscriber {
   /** The connection as it is now, for statistics. */
   get connection() {
     return this.#peer.connection;
+  }
+
+  /** When something was played last, in the browser's own time; 0 before that. */
+  get playedMs() {
+    return Math.max(0, ...[...this.slots.values()].map((slot) => slot.playedMs));
   }
 
   /**

@@ -5,6 +5,7 @@ import { LIMITS } from './limits.js';
 import { preferences } from './preferences.js';
 import { Publisher } from './publisher.js';
 import { Subscriber } from './subscriber.js';
+import { Vigil } from './vigil.js';
 
 /** Without sound and picture for this long people are told that their network is in the way. */
 const BLOCKED_MS = 15_000;
@@ -21,6 +22,7 @@ const RENEW_AGAIN_S = 60;
  * @property {() => boolean} canAsk whether the socket is up
  * @property {(flow: import('./state.js').Flow) => void} flows
  * @property {() => void} changed slots came, went, or carry somebody else
+ * @property {() => Promise<boolean>} answers whether the socket's line is answered; where not, it is being replaced
  */
 
 export class Transports {
@@ -28,6 +30,8 @@ export class Transports {
   #publisher = null;
   /** @type {Subscriber | null} */
   #subscriber = null;
+  /** @type {Vigil | null} */
+  #vigil = null;
   #world;
   #states = { publish: 'connecting', subscribe: 'connecting' };
   #isBlocked = false;
@@ -90,6 +94,8 @@ export class Transports {
       if (resumed) end?.resume();
       else end?.restart();
     }
+    // The line was lost with the network that media still tries to use.
+    if (resumed) await this.#repairLost();
   }
 
   /** Sends what the devices give now. */
@@ -140,6 +146,7 @@ export class Transports {
     this.#isOver = true;
     clearTimeout(this.#renewal);
     clearTimeout(this.#blocked);
+    this.#vigil?.stop();
     this.#publisher?.close();
     this.#subscriber?.close();
   }
@@ -151,7 +158,22 @@ export class Transports {
     this.#publisher = new Publisher({ request, canAsk, iceServers, codec: () => preferences().codec, tell: (state) => this.#flow('publish', state) });
     // A phone shows four people and a shared screen at once; a window shows nine and a screen.
     this.#subscriber = new Subscriber({ request, send, canAsk, iceServers, slots: { audio: 4, video: Math.min(LIMITS.videoSlots, Math.max(isSmall ? 5 : 10, this.#pictures)) }, tell: (state) => this.#flow('subscribe', state), changed });
+    this.#vigil = new Vigil({
+      publish: () => this.connections.publish,
+      received: () => this.#subscriber?.playedMs ?? 0,
+      // Where the line is silent as well, its return repairs them.
+      alarm: async () => (await this.#world.answers()) && this.#repairLost(),
+    });
     this.sendLocal();
+  }
+
+  /** New ways for connections that nothing comes over any more. */
+  async #repairLost() {
+    const lost = await this.#vigil?.read();
+    if (this.#isOver || !lost || !(lost.publish || lost.subscribe)) return;
+    if (lost.publish) this.#publisher?.networkChanged();
+    if (lost.subscribe) this.#subscriber?.networkChanged();
+    this.#vigil?.forget();
   }
 
   /**

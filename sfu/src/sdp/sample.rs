@@ -39,6 +39,7 @@ impl Server {
             ice: &self.ice,
             fingerprint: &self.fingerprint,
             candidates: &self.candidates,
+            restarts: 0,
             session_id: 1,
             session_version: 1,
         }

@@ -260,8 +260,8 @@ mod tests {
             "a=ssrc:10 cname:slot-0",
             "a=ssrc-group:FID 20 21",
             "a=ssrc:21 cname:slot-0",
-            "a=candidate:1 1 udp 2130706431 192.0.2.1 7000 typ host",
-            "a=candidate:2 1 udp 2130706175 2001:db8::1 7000 typ host",
+            "a=candidate:1 1 udp 2114985983 192.0.2.1 7000 typ host",
+            "a=candidate:2 1 udp 2114985727 2001:db8::1 7000 typ host",
         ] {
             assert_eq!(offer.lines().filter(|known| *known == line).count(), 1, "{line}");
         }

@@ -71,6 +71,11 @@ impl IceLite {
         &self.local.ice
     }
 
+    /// How often the credentials were replaced.
+    pub(super) fn restarts(&self) -> u32 {
+        self.generation
+    }
+
     /// Whether checks addressed to a ufrag are ours.
     pub(super) fn knows_ufrag(&self, ufrag: &str) -> bool {
         self.credentials(ufrag).is_some()

@@ -119,3 +119,13 @@ test('whoever stopped watching hears nothing', (context) => {
   pass(60_000);
   assert.deepEqual(told, ['up']);
 });
+
+test('where the network changes again while a way is looked for, it is looked for anew', (context) => {
+  const { pc, told, link, pass } = watched(context);
+  pc.become('connected');
+  link.networkChanged();
+  pass(4_000);
+  link.networkChanged();
+  pass(7_000);
+  assert.deepEqual(told, ['up', 'repair', 'repair'], 'with all the time that a search has');
+});

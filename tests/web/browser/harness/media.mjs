@@ -51,3 +51,15 @@ export async function flows(tab, { video = true, audio = true, patience = 30_000
     }
   }
 }
+
+/** Waits until pictures stand still. @param {Tab} tab */
+export async function stalls(tab) {
+  const end = Date.now() + 10_000;
+  for (let before = -1; ;) {
+    const { framesDecoded } = await totals(tab);
+    if (framesDecoded === before) return;
+    if (Date.now() > end) throw new Error('pictures do not stop');
+    before = framesDecoded;
+    await new Promise((done) => setTimeout(done, 400));
+  }
+}

@@ -5,14 +5,13 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Chromium, Firefox } from '../harness/browsers.mjs';
 import { PALETTE, enter } from '../harness/call.mjs';
-import { flows } from '../harness/media.mjs';
+import { flows, stalls } from '../harness/media.mjs';
 import { NO_UDP, Network, enterNetwork, onlyTcp } from '../harness/network.mjs';
 import { connectTimes, selected } from '../harness/paths.mjs';
 import { Server, closeAll } from '../harness/server.mjs';
 
 const CONNECTED_WITHIN_MS = 3_000;
-/** Promised are 5 s, measured 4.5 on a busy machine; the bound leaves room for a busier one. */
-const BACK_WITHIN_MS = 10_000;
+const BACK_WITHIN_MS = 5_000;
 
 if (enterNetwork(import.meta.filename)) {
   /** @type {Network} */
@@ -76,12 +75,9 @@ if (enterNetwork(import.meta.filename)) {
     const { udp_in: answers, udp_out: datagrams, tcp_out: streams } = network.counted();
     assert.ok((datagrams ?? 0) > 0 && (streams ?? 0) > 0, 'both were tried and dropped');
     assert.equal(answers, 0);
-    await boris.close();
   });
 
   test('with UDP again media goes by it, and when the network in use dies, by the other one', async (context) => {
-    boris = await chromium.tab({ instruments: { colour: PALETTE.green, tone: 660 } });
-    await enter(boris, await anna.run(() => location.href), 'Boris');
     network.firewall('');
     const tabs = [anna, boris];
     // Datagrams pass again; new credentials find them.
@@ -94,6 +90,8 @@ if (enterNetwork(import.meta.filename)) {
       }
     }
     await Promise.all(tabs.map((tab) => flows(tab)));
+    // In the middle of a call, not in the moment after a change.
+    await new Promise((done) => setTimeout(done, 2_000));
     const who = (/** @type {import('../harness/browsers.mjs').Tab} */ tab) => tab.run(() => /** @type {any} */ (window).veche.meeting.state.me);
     const before = await Promise.all(tabs.map(who));
     const used = (await selected(anna)).map(({ address }) => address);
@@ -101,10 +99,13 @@ if (enterNetwork(import.meta.filename)) {
     const dead = used.includes(Network.address(1)) ? 1 : 2;
     network.pull(dead);
     const start = performance.now();
-    await Promise.all(tabs.map((tab) => flows(tab)));
-    const took = performance.now() - start;
-    context.diagnostic(`cable ${dead} pulled, media after ${Math.round(took)} ms`);
-    assert.ok(took < BACK_WITHIN_MS, `media after ${Math.round(took)} ms`);
+    const took = await Promise.all(tabs.map(async (tab) => {
+      await stalls(tab);
+      await flows(tab);
+      return Math.round(performance.now() - start);
+    }));
+    context.diagnostic(`cable ${dead} pulled, media after ${took.join(' (Chromium) and ')} (Firefox) ms`);
+    assert.ok(took.every((ms) => ms < BACK_WITHIN_MS), `media after ${took} ms`);
     for (const tab of tabs) {
       await tab.until('the call to stand', () => document.body.dataset.connection === 'connected' && document.body.dataset.media === 'connected');
     }
