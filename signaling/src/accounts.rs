@@ -2,6 +2,7 @@
 
 use crate::app::ApiError;
 use crate::clock::now_ms;
+use crate::room::SignedOut;
 use crate::settings::{Secret, Settings};
 use crate::{Identity, Signaling, names};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -104,7 +105,7 @@ impl Signaling {
             Rotated::Yes(user) => Ok(self.signed_in(user, session, next, now_ms)),
             Rotated::Reused => {
                 tracing::warn!(%session, "a refresh token was used twice, its session has ended");
-                self.inner.signed_in.end(session);
+                self.session_over(session).await;
                 Err(over())
             }
             Rotated::Ended => Err(over()),
@@ -124,7 +125,7 @@ impl Signaling {
         }
         for session in named.into_iter().chain(own.filter(|own| named != Some(*own))) {
             self.inner.store.end_session(session).await?;
-            self.inner.signed_in.end(session);
+            self.session_over(session).await;
         }
         Ok(())
     }
@@ -133,7 +134,14 @@ impl Signaling {
     pub(crate) async fn log_out_everywhere(&self, identity: &Identity) -> Result<(), ApiError> {
         self.inner.store.end_sessions_of(identity.user_id).await?;
         self.inner.signed_in.end_of(identity.user_id);
+        self.inner.hub.signed_out(SignedOut::Person(identity.user_id)).await;
         Ok(())
+    }
+
+    /// What a session opened ends with it: sockets, and sessions of WHIP and WHEP.
+    async fn session_over(&self, session: Uuid) {
+        self.inner.signed_in.end(session);
+        self.inner.hub.signed_out(SignedOut::Session(session)).await;
     }
 
     /// Checks the secrets of a registration; says whether it makes the first admin.

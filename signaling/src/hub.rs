@@ -13,7 +13,7 @@ use crate::recorder::Recorder;
 use crate::resume::ResumeKey;
 use crate::room::{
     Door, DoorChangeRequest, DoorRequest, JoinRequest, Missed, Noted, Passed, Refusal, Reply, Room,
-    Rules, SocketId,
+    Rules, SignedOut, SocketId,
 };
 use crate::settings::{MediaBusy, MediaPlane};
 use crate::socket::outbox::Outbox;
@@ -79,6 +79,8 @@ enum Note {
     EndDoor { session: String, reply: oneshot::Sender<bool> },
     ChangeDoor { request: Box<DoorChangeRequest>, reply: oneshot::Sender<Door> },
     KeyRevoked { user: UserId },
+    SocketSignedOut { socket: SocketId },
+    SignedOut(SignedOut),
     Participants { reply: oneshot::Sender<Vec<Participant>> },
     Stats { reply: oneshot::Sender<RoomStats> },
     Order { order: Box<Order>, reply: oneshot::Sender<Ordered> },
@@ -204,6 +206,14 @@ impl Hub {
     pub(crate) async fn key_revoked(&self, room: RoomId, user: UserId) {
         if let Some(handle) = self.find(room) {
             handle.notes.send(Note::KeyRevoked { user }).await.ok();
+        }
+    }
+
+    /// Ends the sessions of WHIP and WHEP of somebody who has signed out.
+    pub(crate) async fn signed_out(&self, who: SignedOut) {
+        let handles: Vec<RoomHandle> = self.lock().by_id.values().cloned().collect();
+        for handle in handles {
+            handle.notes.send(Note::SignedOut(who)).await.ok();
         }
     }
 
@@ -466,6 +476,11 @@ impl RoomHandle {
     ) -> Result<(), RoomGone> {
         let note = Note::Request { socket, message: Box::new(message), re };
         self.notes.send(note).await.map_err(|_| RoomGone)
+    }
+
+    /// Says that whoever has a socket has signed out.
+    pub(crate) async fn socket_signed_out(&self, socket: SocketId) {
+        self.notes.send(Note::SocketSignedOut { socket }).await.ok();
     }
 
     /// Says that a socket is over.

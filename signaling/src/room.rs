@@ -37,7 +37,7 @@ mod tests;
 
 pub use input::{
     Cause, Door, DoorChange, DoorChangeRequest, DoorKind, DoorRequest, Draft, Effect, Input,
-    JoinRequest, Missed, Noted, Passed, Place, Refusal, Reply, SocketId, Verdict,
+    JoinRequest, Missed, Noted, Pass, Passed, Place, Refusal, Reply, SignedOut, SocketId, Verdict,
 };
 
 use crate::bucket::{Bucket, Rate};
@@ -59,6 +59,7 @@ use sfu::PeerId;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;
 use store::{RoomLog, Stored};
+use uuid::Uuid;
 
 /// What a deployment decides for its rooms.
 #[derive(Clone, Debug)]
@@ -188,7 +189,12 @@ impl Room {
             Input::Door(request) => self.open_door(at, *request, &mut out),
             Input::DoorGone { session } => self.close_door(at, &session, &mut out),
             Input::DoorChange(request) => self.change_door(at, *request, &mut out),
-            Input::KeyRevoked { user } => self.end_doors_of(at, user, &mut out),
+            Input::KeyRevoked { user } => {
+                self.end_doors_of(at, user, &mut out);
+                self.end_relays(user, None, &mut out);
+            }
+            Input::SocketSignedOut { socket } => self.socket_signed_out(at, socket, &mut out),
+            Input::SignedOut(who) => self.signed_out(at, who, &mut out),
             Input::Media(event) => self.media_event(at, event, &mut out),
             Input::Stored { draft, verdict } => self.stored(at, *draft, verdict, &mut out),
             Input::Welcome { participant, socket, room } => {
@@ -243,6 +249,16 @@ impl Room {
     /// Whether the room was closed or suspended and needs nothing more.
     pub fn is_over(&self) -> bool {
         self.is_closed || self.is_suspended
+    }
+
+    /// As if they had left, and their relays end too.
+    fn socket_signed_out(&mut self, at: Moment, socket: SocketId, out: &mut Effects) {
+        let who = self.sockets.get(&socket).and_then(|id| self.people.get(id));
+        let who = who.map(|person| (person.view.id, person.view.user_id));
+        self.request(at, socket, ClientMessage::Leave, None, protocol::MessageId(Uuid::nil()), out);
+        if let Some((id, user)) = who {
+            self.end_relays(user, Some(id), out);
+        }
     }
 
     fn request(

@@ -166,7 +166,7 @@ async fn serve(socket: Socket, hub: Hub, room: RoomId, mut join: JoinRequest, he
                 () = held.is_over() => {
                     // Before the room answers the leave with a close of its own.
                     outbox.close(close::SIGNED_OUT);
-                    handle.request(id, ClientMessage::Leave, None).await.ok();
+                    handle.socket_signed_out(id).await;
                     timeout(LINGER, async { tokio::join!(&mut writing, &mut reading) }).await.ok();
                     handle.socket_gone(id, Instant::now()).await;
                 }

@@ -9,7 +9,7 @@ use crate::app::ApiError;
 use crate::clock::now_ms;
 use crate::extract::{Json, Path, Query};
 use crate::ice::ice_servers;
-use crate::room::{DoorChange, DoorChangeRequest, DoorKind, DoorRequest, Place};
+use crate::room::{DoorChange, DoorChangeRequest, DoorKind, DoorRequest, Pass, Place};
 use crate::sdpfrag::{self, SDPFRAG};
 use crate::stream_keys::is_stream_key;
 use crate::{Signaling, names};
@@ -218,7 +218,14 @@ struct Opener {
     role: Role,
     user_id: UserId,
     display_name: String,
-    key: Option<StreamKeyId>,
+    pass: Pass,
+    /// What is asked again when the session stands, as both may have ended meanwhile.
+    proof: Proof,
+}
+
+enum Proof {
+    Key(StreamKeyId),
+    Token { session: Uuid, expires_ms: i64 },
 }
 
 impl Signaling {
@@ -236,13 +243,17 @@ impl Signaling {
                 role: Role::Guest,
                 user_id,
                 display_name,
-                key: Some(key.id),
+                pass: Pass::Key { until_ms: key.expires_ms },
+                proof: Proof::Key(key.id),
             });
         }
         let identity = self.identify(token).await?;
         let (room, role) = self.enter(&identity, slug, None).await?;
         let (user_id, display_name) = (identity.user_id, identity.display_name);
-        Ok(Opener { room, role, user_id, display_name, key: None })
+        let (session, expires_ms) = (identity.session_id, identity.expires_ms);
+        let pass = Pass::Token { signed_in: session };
+        let proof = Proof::Token { session, expires_ms };
+        Ok(Opener { room, role, user_id, display_name, pass, proof })
     }
 
     async fn open_door(
@@ -253,7 +264,7 @@ impl Signaling {
         kind: DoorKind,
         largest: (u16, u16),
     ) -> Result<Response, ApiError> {
-        let Opener { room, role, user_id, display_name, key } = opener;
+        let Opener { room, role, user_id, display_name, pass, proof } = opener;
         self.has_place(Place::New)?;
         let session = fresh_secret();
         let location = format!("/{door}/{}/{session}", room.slug);
@@ -268,15 +279,22 @@ impl Signaling {
             role,
             offer,
             kind,
-            has_key: key.is_some(),
+            pass,
         };
         let answer = self.inner.hub.knock(room.id, request).await?;
-        // A key that was revoked in the meantime has ended every session but this one.
-        if let Some(key) = key
-            && !self.inner.store.use_stream_key(key, now_ms()).await?
-        {
+        // A key that was revoked in the meantime, or a sign-out, has ended every session but this one.
+        let still = match proof {
+            Proof::Key(key) => match self.inner.store.use_stream_key(key, now_ms()).await? {
+                true => Ok(()),
+                false => Err(crate::identity::unauthorized()),
+            },
+            Proof::Token { session, expires_ms } => {
+                self.identify_session(user_id, session, expires_ms).await.map(drop)
+            }
+        };
+        if let Err(refusal) = still {
             self.inner.hub.end_door(room.id, session).await;
-            return Err(crate::identity::unauthorized());
+            return Err(refusal);
         }
         let mut headers = vec![
             (CONTENT_TYPE, SDP.to_owned()),

@@ -20,7 +20,7 @@ export class Pulse {
   /** Time of the reading before, none at the beginning.
    * @type {number | null} */
   #read = null;
-  /** What was heard until then: a number that is another one whenever something came. */
+  /** What was heard until then. */
   #heard = 0;
   #sent = 0;
   #changed = 0;
@@ -34,19 +34,19 @@ export class Pulse {
 
   /**
    * @param {number} now milliseconds
-   * @param {number} heard another number whenever something came
+   * @param {number} heard grows whenever something came; it shrinks when a browser forgets ways that are dead
    * @param {number} [sent] grows while something goes out, which makes the other end answer; without it what comes needs no such reason
    * @returns {Beat}
    */
   read(now, heard, sent = Infinity) {
     if (this.#read === null || now - this.#read > LATE_MS) this.#steadySince = this.#changed = now;
     this.#read = now;
-    if (heard !== this.#heard) {
+    if (heard > this.#heard) {
       if (now - this.#changed > PAUSE_MS) this.#steadySince = now;
-      this.#heard = heard;
       this.#sent = sent;
       this.#changed = now;
     }
+    this.#heard = heard;
     const silence = now - this.#changed;
     if (!this.#wasSteady() || (silence > PAUSE_MS && silence < SILENT_MS)) return 'unsure';
     if (silence <= PAUSE_MS) return 'beats';
@@ -59,14 +59,15 @@ export class Pulse {
 }
 
 /**
- * Which connections have lost their way. What is received may end because nobody speaks or shows any more; while what is sent
- * is answered, the network is not to blame.
+ * Which connections have lost their way. What is received may end because nobody speaks or shows any more: while what is sent is
+ * answered and no picture is awaited, the network is not to blame.
  * @param {{publish: Beat, subscribe: Beat}} beats
+ * @param {boolean} isAwaited whether the server says that it sends a picture
  */
-export function lost({ publish, subscribe }) {
+export function lost({ publish, subscribe }, isAwaited) {
   const isSendingLost = publish === 'still';
   return {
     publish: isSendingLost,
-    subscribe: isSendingLost ? subscribe !== 'beats' : subscribe === 'still' && publish !== 'beats',
+    subscribe: isSendingLost ? subscribe !== 'beats' : subscribe === 'still' && (isAwaited || publish !== 'beats'),
   };
 }

@@ -10,6 +10,10 @@ import { RequestError } from './socket.js';
 /** How often packets are asked whose they are. A voice plays with the wrong person's volume for at most this long. */
 const READ_MS = 100;
 
+/** Why a slot carries what it carries, where it carries a picture for sure.
+ * @type {Set<import('./types.js').SlotReason>} */
+const SENT = new Set(['best', 'viewport', 'publisher']);
+
 /** One m-line of the subscribe connection. */
 export class Slot {
   /** The CSRC that the server announced last; 0 for nobody, null before the first word.
@@ -110,6 +114,11 @@ export class Subscriber {
   /** The connection as it is now, for statistics. */
   get connection() {
     return this.#peer.connection;
+  }
+
+  /** Whether the server says that it sends a picture. */
+  get isAwaited() {
+    return this.#announced.some(({ kind, reason }) => kind === 'video' && SENT.has(reason));
   }
 
   /** When something was played last, in the browser's own time; 0 before that. */

@@ -5,7 +5,6 @@ import { LIMITS } from './limits.js';
 import { preferences } from './preferences.js';
 import { Publisher } from './publisher.js';
 import { Subscriber } from './subscriber.js';
-import { Vigil } from './vigil.js';
 
 /** Without sound and picture for this long people are told that their network is in the way. */
 const BLOCKED_MS = 15_000;
@@ -30,7 +29,7 @@ export class Transports {
   #publisher = null;
   /** @type {Subscriber | null} */
   #subscriber = null;
-  /** @type {Vigil | null} */
+  /** @type {import('./vigil.js').Vigil | null} */
   #vigil = null;
   #world;
   #states = { publish: 'connecting', subscribe: 'connecting' };
@@ -158,13 +157,21 @@ export class Transports {
     this.#publisher = new Publisher({ request, canAsk, iceServers, codec: () => preferences().codec, tell: (state) => this.#flow('publish', state) });
     // A phone shows four people and a shared screen at once; a window shows nine and a screen.
     this.#subscriber = new Subscriber({ request, send, canAsk, iceServers, slots: { audio: 4, video: Math.min(LIMITS.videoSlots, Math.max(isSmall ? 5 : 10, this.#pictures)) }, tell: (state) => this.#flow('subscribe', state), changed });
-    this.#vigil = new Vigil({
+    this.sendLocal();
+    void this.#listen();
+  }
+
+  /** Not waited for at the door: for some seconds there is nothing to be lost. */
+  async #listen() {
+    const script = await import('./vigil.js').catch(() => null);
+    if (this.#isOver || !script) return;
+    this.#vigil = new script.Vigil({
       publish: () => this.connections.publish,
+      isAwaited: () => this.#subscriber?.isAwaited ?? false,
       received: () => this.#subscriber?.playedMs ?? 0,
       // Where the line is silent as well, its return repairs them.
       alarm: async () => (await this.#world.answers()) && this.#repairLost(),
     });
-    this.sendLocal();
   }
 
   /** New ways for connections that nothing comes over any more. */

@@ -14,6 +14,7 @@ const NEXT_ALARM_MS = 5_000;
 /**
  * @typedef {object} VigilWorld
  * @property {() => RTCPeerConnection | null} publish
+ * @property {() => boolean} isAwaited whether the server says that it sends a picture
  * @property {() => number} received when something was played last, in whatever clock
  * @property {() => void} alarm a connection has gone still; said again while it stays so
  */
@@ -57,7 +58,7 @@ export class Vigil {
     return lost({
       publish: pc === this.#pc && counts ? this.#pulses.publish.read(now, counts.heard, counts.sent) : 'unsure',
       subscribe: this.#pulses.subscribe.read(now, this.#world.received()),
-    });
+    }, this.#world.isAwaited());
   }
 
   /** @param {number} ms */

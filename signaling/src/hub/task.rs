@@ -281,6 +281,8 @@ impl Stage {
                 Input::DoorChange(request)
             }
             Note::KeyRevoked { user } => Input::KeyRevoked { user },
+            Note::SocketSignedOut { socket } => Input::SocketSignedOut { socket },
+            Note::SignedOut(who) => Input::SignedOut(who),
             Note::Participants { reply } => {
                 reply.send(self.room.participants()).ok();
                 return;
@@ -644,6 +646,8 @@ fn refuse(note: Note) {
         Note::EndDoor { .. }
         | Note::ChangeDoor { .. }
         | Note::KeyRevoked { .. }
+        | Note::SocketSignedOut { .. }
+        | Note::SignedOut(_)
         | Note::Request { .. }
         | Note::SocketGone { .. }
         | Note::Participants { .. }

@@ -1,9 +1,11 @@
 //! WHIP and WHEP: a transport without a socket. A publisher is a participant like any other, whose liveness
 //! is that of the media; a viewer is seen by nobody.
 
-use super::input::{Door, DoorChange, DoorChangeRequest, DoorKind, DoorRequest, Effect, Refusal};
+use super::input::{
+    Door, DoorChange, DoorChangeRequest, DoorKind, DoorRequest, Effect, Pass, Refusal, SignedOut,
+};
 use super::lobby::Threshold;
-use super::membership::{Joining, Via};
+use super::membership::{Joining, Person, Via};
 use super::{Effects, Moment, Room};
 use crate::sdpfrag;
 use protocol::limits::{ANSWER_WITHIN, CONNECT_WITHIN, MAX_WATCHERS};
@@ -21,7 +23,7 @@ pub(super) struct OpenDoor {
     state: State,
     /// What the client offered; a restart of ICE is the same with other credentials.
     offer: String,
-    has_key: bool,
+    pass: Pass,
     /// Entity tag of its ICE session.
     tag: String,
     restart: Option<Restart>,
@@ -48,6 +50,15 @@ enum State {
 /// What somebody hears who was removed.
 pub(super) const OUT: &str = "you do not belong to this room any more";
 
+/// What somebody hears whose stream key or whose session has ended.
+const OVER: &str = "you are signed out, or the stream key has ended";
+
+impl Pass {
+    fn is_key(self) -> bool {
+        matches!(self, Self::Key { .. })
+    }
+}
+
 impl OpenDoor {
     pub(super) fn participant(&self) -> ParticipantId {
         self.view.id
@@ -70,7 +81,7 @@ impl Room {
     }
 
     pub(super) fn open_door(&mut self, at: Moment, request: DoorRequest, out: &mut Effects) {
-        if request.has_key && request.kind == DoorKind::Publish {
+        if request.pass.is_key() && request.kind == DoorKind::Publish {
             // An encoder that lost its network is here again before anybody has missed it.
             self.end_publishers_of(at, request.user_id, out);
         }
@@ -96,7 +107,7 @@ impl Room {
             view,
             state: State::Asked { since: at.now },
             offer: request.offer,
-            has_key: request.has_key,
+            pass: request.pass,
             tag: String::new(),
             restart: None,
         };
@@ -120,7 +131,7 @@ impl Room {
     fn end_publishers_of(&mut self, at: Moment, user: UserId, out: &mut Effects) {
         let is_theirs = |door: &OpenDoor| {
             let is_open = matches!(door.state, State::Open { .. });
-            door.has_key && door.user() == user && door.kind == DoorKind::Publish && is_open
+            door.pass.is_key() && door.user() == user && door.kind == DoorKind::Publish && is_open
         };
         let theirs = self.doors.iter().filter(|(_, door)| is_theirs(door));
         for peer in theirs.map(|(peer, _)| *peer).collect::<Vec<_>>() {
@@ -203,7 +214,7 @@ impl Room {
         // An encoder cannot wait in a lobby.
         match self.threshold(at, request.user_id, request.role) {
             Threshold::Open => {}
-            Threshold::Lobby if request.has_key => {}
+            Threshold::Lobby if request.pass.is_key() => {}
             Threshold::Lobby => {
                 return refuse(ErrorCode::Lobby, "a moderator must admit you first: join the room");
             }
@@ -364,6 +375,55 @@ impl Room {
         }
     }
 
+    /// Ends what somebody opened who has signed out, and their relays where nothing of theirs is left.
+    pub(super) fn signed_out(&mut self, at: Moment, who: SignedOut, out: &mut Effects) {
+        let is_theirs = |door: &OpenDoor| match who {
+            SignedOut::Session(session) => door.pass == Pass::Token { signed_in: session },
+            SignedOut::Person(user) => !door.pass.is_key() && door.user() == user,
+        };
+        self.end_doors_where(at, is_theirs, out);
+    }
+
+    /// Ends what stream keys opened that are good no longer.
+    fn end_expired_doors(&mut self, at: Moment, out: &mut Effects) {
+        let is_over = |door: &OpenDoor| matches!(door.pass, Pass::Key { until_ms: Some(until) } if until <= at.wall_ms);
+        self.end_doors_where(at, is_over, out);
+    }
+
+    fn end_doors_where(
+        &mut self,
+        at: Moment,
+        is_over: impl Fn(&OpenDoor) -> bool,
+        out: &mut Effects,
+    ) {
+        let over = self.doors.iter().filter(|(_, door)| is_over(door));
+        for (peer, user) in over.map(|(peer, door)| (*peer, door.user())).collect::<Vec<_>>() {
+            match self.doors.get(&peer).map(|door| door.state) {
+                Some(State::Asked { .. }) => {
+                    self.door_refused(peer, ErrorCode::Unauthorized, OVER.to_owned(), out);
+                }
+                Some(State::Joining | State::Open { .. }) => {
+                    self.end_door(at, peer, LeaveReason::Left, out);
+                }
+                None => {}
+            }
+            self.end_relays(user, None, out);
+        }
+    }
+
+    /// Ends somebody's relays for this room, unless another device or session of theirs is here. What leaves may still be
+    /// among the people until that is stored.
+    pub(super) fn end_relays(&self, user: UserId, but: Option<ParticipantId>, out: &mut Effects) {
+        let stays = |person: &Person| {
+            person.view.user_id == user && Some(person.view.id) != but && person.leaving.is_none()
+        };
+        let is_here =
+            self.people.values().any(stays) || self.doors.values().any(|door| door.user() == user);
+        if !is_here {
+            out.media(Command::SendAway { room: self.id, user });
+        }
+    }
+
     /// A publisher who was removed while their joining was stored.
     pub(super) fn door_removed(&mut self, peer: PeerId, out: &mut Effects) {
         if let Some(door) = self.doors.remove(&peer) {
@@ -381,6 +441,7 @@ impl Room {
 
     /// Those whom the media plane does not answer get their refusal; viewers who never connect are let go.
     pub(super) fn give_up_doors(&mut self, at: Moment, out: &mut Effects) {
+        self.end_expired_doors(at, out);
         let waited = |since: Instant| at.now.saturating_duration_since(since);
         let mut unanswered = Vec::new();
         let mut unconnected = Vec::new();

@@ -55,6 +55,13 @@ pub enum Input {
         /// The key's identity.
         user: UserId,
     },
+    /// Whoever has this socket has signed out.
+    SocketSignedOut {
+        /// Which.
+        socket: SocketId,
+    },
+    /// Sessions of WHIP and WHEP are over: whoever opened them has signed out.
+    SignedOut(SignedOut),
     /// The media plane says.
     Media(sfu::Event),
     /// The store has taken a draft, or has not.
@@ -182,8 +189,32 @@ pub struct DoorRequest {
     pub offer: String,
     /// Which of the two.
     pub kind: DoorKind,
-    /// They show a stream key, which a moderator has made: no lobby is asked, and it publishes once.
-    pub has_key: bool,
+    /// What lets them in.
+    pub pass: Pass,
+}
+
+/// What a session of WHIP or WHEP was opened with, and ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// A token.
+    Token {
+        /// Of whoever signed in so.
+        signed_in: Uuid,
+    },
+    /// A stream key, which a moderator has made: no lobby is asked, and it publishes once.
+    Key {
+        /// When it ends, by the clock on the wall.
+        until_ms: Option<i64>,
+    },
+}
+
+/// Who has signed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignedOut {
+    /// One session of somebody.
+    Session(Uuid),
+    /// All of somebody.
+    Person(UserId),
 }
 
 /// What a session of WHIP or WHEP is asked to change.

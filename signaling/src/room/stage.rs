@@ -38,7 +38,7 @@ pub struct Stage {
     gone: BTreeSet<SocketId>,
     pub next_id: u128,
     pub resume: ResumeKey,
-    wall_ms: i64,
+    pub wall_ms: i64,
     /// Members, as the store has them.
     pub roles: BTreeMap<UserId, Role>,
     /// Pages that were asked for.
@@ -367,7 +367,7 @@ impl Stage {
             role,
             offer: "v=0".to_owned(),
             kind,
-            has_key: false,
+            pass: Pass::Token { signed_in: Uuid::nil() },
         }
     }
 

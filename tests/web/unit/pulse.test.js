@@ -101,14 +101,26 @@ test('a pause is looked at more often, silence of those who never spoke is not',
   assert.ok(!played.pulse.isPausing(played.now));
 });
 
-test('nobody who speaks is no broken network, as long as what is sent is answered', () => {
+test('a browser that forgets what a dead way has carried has heard nothing', () => {
+  const played = new Played();
+  played.for(4_000, always);
+  played.for(500, () => false);
+  played.heard -= 1_000;
+  assert.equal(played.untilStill(), 1_000);
+});
+
+test('nobody who speaks is no broken network, as long as what is sent is answered and no picture is awaited', () => {
   const none = { publish: false, subscribe: false };
-  assert.deepEqual(lost({ publish: 'beats', subscribe: 'still' }), none);
-  assert.deepEqual(lost({ publish: 'beats', subscribe: 'unsure' }), none);
-  assert.deepEqual(lost({ publish: 'unsure', subscribe: 'unsure' }), none);
-  assert.deepEqual(lost({ publish: 'unsure', subscribe: 'still' }), { publish: false, subscribe: true });
-  assert.deepEqual(lost({ publish: 'still', subscribe: 'beats' }), { publish: true, subscribe: false });
-  for (const subscribe of /** @type {const} */ (['still', 'unsure'])) {
-    assert.deepEqual(lost({ publish: 'still', subscribe }), { publish: true, subscribe: true });
+  const both = { publish: true, subscribe: true };
+  const received = { publish: false, subscribe: true };
+  assert.deepEqual(lost({ publish: 'beats', subscribe: 'still' }, false), none);
+  assert.deepEqual(lost({ publish: 'beats', subscribe: 'still' }, true), received, 'they may take two networks');
+  assert.deepEqual(lost({ publish: 'unsure', subscribe: 'still' }, false), received);
+  for (const isAwaited of [true, false]) {
+    assert.deepEqual(lost({ publish: 'beats', subscribe: 'unsure' }, isAwaited), none);
+    assert.deepEqual(lost({ publish: 'unsure', subscribe: 'unsure' }, isAwaited), none);
+    assert.deepEqual(lost({ publish: 'still', subscribe: 'beats' }, isAwaited), { publish: true, subscribe: false });
+    assert.deepEqual(lost({ publish: 'still', subscribe: 'still' }, isAwaited), both);
+    assert.deepEqual(lost({ publish: 'still', subscribe: 'unsure' }, isAwaited), both);
   }
 });

@@ -156,3 +156,105 @@ fn a_viewer_can_only_follow_somebody_who_is_here() {
         "{seen:?}"
     );
 }
+
+/// Opens a session with a pass of its own; the media plane takes it.
+fn opened(
+    stage: &mut Stage,
+    session: &str,
+    user: u128,
+    kind: DoorKind,
+    pass: Pass,
+) -> ParticipantId {
+    let request = DoorRequest { pass, ..stage.door_request(session, user, kind) };
+    let id = request.participant;
+    stage.apply(Input::Door(Box::new(request)));
+    let Some(Command::Publish { peer, .. } | Command::Watch { peer, .. }) = stage.commands().pop()
+    else {
+        panic!("no transport was asked for")
+    };
+    stage.media(Event::Answered { peer, sdp: String::new() });
+    stage.media(Event::Connected { peer });
+    stage.look();
+    id
+}
+
+fn token(session: u128) -> Pass {
+    Pass::Token { signed_in: Uuid::from_u128(session) }
+}
+
+/// Of whom relays end.
+fn sent_away(seen: &[Seen]) -> Vec<UserId> {
+    let away = |seen: &Seen| match seen {
+        Seen::Media(Command::SendAway { user, .. }) => Some(*user),
+        _ => None,
+    };
+    seen.iter().filter_map(away).collect()
+}
+
+#[test]
+fn what_a_key_opened_ends_with_the_key_and_nothing_else_does() {
+    let mut stage = Stage::new();
+    let until_ms = Some(stage.wall_ms + 5_000);
+    let camera = opened(&mut stage, "camera", 2, DoorKind::Publish, Pass::Key { until_ms });
+    opened(&mut stage, "wall", 3, DoorKind::Watch { follow: None }, Pass::Key { until_ms });
+    opened(&mut stage, "other", 4, DoorKind::Publish, Pass::Key { until_ms: None });
+    opened(&mut stage, "own", 5, DoorKind::Publish, token(1));
+    stage.pass(4);
+    assert!(["camera", "wall", "other", "own"].iter().all(|name| stage.room.has_door(name)));
+    stage.look();
+    stage.pass(2);
+    assert_eq!(
+        ["camera", "wall", "other", "own"].map(|name| stage.room.has_door(name)),
+        [false, false, true, true]
+    );
+    let seen = stage.look();
+    assert_eq!(left(&seen), [(camera, LeaveReason::Left)]);
+    assert_eq!(sent_away(&seen), [2, 3].map(|n| UserId(Uuid::from_u128(n))));
+}
+
+#[test]
+fn a_sign_out_ends_the_sessions_it_opened_and_relays_that_nobody_else_of_theirs_needs() {
+    let mut stage = Stage::new();
+    let (boris, cara) = (UserId(Uuid::from_u128(2)), UserId(Uuid::from_u128(3)));
+    let encoder = opened(&mut stage, "camera", 2, DoorKind::Publish, token(1));
+    opened(&mut stage, "wall", 2, DoorKind::Watch { follow: None }, token(2));
+    opened(&mut stage, "key", 2, DoorKind::Publish, Pass::Key { until_ms: None });
+    opened(&mut stage, "hers", 3, DoorKind::Watch { follow: None }, token(3));
+    stage.apply(Input::SignedOut(SignedOut::Session(Uuid::from_u128(1))));
+    let seen = stage.look();
+    assert_eq!(left(&seen), [(encoder, LeaveReason::Left)]);
+    assert_eq!(sent_away(&seen), [], "another session of theirs still watches");
+    stage.apply(Input::DoorGone { session: "key".into() });
+    stage.look();
+    stage.apply(Input::SignedOut(SignedOut::Person(boris)));
+    assert_eq!(sent_away(&stage.look()), [boris]);
+    assert_eq!(
+        ["camera", "wall", "hers"].map(|name| stage.room.has_door(name)),
+        [false, false, true]
+    );
+    // Who has not been answered yet hears why.
+    stage.knock("late", 3, DoorKind::Publish);
+    stage.apply(Input::SignedOut(SignedOut::Person(cara)));
+    let seen = stage.look();
+    let refused = |seen: &Seen| matches!(seen, Seen::Door(session, Door::Refused(refusal)) if session == "late" && refusal.code == ErrorCode::Unauthorized);
+    assert!(seen.iter().any(refused), "{seen:?}");
+    assert!(!stage.room.has_door("hers") && !stage.room.has_door("late"));
+}
+
+#[test]
+fn a_device_that_signs_out_leaves_and_its_relays_end_unless_another_is_here() {
+    let mut stage = Stage::new();
+    let (phone, laptop) = (SocketId(1), SocketId(2));
+    let first = stage.join(1, 2);
+    let second = stage.join(2, 2);
+    stage.look();
+    stage.apply(Input::SocketSignedOut { socket: phone });
+    let seen = stage.look();
+    assert_eq!((left(&seen), sent_away(&seen)), (vec![(first, LeaveReason::Left)], vec![]));
+    stage.apply(Input::SocketSignedOut { socket: laptop });
+    let seen = stage.look();
+    assert_eq!(left(&seen), [(second, LeaveReason::Left)]);
+    assert_eq!(sent_away(&seen), [UserId(Uuid::from_u128(2))]);
+    stage.apply(Input::SocketSignedOut { socket: laptop });
+    assert_eq!(sent_away(&stage.look()), [], "once");
+}

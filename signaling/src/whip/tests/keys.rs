@@ -198,3 +198,32 @@ async fn only_moderators_make_see_and_revoke_keys_and_no_more_than_a_room_may_ha
     let refused = live.post(&path, &anna.token, camera()).await;
     assert_eq!(refused.refusal(), (409, "conflict".into()));
 }
+
+#[tokio::test]
+async fn what_somebody_opened_by_their_token_ends_when_they_sign_out() {
+    let (live, anna, boris) = stage().await;
+    let (mut client, _) = live.enter(&anna, SLUG).await;
+    for way in ["auth/logout", "auth/logout-all"] {
+        let person = if way == "auth/logout" { &boris } else { &live.guest("Cara").await };
+        let (published, _) = open(&live, &format!("POST /whip/{SLUG}"), person).await;
+        let joined = client.wait("member.joined").await["participant"].clone();
+        let (watched, _) = open(&live, &format!("POST /whep/{SLUG}"), person).await;
+        assert_eq!((published.status, watched.status), (201, 201));
+        assert_eq!(live.post(way, &person.token, json!({})).await.status, 204);
+        assert_eq!(client.wait("member.left").await["participant_id"], joined["id"], "{way}");
+        let mut ended = Vec::new();
+        loop {
+            match live.command().await {
+                Command::Leave { participant, .. } => ended.push(participant),
+                Command::SendAway { .. } => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(ended.len(), 2, "{way}");
+        for opened in [published, watched] {
+            let gone =
+                live.http(&format!("DELETE {}", opened.header("location")), "", "", "").await;
+            assert_eq!(gone.status, 404, "{way}");
+        }
+    }
+}
