@@ -108,7 +108,8 @@ fn field(status: &str, name: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-fn cpu_time() -> Duration {
+/// Time that this process has had on a core.
+pub fn cpu_time() -> Duration {
     // SAFETY: the kernel fills the struct; all-zero is a valid value of it.
     let usage = unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();

@@ -10,6 +10,7 @@ pub mod histogram;
 pub mod http;
 pub mod link;
 pub mod person;
+pub mod pictures;
 pub mod publisher;
 pub mod relay;
 pub mod socket;

@@ -29,7 +29,9 @@ pub struct Cost {
 impl Cost {
     /// What this process has cost so far.
     pub fn own() -> Self {
-        of_process(std::process::id()).unwrap_or_default()
+        // Threads that have ended count here, and stand in `/proc` no more.
+        let resident_kib = of_process(std::process::id()).unwrap_or_default().resident_kib;
+        Self { cpu: crate::metrics::cpu_time(), resident_kib }
     }
 
     /// What came since.

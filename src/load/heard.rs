@@ -36,6 +36,8 @@ pub struct Heard {
     pub bytes: u64,
     /// Most frames about who is there and what they do, in one second.
     pub roster_most: u64,
+    /// The same while the room was crowded: what happens is gathered then.
+    pub crowd_most: u64,
     /// Most frames of any kind in one second.
     pub frames_most: u64,
     /// Offers after the first: negotiations that somebody else caused.
@@ -47,22 +49,34 @@ pub struct Heard {
     second: u64,
     roster_now: u64,
     frames_now: u64,
+    was_crowded: bool,
 }
 
 impl Heard {
-    /// Counts a frame.
-    pub fn note(&mut self, now: Instant, epoch: Instant, text: &str, message: &Message<'_>) {
+    /// Counts a frame that came while so many were in.
+    pub fn note(
+        &mut self,
+        now: Instant,
+        epoch: Instant,
+        present: usize,
+        text: &str,
+        message: &Message<'_>,
+    ) {
         self.frames += 1;
         self.bytes += text.len() as u64;
         let second = now.saturating_duration_since(epoch).as_secs();
         if second != self.second {
             (self.second, self.roster_now, self.frames_now) = (second, 0, 0);
+            self.was_crowded = present >= CROWD;
         }
         self.frames_now += 1;
         self.frames_most = self.frames_most.max(self.frames_now);
         if message.re.is_none() && ROSTER.contains(&message.kind.as_ref()) {
             self.roster_now += 1;
             self.roster_most = self.roster_most.max(self.roster_now);
+            if self.was_crowded {
+                self.crowd_most = self.crowd_most.max(self.roster_now);
+            }
         }
     }
 
@@ -96,6 +110,9 @@ pub fn each<'a>(text: &'a str, message: &Message<'a>, mut take: impl FnMut(&'a s
 /// What a line of chat of a load says, before the time.
 pub const CHAT: &str = "load ";
 
+/// From 50 sockets on a room gathers what everybody hears; some of them are not counted here.
+const CROWD: usize = 60;
+
 /// Messages that everybody in a room gets because of somebody else.
 const ROSTER: &[&str] = &[
     "events.batch",
@@ -119,7 +136,8 @@ mod tests {
 
     fn note(heard: &mut Heard, epoch: Instant, at_ms: u64, text: &str) {
         let message = Message::read(text).expect("a message");
-        heard.note(epoch + Duration::from_millis(at_ms), epoch, text, &message);
+        let present = if at_ms < 1_000 { 10 } else { 100 };
+        heard.note(epoch + Duration::from_millis(at_ms), epoch, present, text, &message);
     }
 
     #[test]
@@ -132,6 +150,7 @@ mod tests {
         note(&mut heard, epoch, 300, r#"{"type":"state.changed","re":3}"#);
         note(&mut heard, epoch, 1_000, r#"{"type":"member.left","seq":2}"#);
         assert_eq!((heard.frames, heard.roster_most, heard.frames_most), (5, 3, 4));
+        assert_eq!(heard.crowd_most, 1, "of the second in which many were in");
     }
 
     #[test]

@@ -466,14 +466,10 @@ impl Publishing {
             }
             let is_asked = self.publisher.take_keyframe_request(layer);
             let is_keyframe = std::mem::take(&mut self.is_fresh[layer]) || is_asked;
-            let frame = Frame {
-                layer,
-                is_keyframe,
-                packets: shape.packets,
-                length: shape.length,
-                size: shape.size,
-            };
             let (number, sent) = (self.number, &mut self.sent);
+            let size = shape.size;
+            let picture = if is_keyframe { size.keyframe(number) } else { size.following() };
+            let frame = Frame { layer, picture, packets: shape.packets, length: shape.length };
             let stamps = || stamp(number, 1 + layer, sent, epoch, outcome);
             self.publisher.send_stamped_frame(&frame, stamps)?;
         }

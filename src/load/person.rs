@@ -282,7 +282,8 @@ impl Stay<'_> {
     ) -> Result<(), Refusal> {
         let now = Instant::now();
         let Some(message) = Message::read(text) else { return Ok(()) };
-        self.heard.note(now, self.place.epoch, text, &message);
+        let present = self.place.present.load(Ordering::Relaxed);
+        self.heard.note(now, self.place.epoch, present, text, &message);
         let mut known = Vec::new();
         each(text, &message, |text, message| match message.kind.as_ref() {
             "chat.message" => self.heard.chat(now, self.place.epoch, text),

@@ -3,6 +3,7 @@
 use crate::doctor::Language;
 use anyhow::{bail, ensure};
 use clap::Args;
+use client::pictures::Size;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -155,7 +156,8 @@ impl Plan {
             let fewest = bytes.div_ceil(MAX_PAYLOAD).max(1);
             let packets = if below == 0 { self.burst.unwrap_or(fewest) } else { fewest };
             let length = (bytes / packets).clamp(MIN_PAYLOAD, MAX_PAYLOAD);
-            Layer { packets, length, size: (1280 >> below, 720 >> below) }
+            let size = Size::ALL[Size::ALL.len() - 1 - below as usize];
+            Layer { packets, length, size }
         };
         Pace {
             layers: (0..layers).map(layer).collect(),
@@ -186,8 +188,8 @@ pub struct Layer {
     pub packets: usize,
     /// Payload bytes of each.
     pub length: usize,
-    /// Width and height.
-    pub size: (u16, u16),
+    /// Of the pictures.
+    pub size: Size,
 }
 
 impl Pace {
@@ -249,7 +251,7 @@ mod tests {
         let [q, h, f] = pace.layers[..] else { panic!("three layers") };
         assert!((1_450..=1_500).contains(&rate(&f)) && (480..=500).contains(&rate(&h)));
         assert!((150..=167).contains(&rate(&q)), "{q:?}");
-        assert_eq!((f.packets, f.size, h.size, q.size), (6, (1280, 720), (640, 360), (320, 180)));
+        assert_eq!((f.packets, [q.size, h.size, f.size]), (6, Size::ALL));
         let burst = plan("--bitrate 1500 --burst 8").pace().layers[0];
         assert_eq!((burst.packets, burst.length), (8, 781));
         assert!(plan("--audio-only --layers 3").pace().layers.is_empty());

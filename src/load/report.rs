@@ -88,6 +88,7 @@ impl Report {
         heard.bytes += visit.heard.bytes;
         heard.refused += visit.heard.refused;
         heard.roster_most = heard.roster_most.max(visit.heard.roster_most);
+        heard.crowd_most = heard.crowd_most.max(visit.heard.crowd_most);
         heard.frames_most = heard.frames_most.max(visit.heard.frames_most);
         heard.chat.merge(&visit.heard.chat);
     }
@@ -177,6 +178,7 @@ impl Report {
                 "renegotiations": self.stayers.renegotiations,
                 "renegotiations_of_visitors": self.renegotiations_of_visitors,
                 "roster_frames_per_second_most": self.stayers.roster_most,
+                "roster_frames_per_second_most_in_crowd": self.stayers.crowd_most,
                 "frames_per_second_most": self.stayers.frames_most,
                 "frames": self.stayers.frames,
                 "bytes": self.stayers.bytes,
@@ -254,7 +256,12 @@ impl Report {
                 "roster frames per second and client, most",
                 "кадров о людях в секунду на клиента, максимум",
             ),
-            heard.roster_most.to_string(),
+            match language {
+                Language::En => {
+                    format!("{}; once 60 are in {}", heard.roster_most, heard.crowd_most)
+                }
+                Language::Ru => format!("{}; с 60 человек {}", heard.roster_most, heard.crowd_most),
+            },
         ));
         if self.broken > 0 {
             rows.push((

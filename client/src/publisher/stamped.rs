@@ -1,27 +1,34 @@
-//! Packets of a load: made up, and each with its stamp.
+//! Packets of a load: silence and pictures that decoders take, as long as they should be, and each with its stamp.
 
 use super::{AUDIO_LEVEL, Publisher, Which, filled, ntp_now};
 use crate::Error;
 use crate::stamp::Stamp;
 use sfu::rtcp::{self, SenderReport};
 
-/// A made-up picture.
+/// A picture, and what it is blown up to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame {
     /// Which of the sizes that are sent, the smallest being the first.
     pub layer: usize,
-    /// Whether it needs none before it.
-    pub is_keyframe: bool,
+    /// What VP8 made of it. It stands in the first packet as a whole; decoders do not look at what comes behind it.
+    pub picture: &'static [u8],
     /// Packets that it takes.
     pub packets: usize,
-    /// Payload bytes of each.
+    /// Payload bytes of each; the first is longer where the picture is.
     pub length: usize,
-    /// Width and height that a keyframe tells.
-    pub size: (u16, u16),
 }
 
+/// 20 ms of silence as CELT.
+const SILENCE: [u8; 2] = [0xff, 0xfe];
+/// An Opus packet that begins so holds one frame and padding (RFC 6716 §3.2.5), at most as long as one byte tells.
+const PADDED: [u8; 2] = [0xfb, 0x41];
+/// Bytes in front of the padding.
+const SOUND_HEAD: usize = PADDED.len() + 1 + SILENCE.len();
+/// Longest padding whose length is one byte.
+const MAX_PADDING: usize = 254;
+
 impl Publisher {
-    /// Sends 20 ms of sound of that loudness (0 loudest, 127 silence) in `length` bytes.
+    /// Sends 20 ms of silence that says it is that loud (0 loudest, 127 silence), in `length` bytes.
     pub fn send_stamped_sound(
         &mut self,
         level: u8,
@@ -37,12 +44,11 @@ impl Publisher {
         let timestamp = if is_behind { next } else { timestamp };
         self.audio.timestamp = timestamp;
         let levels = self.has_levels.then(|| (AUDIO_LEVEL, vec![0x80 | level]));
-        let mut payload = filled(&[0xf8], length.max(1 + Stamp::LEN));
-        stamp.write(&mut payload);
+        let payload = sound(length, &stamp);
         self.send(Which::Audio, true, timestamp, levels.into_iter().collect(), &payload)
     }
 
-    /// Sends a made-up picture at the present time; `stamp` makes the mark of each of its packets.
+    /// Sends a picture at the present time; `stamp` makes the mark of each of its packets.
     pub fn send_stamped_frame(
         &mut self,
         frame: &Frame,
@@ -58,16 +64,9 @@ impl Publisher {
             let mut head = vec![0x80, 0x80, high, low];
             if at == 0 {
                 head[0] |= 0x10;
-                // The frame's tag, whose lowest bit is 0 in a keyframe; then what tells its size (RFC 6386 §9.1).
-                head.push(u8::from(!frame.is_keyframe));
-                if frame.is_keyframe {
-                    head.extend([0, 0, 0x9d, 0x01, 0x2a]);
-                    head.extend(frame.size.0.to_le_bytes());
-                    head.extend(frame.size.1.to_le_bytes());
-                }
+                head.extend(frame.picture);
             }
-            let mut payload = filled(&head, frame.length.max(head.len() + Stamp::LEN));
-            stamp().write(&mut payload);
+            let payload = part(&head, frame.length, &stamp());
             let is_last = at + 1 == frame.packets;
             self.send(Which::Video(frame.layer), is_last, timestamp, vec![], &payload)?;
         }
@@ -99,5 +98,55 @@ impl Publisher {
     /// Whether a keyframe of that layer was asked for since the last call.
     pub fn take_keyframe_request(&mut self, layer: usize) -> bool {
         std::mem::take(&mut self.wanted_keyframes[layer])
+    }
+}
+
+/// Silence, so long; the stamp stands in its padding.
+fn sound(length: usize, stamp: &Stamp) -> Vec<u8> {
+    let padding = length.saturating_sub(SOUND_HEAD).clamp(Stamp::LEN, MAX_PADDING);
+    let mut payload = PADDED.to_vec();
+    payload.push(padding as u8);
+    payload.extend(SILENCE);
+    payload.resize(SOUND_HEAD + padding, 0);
+    stamp.write(&mut payload);
+    payload
+}
+
+/// A piece of a picture with what fills it up, and the stamp behind.
+fn part(head: &[u8], length: usize, stamp: &Stamp) -> Vec<u8> {
+    let mut payload = filled(head, length.max(head.len() + Stamp::LEN));
+    stamp.write(&mut payload);
+    payload
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pictures::Size;
+    use std::time::Duration;
+
+    const STAMP: Stamp = Stamp { stream: 3, number: 4, sent: Duration::from_micros(5) };
+
+    #[test]
+    fn sound_is_one_frame_of_silence_with_padding_that_holds_the_stamp() {
+        for (length, is) in [(100, 100), (10, 25), (1_000, 259)] {
+            let payload = sound(length, &STAMP);
+            assert_eq!(payload.len(), is);
+            // RFC 6716 §3.2.5: code 3, one frame, padding, whose length stands next.
+            assert_eq!((payload[0] & 3, payload[1]), (3, 0x41));
+            let frame = payload.len() - 3 - usize::from(payload[2]);
+            assert_eq!(payload[3..3 + frame], SILENCE);
+            assert_eq!(Stamp::read(&payload), Some(STAMP));
+        }
+    }
+
+    #[test]
+    fn a_picture_stays_whole_however_short_its_packets_should_be() {
+        let picture = Size::Large.keyframe(0);
+        for length in [50, 1_100] {
+            let payload = part(picture, length, &STAMP);
+            assert!(payload.len() >= length && payload.starts_with(picture));
+            assert_eq!(Stamp::read(&payload), Some(STAMP));
+        }
     }
 }
