@@ -7,7 +7,7 @@
 const PER_PAGE = 9;
 const PER_PAGE_SMALL = 4;
 /** What a tile needs on a page of more: as much as one of nine has in a small window. */
-const ROOMY = { width: 380, height: 214 };
+const ROOMY = { width: 360, height: 202 };
 
 /**
  * How many tiles a page has in a window of that size.

@@ -83,7 +83,7 @@ export class CallNotes {
     const { state } = this.#meeting;
     if (state.phase === 'reconnecting') return [note('care', null, t(state.restarting ? 'note.restarting' : 'note.reconnecting'))];
     if (state.flow === 'blocked') return [note('care', 'warn', t('note.blocked'))];
-    if (state.saving) return [note('care', null, t('note.saving'))];
+    if (state.saving) return [note('care', 'warn', t('note.saving'))];
     return this.#isSlow ? [note('', null, t('note.media'))] : [];
   }
 

@@ -257,7 +257,9 @@ function told(meeting, message, names, before) {
       const pin = state.pins.find((m) => m.id === message.message_id);
       if (pin) toast(t('said.pinned', { by: message.by.display_name, text: summary(pin) }));
     }
-    if (news) (news.isQuiet ? announce : toast)(news.text);
+    // Hands of a crowd are counted in the list; one toast after the other would hide the stage.
+    const isOfCrowd = message.type === 'hand.raised' && countOf(state) > SAY_UP_TO;
+    if (news && !isOfCrowd) (news.isQuiet ? announce : toast)(news.text);
   }
 }
 
