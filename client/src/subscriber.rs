@@ -295,6 +295,7 @@ mod tests {
             ice: &ice,
             fingerprint: &fingerprint,
             candidates: &[sfu::HostCandidate::udp(([127, 0, 0, 1], 10_000).into())],
+            restarts: 0,
             session_id: 1,
             session_version: 1,
         })
