@@ -169,3 +169,111 @@ impl Crossing {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::links::tests::links;
+    use super::super::station::Station;
+    use super::*;
+    use sfu::credentials::IceCredentials;
+    use sfu::transport::client::ConnectivityChecks;
+    use sfu::transport::stun::TransactionId;
+    use sfu::{Config, Identity, WallClock};
+    use std::net::SocketAddr;
+
+    const THERE: PlaneId = PlaneId(1);
+
+    fn path(port: u16) -> Path {
+        Path::Udp(SocketAddr::from(([192, 0, 2, 1], port)))
+    }
+
+    fn plane(now: Instant) -> Sfu {
+        let config = Config {
+            identity: Identity::generate().expect("randomness"),
+            candidates: Vec::new(),
+            wall: WallClock::new(now, 0),
+            plane: PlaneId(0),
+            seed: [7; 32],
+        };
+        Sfu::new(config, now)
+    }
+
+    fn check_for(ufrag: &str) -> Vec<u8> {
+        let of = |ufrag: &str| IceCredentials {
+            ufrag: ufrag.to_owned(),
+            pwd: "a-password-of-24-letters".to_owned(),
+        };
+        ConnectivityChecks::new(&of("mine"), &of(ufrag), 1).request(TransactionId([1; 12]), true)
+    }
+
+    /// How many datagrams wait there.
+    fn passed_on(there: &Station) -> usize {
+        std::iter::from_fn(|| there.ring.pop())
+            .filter(|letter| matches!(letter.item, Item::Datagram { .. }))
+            .count()
+    }
+
+    #[test]
+    fn a_check_goes_to_the_thread_that_it_names_and_to_no_other() {
+        let now = Instant::now();
+        let (mut links, there, _poll) = links();
+        let (mut crossing, mut sfu) = (Crossing::new(now), plane(now));
+        let mut take = |ufrag: &str| {
+            let mut check = check_for(ufrag);
+            crossing.receive(now, path(1), &mut check, &mut sfu, &mut links);
+            passed_on(&there)
+        };
+        assert_eq!(take("Banything"), 1);
+        assert_eq!(take("Aanything"), 0, "it is for us, whether we know it or not");
+        // No thread has this letter: ours says that it is nobody's.
+        assert_eq!(take("Zanything"), 0);
+    }
+
+    #[test]
+    fn what_comes_by_a_way_follows_whoever_has_its_peer() {
+        let now = Instant::now();
+        let (mut links, there, _poll) = links();
+        let (mut crossing, mut sfu) = (Crossing::new(now), plane(now));
+        let mut media = [0x80; 100];
+        crossing.set_route(path(1), THERE, true);
+        for _ in 0..1_000 {
+            crossing.receive(now, path(1), &mut media, &mut sfu, &mut links);
+        }
+        assert_eq!(passed_on(&there), 1_000);
+        assert_eq!(sfu.stats().strangers, 0);
+        // Nobody else unsays it, and it ends with its thread.
+        crossing.set_route(path(1), PlaneId(0), false);
+        crossing.receive(now, path(1), &mut media, &mut sfu, &mut links);
+        assert_eq!(passed_on(&there), 1);
+        crossing.lose_plane(now, THERE, &mut sfu);
+        crossing.receive(now, path(1), &mut media, &mut sfu, &mut links);
+        assert_eq!(sfu.stats().strangers, 1);
+    }
+
+    #[test]
+    fn strangers_wake_others_so_often_and_no_more() {
+        let now = Instant::now();
+        let (mut links, there, _poll) = links();
+        let (mut crossing, mut sfu) = (Crossing::new(now), plane(now));
+        let mut flood = |now: Instant| {
+            for port in 1..=3 * STRANGERS_PER_SECOND as u16 {
+                crossing.receive(now, path(port), &mut [0x80; 100], &mut sfu, &mut links);
+            }
+            passed_on(&there)
+        };
+        assert_eq!(flood(now), STRANGERS_PER_SECOND as usize);
+        assert_eq!(flood(now), 0);
+        assert_eq!(flood(now + Duration::from_secs(1)), STRANGERS_PER_SECOND as usize);
+    }
+
+    #[test]
+    fn ways_are_bounded() {
+        let now = Instant::now();
+        let mut crossing = Crossing::new(now);
+        for n in 0..MAX_ROUTES as u32 + 100 {
+            let address = SocketAddr::from((n.to_be_bytes(), 1));
+            crossing.set_route(Path::Udp(address), THERE, true);
+        }
+        assert_eq!(crossing.routes.len(), MAX_ROUTES);
+    }
+}

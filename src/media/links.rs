@@ -192,11 +192,12 @@ impl Links {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use std::net::SocketAddr;
 
-    fn links() -> (Links, Arc<Station>, mio::Poll) {
+    /// Those of the first of two threads, and the other one.
+    pub fn links() -> (Links, Arc<Station>, mio::Poll) {
         let station = |plane: u16| {
             let poll = mio::Poll::new().expect("the system has one");
             let waker = mio::Waker::new(poll.registry(), mio::Token(0));
