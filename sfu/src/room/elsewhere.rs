@@ -3,8 +3,9 @@
 use super::Room;
 use crate::format::Codec;
 use crate::key::TrackKey;
+use crate::layers::Rung;
 use crate::relay::{PlaneId, RelayedTrack, Taken};
-use crate::track::{Encoding, Origin, Remote, Taker, Track};
+use crate::track::{Encoding, MAX_ENCODINGS, Origin, Remote, Taker, Track};
 use protocol::{Kind, TrackId};
 use std::collections::HashSet;
 use std::time::Duration;
@@ -67,8 +68,7 @@ impl Room {
         let next_generation = self.last_generation + 1;
         let Some(track) = self.track_mut(key) else { return };
         let Origin::Plane(remote) = &mut track.origin else { return };
-        let is_anew =
-            remote.generation != told.generation || track.encodings.len() != told.encodings.len();
+        let is_anew = remote.generation != told.generation || track.encodings.len() != count(told);
         let is_stale = is_anew || track.codec != told.codec;
         if is_anew {
             remote.generation = told.generation;
@@ -82,7 +82,7 @@ impl Room {
         }
         track.extensions = told.extensions;
         track.codec = told.codec;
-        track.ladder.clone_from(&told.ladder);
+        track.ladder = ladder(told);
         if is_anew {
             self.last_generation = next_generation;
         }
@@ -144,7 +144,7 @@ fn remote_track(room: &Room, from: PlaneId, told: &RelayedTrack) -> Track {
         codec: told.codec,
         is_blocked: room.is_blocked(told.participant, told.source),
         encodings: encodings(told),
-        ladder: told.ladder.clone(),
+        ladder: ladder(told),
     }
 }
 
@@ -155,5 +155,15 @@ fn encodings(told: &RelayedTrack) -> Vec<Encoding> {
         Kind::Audio => Codec::Opus.clock_rate(),
         Kind::Video => Codec::Vp8.clock_rate(),
     };
-    told.encodings.iter().map(|_| Encoding::new(kind, clock_rate)).collect()
+    (0..count(told)).map(|_| Encoding::new(kind, clock_rate)).collect()
+}
+
+/// How many encodings there are; more than one can have are left out.
+fn count(told: &RelayedTrack) -> usize {
+    told.encodings.len().min(MAX_ENCODINGS)
+}
+
+/// The steps of the encodings that there are.
+fn ladder(told: &RelayedTrack) -> Vec<Rung> {
+    told.ladder.iter().filter(|rung| rung.encoding < count(told)).copied().collect()
 }

@@ -5,12 +5,17 @@ use super::{anna_here_boris_there, call, count, in_step};
 use crate::world::{ROOM, person};
 use crate::{CAMERA, MIC};
 use protocol::Source;
+use protocol::TrackId;
 use protocol::room::MediaState;
 use protocol::stats::RoomStats;
+use sfu::format::{Codec, Extensions};
+use sfu::layers::Rung;
+use sfu::relay::{Relayed, RelayedEncoding, RelayedPacket, RelayedTrack, RelayedVoice};
 use sfu::rtcp::{self, Incoming};
 use sfu::rtp::Header;
 use sfu::{Census, Command, Event, PlaneId, Tapped, merge_reports};
 use std::time::Duration;
+use uuid::Uuid;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -135,6 +140,70 @@ fn events_come_from_the_plane_where_somebody_is() {
             assert_ne!(about, person(other), "{event:?}");
         }
     }
+}
+
+#[test]
+fn nonsense_from_another_plane_is_bounded_and_forgotten_with_it() {
+    let mut planes = anna_here_boris_there(61);
+    call(&mut planes, 0, 40);
+    let csrc = 1 << 26 | 5;
+    let rung = |encoding| Rung {
+        encoding,
+        spatial: 9,
+        temporal: 9,
+        bitrate: u64::MAX / 8,
+        size: (u16::MAX, 1),
+        is_available: true,
+    };
+    let id = TrackId(Uuid::from_u128(99));
+    let track = RelayedTrack {
+        id,
+        participant: person(9),
+        source: Source::Camera,
+        csrc,
+        generation: 3,
+        extensions: Extensions::default(),
+        codec: Some(Codec::Vp8),
+        encodings: vec![RelayedEncoding::default(); 300],
+        ladder: (0..300).map(rung).collect(),
+    };
+    let packet = |encoding, generation, bytes: &'static [u8]| {
+        Relayed::Packet(RelayedPacket {
+            room: ROOM,
+            track: id,
+            encoding,
+            generation,
+            number: u32::MAX,
+            sequence: u64::MAX,
+            codec: Codec::Vp8,
+            captured_ntp: Some(u64::MAX),
+            packet: bytes.into(),
+        })
+    };
+    let whole = b"\x80\x60\x00\x01\x00\x00\x00\x01\x00\x00\x00\x01\x10\x00\x9d\x01\x2a";
+    let tracks = vec![track];
+    let nonsense = [
+        Relayed::Tracks { room: ROOM, tracks, is_all: false },
+        packet(200, 3, whole),
+        packet(0, 4, whole),
+        packet(0, 3, b""),
+        packet(3, 3, whole),
+        Relayed::KeyframeWanted { room: ROOM, track: id, encoding: 250 },
+        Relayed::Taken { room: ROOM, tracks: vec![(id, [Some(255); 4])], is_all: false },
+        Relayed::Voices { room: ROOM, voices: vec![RelayedVoice { csrc, loudness: 9 }; 999] },
+        Relayed::Speaking { room: ROOM, speaking: (0..999).collect() },
+    ];
+    let before = planes.worlds[1].sfu.census().tracks;
+    for relayed in nonsense {
+        let world = &mut planes.worlds[1];
+        world.sfu.receive_relayed(world.now, PlaneId(0), relayed);
+        planes.run(Duration::from_millis(300));
+    }
+    assert_eq!(planes.worlds[1].sfu.census().tracks, before + 1);
+    call(&mut planes, 40, 20);
+    assert_eq!(planes.worlds[1].sfu.stats().faults, 0);
+    planes.worlds[1].command(Command::LosePlane { plane: PlaneId(0) });
+    assert_eq!(planes.worlds[1].sfu.census().tracks, 0);
 }
 
 #[test]
