@@ -40,6 +40,10 @@ impl Answer {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
+    fn is_chunked(&self) -> bool {
+        self.header("transfer-encoding").is_some_and(|how| how.eq_ignore_ascii_case("chunked"))
+    }
+
     /// The body as text; bytes that are no UTF-8 are replaced.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
@@ -69,21 +73,33 @@ pub fn send(server: SocketAddr, request: &Request<'_>) -> Result<Answer, Error> 
     parse(&answer).ok_or_else(|| Error::Answer("this is not HTTP".into()))
 }
 
-fn parse(bytes: &[u8]) -> Option<Answer> {
+/// Reads an answer that has come to its end; nothing where it is none.
+pub fn parse(bytes: &[u8]) -> Option<Answer> {
+    let (mut answer, rest) = parse_head(bytes)?;
+    answer.body = if answer.is_chunked() { join_chunks(rest)? } else { rest.to_vec() };
+    Some(answer)
+}
+
+/// Whether an answer has come to the end that it names itself: who keeps the connection open does not say it by closing.
+pub fn is_whole(bytes: &[u8]) -> bool {
+    let Some((answer, rest)) = parse_head(bytes) else { return false };
+    match answer.header("content-length").and_then(|length| length.parse().ok()) {
+        Some(length) => rest.len() >= length,
+        None => answer.is_chunked() && join_chunks(rest).is_some(),
+    }
+}
+
+/// What stands before the body, and all behind it.
+fn parse_head(bytes: &[u8]) -> Option<(Answer, &[u8])> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&bytes[..end]).ok()?;
     let mut lines = head.split("\r\n");
-    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+    let status = lines.next()?.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
     let headers: Vec<(String, String)> = lines
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
-    let rest = &bytes[end + 4..];
-    let is_chunked = headers
-        .iter()
-        .any(|(name, value)| name == "transfer-encoding" && value.eq_ignore_ascii_case("chunked"));
-    let body = if is_chunked { join_chunks(rest)? } else { rest.to_vec() };
-    Some(Answer { status, headers, body })
+    Some((Answer { status, headers, body: Vec::new() }, &bytes[end + 4..]))
 }
 
 fn join_chunks(mut rest: &[u8]) -> Option<Vec<u8>> {
@@ -96,8 +112,9 @@ fn join_chunks(mut rest: &[u8]) -> Option<Vec<u8>> {
             return Some(body);
         }
         let start = line + 2;
-        body.extend_from_slice(rest.get(start..start + size)?);
-        rest = rest.get(start + size + 2..)?;
+        let end = start.checked_add(size)?;
+        body.extend_from_slice(rest.get(start..end)?);
+        rest = rest.get(end.checked_add(2)?..)?;
     }
 }
 
@@ -107,11 +124,13 @@ mod tests {
 
     #[test]
     fn an_answer_is_read_with_its_headers_and_chunks() {
-        let answer = parse(
+        let bytes =
             b"HTTP/1.1 201 Created\r\nLocation: /whip/x/1\r\nTransfer-Encoding: chunked\r\n\r\n\
-              5\r\nhello\r\n2\r\n, \r\n5\r\nworld\r\n0\r\n\r\n",
-        )
-        .unwrap();
+              5\r\nhello\r\n2\r\n, \r\n5\r\nworld\r\n0\r\n\r\n";
+        assert!(is_whole(bytes) && !is_whole(&bytes[..80]) && !is_whole(&bytes[..30]));
+        assert!(is_whole(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\n\r\n{}"));
+        assert!(!is_whole(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 3\r\n\r\n{}"));
+        let answer = parse(bytes).unwrap();
         assert_eq!(answer.status, 201);
         assert_eq!(answer.header("location"), Some("/whip/x/1"));
         assert_eq!(answer.text(), "hello, world");
@@ -119,7 +138,9 @@ mod tests {
 
     #[test]
     fn what_is_not_http_is_refused() {
-        for bytes in [&b""[..], b"HTTP/1.1 200 OK\r\n", b"\x16\x03\x01\r\n\r\n"] {
+        for bytes in
+            [&b""[..], b"SSH-2.0-OpenSSH\r\n\r\n", b"HTTP/1.1 200 OK\r\n", b"\x16\x03\x01\r\n\r\n"]
+        {
             assert!(parse(bytes).is_none(), "{bytes:?}");
         }
     }

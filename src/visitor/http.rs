@@ -1,6 +1,7 @@
 //! HTTP/1.1 in the few lines that a visitor needs: one request per connection, every step with its own fault.
 
 use super::tls::{self, Stream};
+use client::http as wire;
 use rustls::pki_types::CertificateDer;
 use serde_json::Value;
 use std::fmt;
@@ -177,7 +178,7 @@ async fn send(
         let mut bytes = Vec::new();
         let mut chunk = [0; 8192];
         // To the end the answer itself names: who answers an upgrade may leave the connection open.
-        while whole(&bytes).is_none() && bytes.len() < MAX_ANSWER {
+        while !wire::is_whole(&bytes) && bytes.len() < MAX_ANSWER {
             match door.stream.read(&mut chunk).await {
                 Ok(0) => break,
                 Ok(count) => bytes.extend_from_slice(&chunk[..count]),
@@ -192,55 +193,16 @@ async fn send(
         Ok(Err(error)) => return Err(Fault::Http(error.to_string())),
         Err(_) => return Err(Fault::Http("no answer in time".into())),
     };
-    parse(&bytes, began.elapsed()).ok_or_else(|| Fault::Http("what answers is not HTTP".into()))
+    read(&bytes, began.elapsed()).ok_or_else(|| Fault::Http("what answers is not HTTP".into()))
 }
 
-/// Head and body, once all is there.
-fn whole(bytes: &[u8]) -> Option<(&str, &[u8])> {
-    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
-    let head = std::str::from_utf8(&bytes[..end]).ok()?;
-    let body = &bytes[end + 4..];
-    let is_complete = match header(head, "content-length").and_then(|length| length.parse().ok()) {
-        Some(length) => body.len() >= length,
-        None if header(head, "transfer-encoding").is_some() => body.ends_with(b"0\r\n\r\n"),
-        None => false,
-    };
-    is_complete.then_some((head, body))
-}
-
-fn parse(bytes: &[u8], took: Duration) -> Option<Answer> {
-    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
-    let head = std::str::from_utf8(&bytes[..end]).ok()?;
-    let status = head.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
-    let rest = &bytes[end + 4..];
-    let raw = match header(head, "transfer-encoding") {
-        Some(_) => unchunked(rest)?,
-        None => rest.to_vec(),
-    };
-    let date = header(head, "date").and_then(|date| httpdate::parse_http_date(date).ok());
-    let retry_after = header(head, "retry-after").and_then(|seconds| seconds.parse().ok());
-    let body = serde_json::from_slice(&raw).unwrap_or_default();
-    Some(Answer { status, body, raw, date, retry_after, took })
-}
-
-fn header<'a>(head: &'a str, wanted: &str) -> Option<&'a str> {
-    let mut pairs = head.split("\r\n").skip(1).filter_map(|line| line.split_once(':'));
-    pairs.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
-}
-
-fn unchunked(mut rest: &[u8]) -> Option<Vec<u8>> {
-    let mut body = Vec::new();
-    loop {
-        let line = rest.windows(2).position(|two| two == b"\r\n")?;
-        let size = std::str::from_utf8(&rest[..line]).ok()?.split(';').next()?.trim();
-        let size = usize::from_str_radix(size, 16).ok()?;
-        if size == 0 {
-            return Some(body);
-        }
-        let begin = line + 2;
-        body.extend_from_slice(rest.get(begin..begin.checked_add(size)?)?);
-        rest = rest.get(begin + size + 2..)?;
-    }
+/// What a visitor looks at in an answer.
+fn read(bytes: &[u8], took: Duration) -> Option<Answer> {
+    let answer = wire::parse(bytes)?;
+    let date = answer.header("date").and_then(|date| httpdate::parse_http_date(date).ok());
+    let retry_after = answer.header("retry-after").and_then(|seconds| seconds.parse().ok());
+    let body = serde_json::from_slice(&answer.body).unwrap_or_default();
+    Some(Answer { status: answer.status, body, raw: answer.body, date, retry_after, took })
 }
 
 /// For a handshake with the other side of the world.
@@ -273,14 +235,11 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_read_with_length_and_in_chunks() {
-        let chunked = b"HTTP/1.1 201 Created\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{\"a\"\r\n3\r\n:1}\r\n0\r\n\r\n";
-        assert!(whole(chunked).is_some() && whole(&chunked[..60]).is_none());
-        let answer = parse(chunked, Duration::ZERO).expect("an answer");
-        assert_eq!((answer.status, &answer.body["a"]), (201, &serde_json::json!(1)));
-        assert!(answer.date.is_some());
-        let plain = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\n\r\n{}";
-        assert!(whole(plain).is_some());
-        assert!(parse(b"SSH-2.0-OpenSSH\r\n\r\n", Duration::ZERO).is_none());
+    fn an_answer_says_what_time_it_is_there_and_when_to_come_back() {
+        let bytes = b"HTTP/1.1 429 Too Many Requests\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: 7\r\n\r\n{\"a\":1}";
+        let answer = read(bytes, Duration::ZERO).expect("an answer");
+        assert_eq!((answer.status, &answer.body["a"]), (429, &serde_json::json!(1)));
+        assert!(answer.date.is_some() && answer.retry_after == Some(7));
+        assert!(read(b"SSH-2.0-OpenSSH\r\n\r\n", Duration::ZERO).is_none());
     }
 }
