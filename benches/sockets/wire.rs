@@ -9,6 +9,8 @@ use tokio::time::timeout;
 
 /// A join may wait for thousands of others that were there first.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// A further piece of a text.
+const CONTINUED: u8 = 0;
 const TEXT: u8 = 1;
 const CLOSE: u8 = 8;
 const PING: u8 = 9;
@@ -58,7 +60,7 @@ impl Wire {
         }
     }
 
-    /// Reads until something has come and hands each whole text to `hear`.
+    /// Reads until something has come and hands each text, or each piece of it, to `hear`.
     pub async fn read(&mut self, hear: impl FnMut(&[u8])) -> Result<(), Error> {
         self.more().await?;
         self.take(hear).await
@@ -80,15 +82,15 @@ impl Wire {
         }
     }
 
-    /// Takes the whole frames out of what has come. Pieces of a text are passed over: what a load looks for is
-    /// shorter than that.
+    /// Takes the whole frames out of what has come. Pieces of a text are handed over as they come: what a load looks
+    /// for is seldom cut by them.
     async fn take(&mut self, mut hear: impl FnMut(&[u8])) -> Result<(), Error> {
         let mut at = 0;
         let mut is_pinged = false;
         while let Some((opcode, from, to)) = frame(&self.rest[at..]) {
             let payload = &self.rest[at + from..at + to];
             match opcode {
-                TEXT => hear(payload),
+                TEXT | CONTINUED => hear(payload),
                 PING => is_pinged = true,
                 CLOSE => {
                     let code = payload.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code));

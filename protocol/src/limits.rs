@@ -165,8 +165,8 @@ pub const ROSTER_BURST: usize = 2;
 /// Frames of them within a second, in any room.
 pub const ROSTER_PER_SECOND: usize = 4;
 /// In a crowded room nobody gets gathered events more often. Longer shows; shorter costs a frame each for all. Four of
-/// them take more than a second, so that frames which catch up with each other on their way are no five.
-pub const CROWD_EVERY: Duration = Duration::from_millis(260);
+/// them take a fifth more than a second, so that frames which catch up with each other on their way are no five.
+pub const CROWD_EVERY: Duration = Duration::from_millis(300);
 /// Bytes of gathered events in one frame. More holds up answers on slow links; fewer makes more frames.
 pub const MAX_BATCH_BYTES: usize = 64 * 1024;
 /// People in a snapshot; in larger rooms the rest follows in pages. What a window shows at once fits.
