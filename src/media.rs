@@ -88,6 +88,8 @@ pub struct MediaConfig {
     pub tap: TapQueue,
     /// The TURN server on that port, where there is one.
     pub relays: Option<RelaySettings>,
+    /// Hears of addresses that changed.
+    pub moved: Arc<dyn Fn(&[SocketAddr]) + Send + Sync>,
     /// Something that every thread does in every turn.
     #[cfg(test)]
     pub fault: Option<Fault>,
@@ -141,8 +143,7 @@ impl Media {
 
     /// Where clients are told to send datagrams at start; those of the first thread, where each has its own port.
     pub fn candidates(&self) -> Vec<SocketAddr> {
-        let port = self.ports.first().copied().unwrap_or_default();
-        self.told.iter().map(|told| SocketAddr::new(told.address, port)).collect()
+        candidates(&self.told, self.ports.first().copied().unwrap_or_default())
     }
 
     /// The way to the media plane for the control plane.
@@ -227,6 +228,10 @@ fn bind(config: &MediaConfig) -> anyhow::Result<Doors> {
         .context("no further descriptors for the port of streams")?;
     let sockets = datagrams.into_iter().zip(listeners).map(|(d, s)| (d, s, port)).collect();
     Ok(Doors { sockets, shared })
+}
+
+fn candidates(told: &[Advertised], port: u16) -> Vec<SocketAddr> {
+    told.iter().map(|told| SocketAddr::new(told.address, port)).collect()
 }
 
 /// What is told of addresses and ports, thread by thread.
@@ -366,7 +371,9 @@ pub fn start(config: &MediaConfig) -> anyhow::Result<(Media, MediaEvents)> {
         .zip(&stations)
         .map(|(others, station)| ((station.clone(), others.handed), (station.clone(), others.told)))
         .unzip();
+    let (moved, port) = (config.moved.clone(), ports.first().copied().unwrap_or_default());
     let watch = Watch::start(config.addresses.clone(), config.with_loopback, found, move |told| {
+        moved(&candidates(&told, port));
         for ((station, news), told) in news.iter().zip(telling.told(&told)) {
             // It fails once the media thread has ended, and then nobody is told anything.
             if news.try_send(told).is_ok() {

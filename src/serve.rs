@@ -17,7 +17,7 @@ use serde::Serialize;
 use signaling::files::Files;
 use signaling::records::Records;
 use signaling::room::Rules;
-use signaling::{BuiltinTurn, RecordingSettings, Settings, Signaling};
+use signaling::{BuiltinTurn, RecordingSettings, Settings, Signaling, TurnUrls};
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -60,6 +60,8 @@ async fn serve(config: Config, data: &DataDir, ready_file: Option<&Path>) -> any
         min_free_bytes: config.recording_min_free_mb.saturating_mul(MIB),
     });
     let tap = recording.tap();
+    let relay = has_turn(&config).then(|| OwnRelay::new(&config, listeners.port()));
+    let following = relay.clone();
     let (mut media, mut events) = media::start(&MediaConfig {
         threads: config.media_threads,
         port: config.media_port,
@@ -72,11 +74,12 @@ async fn serve(config: Config, data: &DataDir, ready_file: Option<&Path>) -> any
         with_loopback: config.host.is_local(),
         batched: config.media_batching,
         tap,
-        relays: has_turn(&config).then(|| RelaySettings {
+        relays: relay.is_some().then(|| RelaySettings {
             secret: secrets.turn_secret.clone(),
             per_person: config.turn_builtin_allocations,
             bytes_per_second: config.turn_builtin_mbit * 1_000_000 / 8,
         }),
+        moved: Arc::new(move |media| following.iter().for_each(|relay| relay.follow(media))),
         #[cfg(test)]
         fault: None,
     })?;
@@ -96,7 +99,10 @@ async fn serve(config: Config, data: &DataDir, ready_file: Option<&Path>) -> any
         is_https: config.is_https() || config.tls != Tls::Off,
     };
     let mut settings = settings(&config, &secrets, setup_token, recording_settings);
-    settings.turn_builtin = builtin_turn(&config, &secrets, &media.candidates(), listeners.port());
+    settings.turn_builtin = relay.map(|relay| {
+        relay.follow(&media.candidates());
+        BuiltinTurn { urls: relay.urls, secret: secrets.turn_secret.clone() }
+    });
     let place = Place {
         url: config
             .public_url
@@ -223,22 +229,27 @@ fn has_turn(config: &Config) -> bool {
 }
 
 /// The TURN server in this process as clients are told of it.
-fn builtin_turn(
-    config: &Config,
-    secrets: &Secrets,
-    media: &[SocketAddr],
-    port: u16,
-) -> Option<BuiltinTurn> {
-    // Behind a proxy HTTPS is the proxy's, and so is its port.
-    let tls = (config.tls != Tls::Off).then(|| tls_name(config)).flatten().map(|name| (name, port));
-    has_turn(config).then(|| BuiltinTurn {
-        urls: turn_urls(
-            media,
-            config.media_tcp,
-            tls.as_ref().map(|(name, port)| (name.as_str(), *port)),
-        ),
-        secret: secrets.turn_secret.clone(),
-    })
+#[derive(Clone)]
+struct OwnRelay {
+    urls: TurnUrls,
+    with_tcp: bool,
+    /// By which name it is reached by TLS, and where.
+    tls: Option<(String, u16)>,
+}
+
+impl OwnRelay {
+    fn new(config: &Config, port: u16) -> Self {
+        // Behind a proxy HTTPS is the proxy's, and so is its port.
+        let name = (config.tls != Tls::Off).then(|| tls_name(config)).flatten();
+        let tls = name.map(|name| (name, port));
+        Self { urls: TurnUrls::default(), with_tcp: config.media_tcp, tls }
+    }
+
+    /// It is at the addresses of the media plane.
+    fn follow(&self, media: &[SocketAddr]) {
+        let tls = self.tls.as_ref().map(|(name, port)| (name.as_str(), *port));
+        self.urls.set(turn_urls(media, self.with_tcp, tls));
+    }
 }
 
 /// The name that our certificate is good for.

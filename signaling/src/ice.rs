@@ -30,13 +30,14 @@ pub(crate) fn ice_servers(
         let urls = settings.stun_servers.clone();
         servers.push(IceServer { urls, username: None, credential: None });
     }
-    if let (Some(builtin), Some(room)) = (&settings.turn_builtin, room)
-        && !builtin.urls.is_empty()
+    let builtin = settings.turn_builtin.as_ref().map(|builtin| (builtin, builtin.urls.now()));
+    if let (Some((builtin, urls)), Some(room)) = (builtin, room)
+        && !urls.is_empty()
     {
         ttl = BUILTIN_TTL;
         let username = format!("{}:{user}:{room}", ends_s(now_ms, BUILTIN_TTL));
         let credential = turn_password(&builtin.secret, &username);
-        servers.push(turn_server(&builtin.urls, username, credential));
+        servers.push(turn_server(&urls, username, credential));
     }
     // A browser refuses its whole configuration for a TURN server without credentials, so there is none then.
     if let Some((username, credential)) = turn_credentials(settings, user, now_ms)
@@ -143,7 +144,7 @@ mod tests {
     fn our_own_server_is_for_a_person_in_a_room_and_for_ten_minutes() {
         let settings = Settings {
             turn_builtin: Some(BuiltinTurn {
-                urls: vec!["turn:192.0.2.1:8081?transport=udp".into()],
+                urls: vec!["turn:192.0.2.1:8081?transport=udp".into()].into(),
                 secret: Secret::new("north"),
             }),
             turn_secret: Some(Secret::new("south")),
@@ -163,5 +164,13 @@ mod tests {
 
         let told = ice_servers(&settings, user, None, NOW_MS);
         assert_eq!((told.ttl, told.ice_servers.len()), (3600, 2), "none without a room");
+
+        // The server has moved.
+        let builtin = settings.turn_builtin.as_ref().expect("it was set");
+        builtin.urls.set(vec!["turn:198.51.100.1:8081?transport=udp".into()]);
+        let told = ice_servers(&settings, user, Some(room), NOW_MS);
+        assert_eq!(told.ice_servers[1].urls, ["turn:198.51.100.1:8081?transport=udp"]);
+        builtin.urls.set(Vec::new());
+        assert_eq!(ice_servers(&settings, user, Some(room), NOW_MS).ttl, 3600, "nowhere to relay");
     }
 }

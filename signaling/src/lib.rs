@@ -42,7 +42,9 @@ pub mod words;
 pub use app::ApiError;
 pub use ice::turn_password;
 pub use identity::Identity;
-pub use settings::{BuiltinTurn, MediaBusy, MediaPlane, RecordingSettings, Secret, Settings};
+pub use settings::{
+    BuiltinTurn, MediaBusy, MediaPlane, RecordingSettings, Secret, Settings, TurnUrls,
+};
 
 use crate::admission::Admission;
 use crate::checkup::Checkups;

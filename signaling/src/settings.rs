@@ -7,7 +7,7 @@ use crate::recorder::Recorder;
 use crate::records::Records;
 use crate::room::Rules;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 /// Text that must never reach a log; printing it shows nothing.
@@ -82,10 +82,33 @@ pub struct Settings {
 /// The TURN server in this process, which relays to the media plane and nowhere else.
 #[derive(Clone, Debug)]
 pub struct BuiltinTurn {
-    /// `turn:` and `turns:` URLs of it.
-    pub urls: Vec<String>,
+    /// Where it is.
+    pub urls: TurnUrls,
     /// What its credentials are made with.
     pub secret: Secret,
+}
+
+/// `turn:` and `turns:` URLs that follow the addresses of the media plane. Cheap to clone; clones are the same ones.
+#[derive(Clone, Debug, Default)]
+pub struct TurnUrls(Arc<RwLock<Vec<String>>>);
+
+impl From<Vec<String>> for TurnUrls {
+    fn from(urls: Vec<String>) -> Self {
+        Self(Arc::new(RwLock::new(urls)))
+    }
+}
+
+impl TurnUrls {
+    /// They are these from now on.
+    pub fn set(&self, urls: Vec<String>) {
+        // Nothing under the lock panics half way, so what a poisoned one holds is whole.
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = urls;
+    }
+
+    /// Those of now.
+    pub fn now(&self) -> Vec<String> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// How meetings are recorded.

@@ -31,6 +31,7 @@ fn config(threads: usize, fault: Option<Fault>) -> MediaConfig {
         batched: true,
         tap: recording.0.tap(),
         relays: None,
+        moved: Arc::new(|_| {}),
         fault,
     }
 }

@@ -25,7 +25,7 @@ const files = (/** @type {string} */ folder) => readdirSync(join(FOLDER, folder)
   .sort((a, b) => place(a) - place(b)).map((name) => join(FOLDER, folder, name));
 
 /** What is measured here would be a measure of the others. */
-const ALONE = ['layers', 'links', 'lipsync'];
+const ALONE = ['layers', 'links', 'lipsync', 'networks'];
 const isAlone = (/** @type {string} */ file) => isLong || ALONE.some((name) => file.includes(`/${name}.`));
 const GROUPS = [
   { folder: 'pages', concurrency: 3, wanted: files('pages') },

@@ -202,7 +202,7 @@ async fn ice_servers_are_for_whoever_is_signed_in() {
         turn_urls: vec!["turn:turn.example.org".into()],
         turn_secret: super::secret("north"),
         turn_builtin: Some(crate::BuiltinTurn {
-            urls: vec!["turn:192.0.2.1:8081".into()],
+            urls: vec!["turn:192.0.2.1:8081".into()].into(),
             secret: crate::Secret::new("east"),
         }),
         ..Settings::for_tests()

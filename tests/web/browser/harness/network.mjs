@@ -5,18 +5,19 @@
 // inside, with the same standard output, and has nothing to say itself.
 
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const MARK = 'VECHE_TEST_NETWORK';
+const HOSTS = '/etc/hosts';
 /** What the first server's address is called there: Firefox speaks TLS with no TURN server that has only a number. */
 export const NAME = 'meet.test';
 
 /** Runs this file again in an empty network. True inside. @param {string} file */
 export function enterNetwork(file) {
   if (process.env[MARK]) {
-    name();
+    ownNames();
     return true;
   }
   const again = spawnSync('unshare', ['--net', '--mount', process.execPath, ...process.execArgv, file], {
@@ -28,15 +29,16 @@ export function enterNetwork(file) {
   return false;
 }
 
-/** Gives names to addresses, for this process and what it starts. */
-function name() {
+/** Names of this process's own, and of what it starts. */
+function ownNames() {
   const folder = mkdtempSync(join(tmpdir(), 'veche-hosts-'));
   const hosts = join(folder, 'hosts');
   // A machine that does not know its own name asks servers that nobody can reach here.
-  writeFileSync(hosts, `${Network.address(1)} ${NAME}\n127.0.0.1 localhost ${hostname()}\n`);
-  sh('mount', ['--bind', hosts, '/etc/hosts']);
+  writeFileSync(hosts, `127.0.0.1 localhost ${hostname()}\n`);
+  sh('mount', ['--bind', hosts, HOSTS]);
   // What is mounted stays.
   rmSync(folder, { recursive: true });
+  Network.name(NAME, Network.address(1));
 }
 
 /** @param {string} command @param {string[]} words @param {string} [input] */
@@ -132,6 +134,12 @@ export class Network {
   /** The other end of a cable, where pages and media are. @param {number} n */
   static address(n) {
     return `198.18.${n}.1`;
+  }
+
+  /** Gives a name to an address, or another address to a name. @param {string} name @param {string} address */
+  static name(name, address) {
+    const others = readFileSync(HOSTS, 'utf8').split('\n').filter((line) => line !== '' && !line.endsWith(` ${name}`));
+    writeFileSync(HOSTS, [...others, `${address} ${name}`, ''].join('\n'));
   }
 
   /** Lets a cable go dead, as when somebody pulls it. @param {number} n */

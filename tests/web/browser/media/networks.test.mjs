@@ -113,12 +113,26 @@ if (enterNetwork(import.meta.filename)) {
   });
 
   test('an address that the server gets while it runs is told to who asks anew', async () => {
-    network.there('ip', 'addr', 'add', '198.18.9.1/24', 'dev', 'there2');
-    // It looks every five seconds.
-    const end = Date.now() + 30_000;
-    while (!server.lines.some((line) => line.includes('198.18.9.1'))) {
-      assert.ok(Date.now() < end, server.tail());
-      await new Promise((done) => setTimeout(done, 100));
+    Network.name('moves.test', Network.address(1));
+    const relay = await Server.start({ HOST: '0.0.0.0', MEDIA_ADDRESSES: 'moves.test' }, network);
+    try {
+      const room = await relay.room();
+      /** @returns {Promise<string[]>} */
+      const urls = async () => (await relay.call('GET', `webrtc/ice-servers?room=${room.slug}`, undefined, room.token))
+        .ice_servers.flatMap((/** @type {any} */ one) => one.urls);
+      const at = (/** @type {string} */ address) => ['udp', 'tcp'].map((transport) => `turn:${address}:${relay.mediaPort}?transport=${transport}`);
+      assert.deepEqual(await urls(), at(Network.address(1)));
+      network.there('ip', 'addr', 'add', '198.18.9.1/24', 'dev', 'there2');
+      Network.name('moves.test', '198.18.9.1');
+      // They look every five seconds.
+      const end = Date.now() + 30_000;
+      while (![server, relay].every(({ lines }) => lines.some((line) => line.includes('198.18.9.1')))) {
+        assert.ok(Date.now() < end, server.tail());
+        await new Promise((done) => setTimeout(done, 100));
+      }
+      assert.deepEqual(await urls(), at('198.18.9.1'));
+    } finally {
+      await relay.close();
     }
     await anna.run(() => void dispatchEvent(new Event('online')));
     await anna.until('the new address', () => /** @type {any} */ (window).veche.meeting.connections.publish
