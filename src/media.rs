@@ -63,6 +63,9 @@ const NEWS_QUEUE: usize = 64;
 #[cfg(test)]
 pub type Fault = Arc<dyn Fn(PlaneId) + Send + Sync>;
 
+/// Hears of the addresses of the media plane, best first.
+pub type Moved = Arc<dyn Fn(&[SocketAddr]) + Send + Sync>;
+
 /// What the media threads are told at start.
 #[derive(Clone)]
 pub struct MediaConfig {
@@ -89,7 +92,7 @@ pub struct MediaConfig {
     /// The TURN server on that port, where there is one.
     pub relays: Option<RelaySettings>,
     /// Hears of addresses that changed.
-    pub moved: Arc<dyn Fn(&[SocketAddr]) + Send + Sync>,
+    pub moved: Moved,
     /// Something that every thread does in every turn.
     #[cfg(test)]
     pub fault: Option<Fault>,
