@@ -98,6 +98,8 @@ pub struct Config {
     pub turn_password: Option<Secret>,
     /// Whether the TURN server in this process runs.
     pub turn_builtin: bool,
+    /// Seconds for which its credentials are good.
+    pub turn_builtin_seconds: u64,
     /// Allocations that one person may have on it.
     pub turn_builtin_allocations: usize,
     /// Megabits per second that one of them may carry, each way.
@@ -262,6 +264,7 @@ impl Config {
             turn_username: layers.text("turn_username")?,
             turn_password: layers.text("turn_password")?.map(Secret::new),
             turn_builtin: check::flag(layers, "turn_builtin")?,
+            turn_builtin_seconds: layers.number("turn_builtin_seconds", 10..=600)?,
             turn_builtin_allocations: layers.number("turn_builtin_allocations", 1..=8_192)?,
             turn_builtin_mbit: layers.number("turn_builtin_mbit", 1..=10_000)?,
             jwt_secret: check::jwt_secret(layers, app_env)?,
@@ -442,6 +445,7 @@ mod tests {
         ("turn_username", "me"),
         ("turn_password", "pass"),
         ("turn_builtin", "false"),
+        ("turn_builtin_seconds", "60"),
         ("turn_builtin_allocations", "5"),
         ("turn_builtin_mbit", "7"),
         ("jwt_secret", "0123456789abcdefghijklmnopqrstuv"),

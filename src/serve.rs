@@ -101,7 +101,8 @@ async fn serve(config: Config, data: &DataDir, ready_file: Option<&Path>) -> any
     let mut settings = settings(&config, &secrets, setup_token, recording_settings);
     settings.turn_builtin = relay.map(|relay| {
         relay.follow(&media.candidates());
-        BuiltinTurn { urls: relay.urls, secret: secrets.turn_secret.clone() }
+        let ttl = Duration::from_secs(config.turn_builtin_seconds);
+        BuiltinTurn { urls: relay.urls, secret: secrets.turn_secret.clone(), ttl }
     });
     let place = Place {
         url: config

@@ -12,9 +12,6 @@ use std::time::Duration;
 /// often; longer lets a leaked pair, or one of somebody who was removed, relay for strangers: no TURN server can be
 /// told to forget one.
 const TURN_TTL: Duration = Duration::from_secs(60 * 60);
-/// How long those of our own are good. Ours forgets a pair when its owner is removed, and counts on this life for it
-/// (`MAX_TTL_S` of the TURN server); an allocation is refreshed with good ones only, so clients come in time.
-const BUILTIN_TTL: Duration = Duration::from_secs(10 * 60);
 
 /// What somebody puts into `RTCConfiguration.iceServers`. Our own TURN server is for people in a room; others are for
 /// whoever is signed in.
@@ -34,8 +31,8 @@ pub(crate) fn ice_servers(
     if let (Some((builtin, urls)), Some(room)) = (builtin, room)
         && !urls.is_empty()
     {
-        ttl = BUILTIN_TTL;
-        let username = format!("{}:{user}:{room}", ends_s(now_ms, BUILTIN_TTL));
+        ttl = builtin.ttl;
+        let username = format!("{}:{user}:{room}", ends_s(now_ms, ttl));
         let credential = turn_password(&builtin.secret, &username);
         servers.push(turn_server(&urls, username, credential));
     }
@@ -146,6 +143,7 @@ mod tests {
             turn_builtin: Some(BuiltinTurn {
                 urls: vec!["turn:192.0.2.1:8081?transport=udp".into()].into(),
                 secret: Secret::new("north"),
+                ttl: Duration::from_secs(600),
             }),
             turn_secret: Some(Secret::new("south")),
             ..with_turn()

@@ -86,6 +86,8 @@ pub struct BuiltinTurn {
     pub urls: TurnUrls,
     /// What its credentials are made with.
     pub secret: Secret,
+    /// How long they are good: at most ten minutes, which is as long as it remembers who was removed.
+    pub ttl: Duration,
 }
 
 /// `turn:` and `turns:` URLs that follow the addresses of the media plane. Cheap to clone; clones are the same ones.

@@ -25,6 +25,8 @@ if (enterNetwork(import.meta.filename)) {
   let coturn;
   /** @type {Server} */
   let server;
+  /** @type {Record<string, string>} */
+  let settings;
   /** @type {Chromium} */
   let chromium;
   /** @type {Firefox} */
@@ -35,8 +37,9 @@ if (enterNetwork(import.meta.filename)) {
     network = Network.create();
     coturn = await Coturn.start(network, ADDRESS, 'north', authority, NAME);
     const [certificate, key] = authority.issue('veche', NAME);
+    settings = { HOST: '0.0.0.0', PORT: '443', TLS: 'files', TLS_CERTIFICATE: certificate, TLS_KEY: key, PUBLIC_URL: `https://${NAME}`, MEDIA_ADDRESSES: ADDRESS };
     server = await Server.start({
-      HOST: '0.0.0.0', PORT: '443', TLS: 'files', TLS_CERTIFICATE: certificate, TLS_KEY: key, PUBLIC_URL: `https://${NAME}`, MEDIA_ADDRESSES: ADDRESS, TURN_SECRET: 'north',
+      ...settings, TURN_SECRET: 'north',
       TURN_URLS: `turn:${ADDRESS}:3478?transport=udp,turn:${ADDRESS}:3478?transport=tcp,turns:${NAME}:5349?transport=tcp`,
     }, network);
     server.url = `https://${NAME}`;
@@ -80,4 +83,33 @@ if (enterNetwork(import.meta.filename)) {
 
   test('where only TURN by TLS is let out', (context) =>
     meet(context, 'tls', { tcp: [443, 5349] }, [[`:${server.mediaPort}?`, ':443?'], [':3478?', ':5349?']]));
+
+  test('credentials end in the middle of a call, and media goes on by the next ones', async () => {
+    const life = 16;
+    const place = await Server.start({ ...settings, PORT: '8443', PUBLIC_URL: `https://${NAME}:8443`, TURN_BUILTIN_SECONDS: `${life}` }, network);
+    try {
+      place.url = `https://${NAME}:8443`;
+      network.firewall(onlyPorts({ udp: [place.mediaPort], tcp: [8443] }));
+      const instruments = { small: true, colour: PALETTE.red, tone: 440, relays: [`:${place.mediaPort}?`] };
+      const people = await Promise.all([chromium.tab({ instruments }), firefox.tab({ instruments })]);
+      const url = `${place.url}/r/${(await place.room()).slug}`;
+      await Promise.all(people.map((tab, i) => enter(tab, url, PEOPLE[i] ?? '')));
+      await Promise.all(people.map((tab) => flows(tab)));
+      const began = Math.floor(Date.now() / 1000);
+      await Promise.all(people.map((tab) => tab.until('another pair of credentials on both connections', (/** @type {number} */ from) => {
+        const { publish, subscribe } = /** @type {any} */ (window).veche.meeting.connections;
+        return [publish, subscribe].every((pc) => pc.getConfiguration().iceServers
+          .some((/** @type {RTCIceServer} */ server) => Number(server.username?.split(':')[0]) > from));
+      }, began + life)));
+      // The first pair is over by now, or will be within a quarter of its life.
+      await people[0]?.until('the end of the first pair', (/** @type {number} */ end) => Date.now() / 1000 > end, began + life + 1);
+      await Promise.all(people.map((tab) => flows(tab)));
+      for (const tab of people) {
+        assert.deepEqual((await selected(tab)).map(({ local, state }) => ({ local, state })), Array(2).fill({ local: 'relay', state: 'connected' }));
+        await tab.close();
+      }
+    } finally {
+      await place.close();
+    }
+  });
 }
