@@ -220,6 +220,8 @@ fn bind(config: &MediaConfig) -> anyhow::Result<Doors> {
         1 => (None, vec![datagrams]),
         _ => {
             let (shared, sockets) = SharedPort::of(datagrams, count)?;
+            // A thread takes its share once it has peers: until then all that came to it would be for others.
+            (1..count).for_each(|at| shared.shut(at));
             (Some(shared), sockets)
         }
     };

@@ -18,6 +18,8 @@ use testkit::{Error, Person, Publication, Publisher, Subscriber};
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// How often links do what is due: checks and feedback.
 const TICK: Duration = Duration::from_millis(25);
+/// How often those who are in answer while others come; silent for ten seconds they are given up.
+const ALIVE_EVERY: Duration = Duration::from_secs(3);
 /// Participants that are one guest: an account of its own for each would run into the limits for one
 /// address, which are not what is measured.
 const PRESENCES: usize = 25;
@@ -66,7 +68,7 @@ impl Load {
 
     /// The next so many subscribe, one after the other.
     pub fn subscribe(&mut self, count: usize) -> Result<(), Error> {
-        let mut next_alive = Instant::now() + READ_EVERY;
+        let mut next_alive = Instant::now() + ALIVE_EVERY;
         for index in self.subscribers.len()..self.people.len().min(self.subscribers.len() + count) {
             let person = &mut self.people[index];
             let local = Local::with_identity(self.identity.clone());
@@ -79,7 +81,7 @@ impl Load {
             person.socket.drain()?;
             if Instant::now() >= next_alive {
                 self.keep_alive()?;
-                next_alive = Instant::now() + READ_EVERY;
+                next_alive = Instant::now() + ALIVE_EVERY;
             }
         }
         Ok(())

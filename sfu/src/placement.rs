@@ -1,8 +1,8 @@
 //! Which media plane a room and its people are on: decisions alone, for the owner of several planes.
 //!
 //! A participant is pinned to one plane when their first transport comes, with all their transports, and stays there until
-//! they leave or the plane is lost. A room has a home, and is on the other planes that participants of it are on. It
-//! spreads only when its home is loaded: what two planes tell each other costs both.
+//! they leave or the plane is lost. A room has a home, and is on the other planes that participants of it are on. New rooms go
+//! to the first plane that is not busy, and a room spreads only when its home is loaded: what two planes tell each other costs both.
 //!
 //! What concerns a person goes to every plane of their room, and is kept here, so that a plane that the room comes to later
 //! is told what it missed. How busy planes are is an argument; it must never know about threads.
@@ -24,6 +24,9 @@ const CLEARLY_LESS: f32 = 0.15;
 /// What somebody who was pinned since loads were measured is taken to cost. More sends a class that joins in one second
 /// everywhere at once, less all of it to one plane.
 const NEWCOMER: f32 = 0.004;
+/// How busy a plane is before new rooms go to the next one. On one plane packets come in bursts that are sent together, and
+/// none come in at a thread that is not theirs; more leaves a plane less room for those of its rooms that grow.
+const FILL: f32 = 0.4;
 /// Loads closer than this are the same: people are counted then.
 const LOAD_STEP: f32 = 0.05;
 
@@ -426,7 +429,10 @@ impl Placement {
             .min_by_key(|&&plane| (step(plane), people(plane)))
             .expect("there is a plane at least");
         let home = room.and_then(|room| room.home).filter(|home| open.contains(home));
-        let Some(home) = home else { return least };
+        let Some(home) = home else {
+            let fills = |plane: &&PlaneId| weight(**plane) < FILL.min(threshold);
+            return open.iter().find(fills).copied().unwrap_or(least);
+        };
         if weight(home) < threshold {
             return home;
         }

@@ -239,12 +239,7 @@ impl MediaThread {
     fn begin_anew(&mut self) -> anyhow::Result<()> {
         let now = Instant::now();
         self.epoch = self.station.epoch();
-        if let Some(port) = &self.setup.port
-            && let Some(socket) = port.renew(usize::from(self.setup.plane.0))?
-        {
-            self.socket = MediaSocket::new(socket, self.setup.batched);
-            self.socket.register(&self.poll, SOCKET, Interest::READABLE)?;
-        }
+        self.open_socket()?;
         self.streams.clear();
         self.relays = relays(&self.setup, now)?;
         self.sfu = sfu(&self.setup, now)?;
@@ -254,6 +249,17 @@ impl MediaThread {
             far.crossing.begin_anew();
         }
         self.station.reopen();
+        Ok(())
+    }
+
+    /// Takes its share of what comes in by a port that it shares, where it does not yet.
+    fn open_socket(&mut self) -> anyhow::Result<()> {
+        if let Some(port) = &self.setup.port
+            && let Some(socket) = port.renew(usize::from(self.setup.plane.0))?
+        {
+            self.socket = MediaSocket::new(socket, self.setup.batched);
+            self.socket.register(&self.poll, SOCKET, Interest::READABLE)?;
+        }
         Ok(())
     }
 
@@ -325,6 +331,13 @@ impl MediaThread {
             }
             if epoch != self.epoch {
                 continue;
+            }
+            let brings_peer = matches!(
+                command,
+                Command::Publish { .. } | Command::Subscribe { .. } | Command::Watch { .. }
+            );
+            if brings_peer {
+                self.open_socket()?;
             }
             if let Command::SendAway { room, user } = &command {
                 self.relays.send_away(&user.to_string(), &room.to_string());

@@ -47,19 +47,22 @@ fn of_room(spread: Spread) -> Placement {
 }
 
 #[test]
-fn rooms_go_to_the_plane_with_least_to_do() {
+fn rooms_fill_one_plane_after_the_other() {
+    let goes_to = |loads: [f32; PLANES]| {
+        let mut placement = of_room(Spread::Above(0.65));
+        last(&placement.route(publish(1, ROOM, 1), &busy(loads)))
+    };
+    assert_eq!(goes_to([0.3, 0.0, 0.0]), PlaneId(0));
+    assert_eq!(goes_to([0.5, 0.1, 0.0]), PlaneId(1));
+    assert_eq!(goes_to([0.6, 0.45, 0.5]), PlaneId(1), "all are busy: where there is least to do");
+    // Those who came since the last measurement count: a hundred and some of them fill a plane.
     let mut placement = of_room(Spread::Above(0.65));
-    let loads = busy([0.4, 0.1, 0.5]);
-    assert_eq!(last(&placement.route(publish(1, ROOM, 1), &loads)), PlaneId(1));
-    // Of planes that do nothing the one with fewest people.
-    let rooms: Vec<RoomId> = (2..8).map(|n| RoomId(Uuid::from_u128(n))).collect();
-    let mut placement = of_room(Spread::Above(0.65));
-    for (n, &room) in rooms.iter().enumerate() {
-        placement.route(publish(n as u64, room, n as u128), &idle());
+    for n in 0..150 {
+        let room = RoomId(Uuid::from_u128(1_000 + u128::from(n)));
+        placement.route(publish(n, room, u128::from(n)), &idle());
     }
-    for plane in 0..PLANES {
-        assert_eq!(placement.people_on(id(plane)), 2);
-    }
+    let people: Vec<usize> = (0..PLANES).map(|plane| placement.people_on(id(plane))).collect();
+    assert_eq!(people, [100, 50, 0]);
 }
 
 #[test]

@@ -204,7 +204,7 @@ async fn ice_servers_are_for_whoever_is_signed_in() {
         turn_builtin: Some(crate::BuiltinTurn {
             urls: vec!["turn:192.0.2.1:8081".into()].into(),
             secret: crate::Secret::new("east"),
-            ttl: Duration::from_secs(600),
+            ttl: std::time::Duration::from_secs(600),
         }),
         ..Settings::for_tests()
     })
