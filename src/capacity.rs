@@ -3,6 +3,7 @@
 
 use crate::config::Config;
 use crate::metrics::{Metrics, resident_bytes};
+use crate::open_files::{self, Limit};
 use signaling::Signaling;
 use signaling::admission::{Capacity, Measured};
 use std::collections::BTreeMap;
@@ -25,16 +26,8 @@ pub fn capacity(config: &Config) -> Capacity {
 /// Takes as many open files as the system allows: the usual 1,024 are for programs that hold a few, and a room of a
 /// thousand is a thousand sockets.
 pub fn take_all_files() {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the kernel fills the struct that is ours.
-    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
-        return;
-    }
-    let wanted = libc::rlimit { rlim_cur: limit.rlim_max.min(MANY_FILES), ..limit };
-    // SAFETY: the kernel reads the struct that is ours.
-    if wanted.rlim_cur > limit.rlim_cur
-        && unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const wanted) } != 0
-    {
+    let short = |limit: Limit| limit.now < limit.most.min(MANY_FILES);
+    if open_files::raise(MANY_FILES).is_some_and(short) {
         tracing::warn!("the limit of open files cannot be raised");
     }
 }
@@ -126,12 +119,17 @@ struct Look {
 
 impl Look {
     fn now(metrics: &Metrics) -> Self {
+        let [packets, transports, sockets] = metrics.totals([
+            "veche_media_packets_out_total",
+            "veche_media_transports",
+            "veche_sockets",
+        ]);
         Self {
             at: Instant::now(),
             worked: media_threads(),
-            packets: metrics.total("veche_media_packets_out_total"),
-            transports: metrics.total("veche_media_transports") as u64,
-            sockets: metrics.total("veche_sockets") as u64,
+            packets,
+            transports: transports as u64,
+            sockets: sockets as u64,
             memory: resident_bytes().unwrap_or(0),
         }
     }

@@ -11,6 +11,7 @@ mod report;
 
 pub use plan::Plan;
 
+use crate::open_files;
 use crate::visitor::http::{self, Target};
 use anyhow::{Context, anyhow, ensure};
 use client::histogram::Histogram;
@@ -379,19 +380,11 @@ async fn tell(place: Arc<Place>, lives: Vec<Arc<Live>>) {
 
 /// Every transport is a file to the system.
 fn raise_limit_of_files(wanted: usize) -> anyhow::Result<()> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: a valid struct that outlives the call.
-    let known = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } == 0;
-    if !known || limit.rlim_cur >= wanted as libc::rlim_t {
-        return Ok(());
-    }
-    limit.rlim_cur = (wanted as libc::rlim_t).min(limit.rlim_max);
-    // SAFETY: as above.
-    unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+    let Some(limit) = open_files::raise(wanted as u64) else { return Ok(()) };
     ensure!(
-        limit.rlim_max >= wanted as libc::rlim_t,
+        limit.most >= wanted as u64,
         "{wanted} files and sockets are needed, and this process may open {}: `ulimit -n`",
-        limit.rlim_max
+        limit.most
     );
     Ok(())
 }

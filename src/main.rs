@@ -11,6 +11,7 @@ mod load;
 mod logs;
 mod media;
 mod metrics;
+mod open_files;
 mod orphans;
 mod recording;
 mod replace;

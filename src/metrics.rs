@@ -26,9 +26,10 @@ impl Metrics {
         }
     }
 
-    /// What a counter or gauge says now, all its labels together.
-    pub fn total(&self, name: &str) -> f64 {
-        total(&self.0.render(), name)
+    /// What counters and gauges say now, of each all its labels together.
+    pub fn totals<const N: usize>(&self, names: [&str; N]) -> [f64; N] {
+        let page = self.0.render();
+        names.map(|name| total(&page, name))
     }
 
     /// The page, in Prometheus' text format.

@@ -3,6 +3,7 @@
 use super::report::Finding;
 use crate::config::Config;
 use crate::media::{Ports, SOCKET_BUFFER};
+use crate::open_files;
 use crate::tls::Tls;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -140,15 +141,13 @@ fn kib(bytes: usize) -> String {
 
 /// Whether everybody who may come gets a file descriptor.
 pub fn files(config: &Config) -> Finding {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the pointer is to a local of the type that the call fills.
-    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
+    let Some(limit) = open_files::limit() else {
         return Finding::off("files").says(
             "The limit of open files cannot be read.".into(),
             "Предел открытых файлов не читается.".into(),
         );
-    }
-    file_limit(limit.rlim_cur, u64::from(config.max_connections))
+    };
+    file_limit(limit.now, u64::from(config.max_connections))
 }
 
 fn file_limit(limit: u64, connections: u64) -> Finding {
