@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use turn::channel::{self, Frame};
 use turn::credentials::Secret;
 use turn::message::{self as m, Class, Integrity, LongTermKey, Message, Method, Writer};
-use turn::{Client, Config, Limits, Link, Moment, Received, Server, wants};
+use turn::{Client, Config, Holders, Limits, Link, Moment, Received, Server, wants};
 
 /// A server that gets what the input says: messages of strangers, requests of people with credentials, streams, time.
 /// Whatever comes, nothing but the media plane is reached, bounds hold and strangers are answered briefly.
@@ -19,8 +19,14 @@ pub fn turn(input: &[u8]) {
         PEERS.iter().map(|peer| peer.parse().expect("an address")).collect();
     let limits = Limits { allocations: 3, per_person: 2, ..Limits::default() };
     let secret = Secret::new(SECRET);
-    let config =
-        Config { realm: REALM.into(), secret, seed: [1; 32], peers: peers.clone(), limits };
+    let config = Config {
+        realm: REALM.into(),
+        secret,
+        seed: [1; 32],
+        peers: peers.clone(),
+        limits,
+        holders: Holders::default(),
+    };
     let mut server = Server::new(config, started);
     let mut wrapped = Vec::new();
     let mut rest = input;

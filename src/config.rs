@@ -45,6 +45,8 @@ pub struct Config {
     pub max_sockets: u64,
     /// Megabytes in memory.
     pub max_memory_mb: u64,
+    /// How busy a media thread may be, in percent of its time.
+    pub max_busy_percent: u8,
     /// Whether those inside get less while the media threads are too busy.
     pub save_when_busy: bool,
     /// Whether a proxy of ours stands before us.
@@ -238,6 +240,7 @@ impl Config {
             max_packets: layers.number("max_packets", 0..=MANY_MB)?,
             max_sockets: layers.number("max_sockets", 0..=MANY_MB)?,
             max_memory_mb: layers.number("max_memory_mb", 0..=MANY_MB)?,
+            max_busy_percent: layers.number("max_busy_percent", 1..=100)?,
             save_when_busy: check::flag(layers, "save_when_busy")?,
             trust_forwarded_for: check::flag(layers, "trust_forwarded_for")?,
             cors_origins: check::cors_origins(layers, app_env)?,
@@ -419,6 +422,7 @@ mod tests {
         ("max_packets", "102"),
         ("max_sockets", "103"),
         ("max_memory_mb", "104"),
+        ("max_busy_percent", "77"),
         ("save_when_busy", "false"),
         ("trust_forwarded_for", "true"),
         ("cors_origins", "https://app.example.org"),

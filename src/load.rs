@@ -167,7 +167,11 @@ impl Crowd {
         self.wait_until_settled().await;
         let (start, begin) = (Instant::now(), meter.read().await);
         let (packets, own) = (self.received(), Cost::own());
-        sleep(Duration::from_secs_f64(plan.duration)).await;
+        tokio::select! {
+            () = sleep(Duration::from_secs_f64(plan.duration)) => {}
+            // Such as where the server went away.
+            () = self.wait_until_gone() => {}
+        }
         self.report.steady = start.elapsed();
         self.report.steady_packets = self.received() - packets;
         self.report.own_steady = Cost::own().since(&own);
@@ -187,6 +191,13 @@ impl Crowd {
         }
     }
 
+    /// Until nobody is left.
+    async fn wait_until_gone(&mut self) {
+        while let Some(done) = self.people.join_next().await {
+            self.take(done.ok());
+        }
+    }
+
     fn take(&mut self, outcome: Option<Outcome>) {
         let Some((role, visits)) = outcome else { return };
         visits.iter().for_each(|visit| self.report.visited(role, visit));
@@ -202,9 +213,7 @@ impl Crowd {
             media.order(Order::Rest);
         }
         sleep(DRAIN).await;
-        for media in &self.place.media {
-            media.order(Order::Finish);
-        }
+        // Before any transport is closed: from here on nothing that ends has failed.
         over.send(true).ok();
         let people = async {
             let mut outcomes = Vec::new();
@@ -218,15 +227,19 @@ impl Crowd {
         self.people.shutdown().await;
         let Self { place, mut report, .. } = self;
         let place = Arc::into_inner(place).ok_or_else(|| anyhow!("somebody is still there"))?;
+        for media in &place.media {
+            media.order(Order::Finish);
+        }
         let mut outcomes = Vec::new();
         for media in place.media {
             outcomes.push(media.join()?);
         }
         let mut sent = HashMap::new();
-        let mut latency = Histogram::default();
+        let (mut latency, mut waited) = (Histogram::default(), Histogram::default());
         for outcome in &mut outcomes {
             sent.extend(outcome.sent.drain());
             latency.merge(&outcome.latency);
+            waited.merge(&outcome.waited);
             report.sent += outcome.packets;
             report.skipped += outcome.skipped;
             report.broken += outcome.broken;
@@ -236,6 +249,7 @@ impl Crowd {
             report.counts.add(&tally.finish(|stream| sent.get(&stream).copied()));
         }
         report.latency = latency;
+        report.waited = waited;
         Ok(report)
     }
 }
@@ -260,7 +274,7 @@ async fn come(place: Arc<Place>, number: usize, token: String, role: Role) -> Ou
 
 /// A guest who may enter the room.
 async fn guest_of_room(place: &Place, guest: usize) -> Result<String, Refusal> {
-    let token = sign_in(&place.target, &format!("Load {guest}")).await?;
+    let token = sign_in(&place.target, &format!("{} {guest}", place.plan.name)).await?;
     if let Some(code) = &place.invite_code {
         let path = format!("/api/v1/rooms/by-invite/{code}/join");
         let answer =

@@ -9,6 +9,7 @@ mod addresses;
 mod batched;
 mod crossing;
 mod dispatcher;
+mod fault;
 mod links;
 mod portable;
 mod ports;
@@ -26,8 +27,10 @@ mod watch;
 
 pub use addresses::{Advertised, Named, advertised};
 pub use dispatcher::MediaEvents;
+pub use fault::Faults;
 pub use ports::{Ports, SOCKET_BUFFER};
 pub use relays::{RelaySettings, turn_urls};
+pub use station::{Pace, Pulse};
 pub use streams::Handed;
 
 use crate::recording::TapQueue;
@@ -59,10 +62,6 @@ const HANDED_QUEUE: usize = 256;
 /// lying is stuck.
 const NEWS_QUEUE: usize = 64;
 
-/// Something done in each turn of each thread, to see what a fault costs.
-#[cfg(test)]
-pub type Fault = Arc<dyn Fn(PlaneId) + Send + Sync>;
-
 /// Hears of the addresses of the media plane, best first.
 pub type Moved = Arc<dyn Fn(&[SocketAddr]) + Send + Sync>;
 
@@ -93,9 +92,8 @@ pub struct MediaConfig {
     pub relays: Option<RelaySettings>,
     /// Hears of addresses that changed.
     pub moved: Moved,
-    /// Something that every thread does in every turn.
-    #[cfg(test)]
-    pub fault: Option<Fault>,
+    /// What goes wrong in threads, for tests.
+    pub faults: Faults,
 }
 
 /// The running media plane.
@@ -128,7 +126,7 @@ impl StreamDoor {
         let first = self.0.next.fetch_add(1, Ordering::Relaxed);
         let count = self.0.threads.len();
         let threads = (0..count).map(|at| &self.0.threads[first.wrapping_add(at) % count]);
-        let Some((station, queue)) = threads.into_iter().find(|(station, _)| station.is_open())
+        let Some((station, queue)) = threads.into_iter().find(|(station, _)| station.takes_new())
         else {
             return false;
         };
@@ -142,6 +140,11 @@ impl Media {
     /// The way in for connections that came by another door.
     pub fn stream_door(&self) -> StreamDoor {
         self.door.clone()
+    }
+
+    /// What the threads do now.
+    pub fn pulse(&self) -> Pulse {
+        Pulse::new(self.stations.clone())
     }
 
     /// Where clients are told to send datagrams at start; those of the first thread, where each has its own port.
@@ -352,8 +355,7 @@ pub fn start(config: &MediaConfig) -> anyhow::Result<(Media, MediaEvents)> {
             wall,
             told,
             relays: config.relays.clone(),
-            #[cfg(test)]
-            fault: config.fault.clone(),
+            faults: config.faults.clone(),
         };
         let ends = Ends {
             orders: made.orders,

@@ -64,6 +64,10 @@ fn describe() {
         "veche_media_busy",
         "Share of its time that the busiest media thread works."
     );
+    metrics::describe_gauge!(
+        "veche_media_pressed",
+        "Share of its time that a media thread works or waits for a core, where that is most."
+    );
     metrics::describe_counter!(
         "veche_joins_refused_total",
         "Who was refused as the server is full."

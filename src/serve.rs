@@ -5,7 +5,7 @@ use crate::config::{Config, Host};
 use crate::export::queue::Queue;
 use crate::http::{self, Https, Listeners, MediaDoor, MetricsPage, Site};
 use crate::logs;
-use crate::media::{self, Media, MediaConfig, RelaySettings, turn_urls};
+use crate::media::{self, Faults, Media, MediaConfig, RelaySettings, turn_urls};
 use crate::metrics::Metrics;
 use crate::recording::{self, RecordingConfig};
 use crate::replace::replace;
@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use store::Store;
 use tokio::sync::watch;
+use turn::Holders;
 
 /// Serves until told to stop. `ready_file` gets the addresses as JSON once people can come.
 pub fn run(config: Config, ready_file: Option<&Path>) -> anyhow::Result<()> {
@@ -78,10 +79,10 @@ async fn serve(config: Config, data: &DataDir, ready_file: Option<&Path>) -> any
             secret: secrets.turn_secret.clone(),
             per_person: config.turn_builtin_allocations,
             bytes_per_second: config.turn_builtin_mbit * 1_000_000 / 8,
+            holders: Holders::default(),
         }),
         moved: Arc::new(move |media| following.iter().for_each(|relay| relay.follow(media))),
-        #[cfg(test)]
-        fault: None,
+        faults: Faults::of_environment(),
     })?;
     recording.run(media.plane())?;
     recording::recover(store.clone(), records.clone(), now_ms()).await?;
@@ -114,7 +115,8 @@ async fn serve(config: Config, data: &DataDir, ready_file: Option<&Path>) -> any
     let fingerprint = tls.as_ref().and_then(|tls| tls.fingerprint.as_deref());
     let banner = banner(&config, &settings, &place, &listeners, &media, fingerprint);
     let signaling = Signaling::new(settings, store.clone(), media.plane());
-    tokio::spawn(capacity::watch(signaling.clone(), metrics.clone(), config.save_when_busy));
+    let pulse = media.pulse();
+    tokio::spawn(capacity::watch(signaling.clone(), metrics.clone(), pulse, config.save_when_busy));
     let hearing = signaling.clone();
     tokio::spawn(async move {
         while let Some(recording) = exported.recv().await {

@@ -24,6 +24,45 @@ impl Pace {
 
 /// Microseconds of CPU per packet.
 pub fn measure(receivers: usize, pace: Pace, time: Duration) -> Result<f64, testkit::Error> {
+    with_receivers(receivers, |sockets| Sender::new(sockets, pace)?.run(time))
+}
+
+/// The same with half of the receivers on a thread of their own, which the first wakes for each burst: nobody can share a room
+/// out between two threads for less.
+pub fn measure_shared(receivers: usize, pace: Pace, time: Duration) -> Result<f64, testkit::Error> {
+    with_receivers(receivers, |sockets| {
+        let (ours, theirs) = sockets.split_at(sockets.len() / 2);
+        let (mut ours, mut theirs) = (Sender::new(ours, pace)?, Sender::new(theirs, pace)?);
+        let (wake, woken) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let other = scope.spawn(move || -> io::Result<Cost> {
+                theirs.count(|theirs| {
+                    for () in &woken {
+                        theirs.burst()?;
+                    }
+                    Ok(())
+                })
+            });
+            let first = ours.count(|ours| {
+                ours.paced(time, |ours| {
+                    wake.send(()).map_err(io::Error::other)?;
+                    ours.burst()
+                })
+            });
+            drop(wake);
+            let other = other.join().expect("a sender does not panic")?;
+            let first = first?;
+            Ok((first.time + other.time).as_secs_f64() * 1e6
+                / (first.packets + other.packets) as f64)
+        })
+    })
+}
+
+/// Does something with sockets that are drained meanwhile.
+fn with_receivers(
+    receivers: usize,
+    work: impl FnOnce(&[UdpSocket]) -> io::Result<f64>,
+) -> Result<f64, testkit::Error> {
     let sockets: Vec<UdpSocket> = (0..receivers)
         .map(|_| {
             let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
@@ -41,11 +80,17 @@ pub fn measure(receivers: usize, pace: Pace, time: Duration) -> Result<f64, test
             }
             Ok(())
         });
-        let cost = Sender::new(&sockets, pace).and_then(|mut sender| sender.run(time));
+        let cost = work(&sockets);
         is_over.store(true, Ordering::Relaxed);
         reader.join().expect("the reader does not panic")?;
         Ok(cost?)
     })
+}
+
+/// What a sender has used and done.
+struct Cost {
+    time: Duration,
+    packets: u64,
 }
 
 struct Sender {
@@ -56,6 +101,7 @@ struct Sender {
     slab: Vec<u8>,
     pace: Pace,
     sequence: u64,
+    sent: u64,
 }
 
 impl Sender {
@@ -81,23 +127,43 @@ impl Sender {
             })
             .collect();
         let slab = vec![0x5a; receivers.len() * pace.burst * pace.datagram()];
-        Ok(Self { socket, keys, addresses, slab, pace, sequence: 0 })
+        Ok(Self { socket, keys, addresses, slab, pace, sequence: 0, sent: 0 })
     }
 
     fn run(&mut self, time: Duration) -> io::Result<f64> {
+        let cost = self.count(|sender| sender.paced(time, Self::burst))?;
+        Ok(cost.time.as_secs_f64() * 1e6 / cost.packets as f64)
+    }
+
+    /// What this thread uses for some work, and what is sent by it, once everything is warm.
+    fn count(&mut self, work: impl FnOnce(&mut Self) -> io::Result<()>) -> io::Result<Cost> {
         self.send()?;
-        let start = Instant::now();
+        self.sent = 0;
         let before = thread_time();
-        let mut sent = 0;
+        work(self)?;
+        Ok(Cost { time: thread_time() - before, packets: self.sent })
+    }
+
+    fn paced(
+        &mut self,
+        time: Duration,
+        mut burst: impl FnMut(&mut Self) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let start = Instant::now();
         let mut next = start;
         while start.elapsed() < time {
             next += self.pace.every;
             std::thread::sleep(next.saturating_duration_since(Instant::now()));
-            self.seal();
-            self.send()?;
-            sent += self.keys.len() * self.pace.burst;
+            burst(self)?;
         }
-        Ok((thread_time() - before).as_secs_f64() * 1e6 / sent as f64)
+        Ok(())
+    }
+
+    fn burst(&mut self) -> io::Result<()> {
+        self.seal();
+        self.send()?;
+        self.sent += (self.keys.len() * self.pace.burst) as u64;
+        Ok(())
     }
 
     fn seal(&mut self) {

@@ -4,19 +4,16 @@
 //! measured in turns, and beside each the floor at its size.
 
 use crate::load::{Load, Running};
-use crate::{MAX_LOST, Options, PAYLOAD, Pace, floor, median, verdict};
+use crate::{BURSTS, MAX_LOST, Options, PAYLOAD, Pace, SINGLE, SLOW, floor, median, verdict};
 use std::path::Path;
 use std::time::Duration;
 use testkit::server::Server;
 
-/// A picture of 1.1 Mbit/s: a pace that the largest room still leaves half of two cores to.
-const PACES: [(&str, Pace, Option<f64>); 2] = [
-    ("single packets", Pace { burst: 1, every: Duration::from_millis(8), payload: PAYLOAD }, None),
-    (
-        "bursts of 8",
-        Pace { burst: 8, every: Duration::from_millis(64), payload: PAYLOAD },
-        Some(GOAL_FLOOR),
-    ),
+/// At the pace of the other measurements, and slower.
+const PACES: [(&str, Pace, Option<f64>); 3] = [
+    ("single packets", SINGLE, None),
+    ("bursts of 8", BURSTS, Some(GOAL_FLOOR)),
+    ("bursts, slow", SLOW, None),
 ];
 /// Of the floor at that size.
 const GOAL_FLOOR: f64 = 1.3;

@@ -1,9 +1,10 @@
 //! One room over two threads against one: what the hand-over between them costs, and whether both do their share.
 //!
-//! A server for each way, measured in turns, so that all of them meet the same moods of the machine.
+//! A server for each way, measured in turns, so that all of them meet the same moods of the machine. Beside them stands what the
+//! floor grows by when a second thread sends half of it.
 
 use crate::load::{Load, Running};
-use crate::{MAX_LOST, Options, PACES, median, verdict};
+use crate::{MAX_LOST, Options, PACES, floor, median, verdict};
 use std::path::Path;
 use std::time::Duration;
 use testkit::server::{Cost, Server};
@@ -92,10 +93,13 @@ pub fn run(options: &Options) -> Result<bool, testkit::Error> {
         for way in &mut ways {
             way.rounds.clear();
         }
+        let mut floors = Vec::new();
         for _ in 0..options.rounds {
             for way in &mut ways {
                 way.measure(pace, time)?;
             }
+            let one = floor::measure(options.subscribers, pace, time)?;
+            floors.push((one, floor::measure_shared(options.subscribers, pace, time)?));
         }
         let one = &ways[0].rounds;
         for (at, way) in ways.iter().enumerate() {
@@ -118,6 +122,13 @@ pub fn run(options: &Options) -> Result<bool, testkit::Error> {
                 verdict(is_row_met, &mut is_met)
             );
         }
+        println!(
+            "{pace_name:<16} {:<17} {:>10.2} {:>7.2}   (on one {:.2})",
+            "floor, two",
+            median(floors.iter().map(|(_, two)| *two)),
+            median(floors.iter().map(|(one, two)| two / one)),
+            median(floors.iter().map(|(one, _)| *one)),
+        );
     }
     for way in ways {
         way.room.stop()?;

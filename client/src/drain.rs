@@ -1,14 +1,21 @@
-//! Reads what arrives on many sockets, as cheaply as one thread can, and hands out each datagram.
+//! Reads what arrives on many sockets, as cheaply as one thread can, and hands out each datagram with the time when it came.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Datagrams taken by one system call.
 const BATCH: usize = 64;
 /// Larger than any datagram of ours.
 const SLOT: usize = 2_048;
+
+/// Room for one control message with a time.
+const CONTROL: usize = 64;
+
+#[repr(C, align(8))]
+#[derive(Clone, Copy)]
+struct Control([u8; CONTROL]);
 
 /// What is told when somebody wakes the thread that waits.
 const WAKE: u64 = u64::MAX;
@@ -20,6 +27,7 @@ pub struct Drain {
     sockets: Vec<Option<RawFd>>,
     waker: Option<Arc<OwnedFd>>,
     buffers: Vec<u8>,
+    controls: Vec<Control>,
 }
 
 /// Ends a wait of a [`Drain`] from another thread.
@@ -45,8 +53,13 @@ impl Drain {
         }
         // SAFETY: just opened, owned by nobody else.
         let epoll = unsafe { OwnedFd::from_raw_fd(epoll) };
-        let mut drain =
-            Self { epoll, sockets: Vec::new(), waker: None, buffers: vec![0; BATCH * SLOT] };
+        let mut drain = Self {
+            epoll,
+            sockets: Vec::new(),
+            waker: None,
+            buffers: vec![0; BATCH * SLOT],
+            controls: vec![Control([0; CONTROL]); BATCH],
+        };
         for (index, socket) in sockets.into_iter().enumerate() {
             drain.add(index, socket)?;
         }
@@ -110,13 +123,18 @@ impl Drain {
         mut each: impl FnMut(usize, &mut [u8]),
     ) -> io::Result<()> {
         for index in self.wait(longest)? {
-            self.read_from(index, |datagram| each(index, datagram))?;
+            self.read_from(index, |_, datagram| each(index, datagram))?;
         }
         Ok(())
     }
 
-    /// Hands out all that has arrived on one socket.
-    pub fn read_from(&mut self, index: usize, mut each: impl FnMut(&mut [u8])) -> io::Result<()> {
+    /// Hands out all that has arrived on one socket, each with the time when it came: that of the system where the socket has
+    /// [`note_arrivals`], else that of reading.
+    pub fn read_from(
+        &mut self,
+        index: usize,
+        mut each: impl FnMut(Instant, &mut [u8]),
+    ) -> io::Result<()> {
         while self.read_one(index, &mut each)? == BATCH {}
         Ok(())
     }
@@ -155,7 +173,11 @@ impl Drain {
         Ok(indices)
     }
 
-    fn read_one(&mut self, index: usize, each: &mut impl FnMut(&mut [u8])) -> io::Result<usize> {
+    fn read_one(
+        &mut self,
+        index: usize,
+        each: &mut impl FnMut(Instant, &mut [u8]),
+    ) -> io::Result<usize> {
         let Some(socket) = self.sockets.get(index).copied().flatten() else { return Ok(0) };
         // SAFETY: zeroes are valid for both; the pointers set below live until the call is over.
         let mut parts: [libc::iovec; BATCH] = unsafe { std::mem::zeroed() };
@@ -166,6 +188,8 @@ impl Drain {
             part.iov_len = SLOT;
             head.msg_hdr.msg_iov = part;
             head.msg_hdr.msg_iovlen = 1;
+            head.msg_hdr.msg_control = self.controls[slot].0.as_mut_ptr().cast();
+            head.msg_hdr.msg_controllen = CONTROL as _;
         }
         // SAFETY: BATCH headers, each with one buffer of SLOT bytes.
         let received = unsafe {
@@ -184,9 +208,70 @@ impl Drain {
                 _ => Err(error),
             };
         }
+        let (now, real) = (Instant::now(), SystemTime::now());
         for (slot, head) in heads[..received as usize].iter().enumerate() {
-            each(&mut self.buffers[slot * SLOT..][..head.msg_len as usize]);
+            let ago = arrival(&head.msg_hdr).and_then(|at| real.duration_since(at).ok());
+            let at = now.checked_sub(ago.unwrap_or_default()).unwrap_or(now);
+            each(at, &mut self.buffers[slot * SLOT..][..head.msg_len as usize]);
         }
         Ok(received as usize)
+    }
+}
+
+/// From now on the system notes when each datagram comes to that socket, however late it is read. If nobody had it do that
+/// before, it begins within milliseconds; until then the time is that of reading.
+pub fn note_arrivals(socket: RawFd) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    // SAFETY: the pointer is to a local of the size given.
+    let set = unsafe {
+        libc::setsockopt(
+            socket,
+            libc::SOL_SOCKET,
+            libc::SO_TIMESTAMPNS,
+            (&raw const on).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if set < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// When the system says that a datagram came, in real time.
+fn arrival(header: &libc::msghdr) -> Option<SystemTime> {
+    // SAFETY: the system has filled the header in, and its control buffer lives.
+    let message = unsafe { libc::CMSG_FIRSTHDR(header).as_ref() }?;
+    if (message.cmsg_level, message.cmsg_type) != (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) {
+        return None;
+    }
+    // SAFETY: a message of that kind carries a timespec.
+    let time: libc::timespec =
+        unsafe { libc::CMSG_DATA(message).cast::<libc::timespec>().read_unaligned() };
+    UNIX_EPOCH.checked_add(Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::UdpSocket;
+
+    #[test]
+    fn what_is_read_late_says_when_it_came() {
+        let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        note_arrivals(socket.as_raw_fd()).unwrap();
+        let mut drain = Drain::new(vec![socket.as_raw_fd()]).unwrap();
+        let late = Duration::from_millis(30);
+        let mut is_noted = || {
+            socket.send_to(b"datagram", socket.local_addr().unwrap()).unwrap();
+            let sent = Instant::now();
+            std::thread::sleep(late);
+            let mut came = Vec::new();
+            drain.read_from(0, |at, datagram| came.push((at, datagram.to_vec()))).unwrap();
+            let [(at, datagram)] = came.as_slice() else { panic!("one came") };
+            assert_eq!(datagram, b"datagram");
+            // The two clocks are read one after the other.
+            *at <= sent + late / 2
+        };
+        // The system begins to take notes a moment after the first socket has asked for it.
+        assert!((0..100).any(|_| is_noted()));
     }
 }

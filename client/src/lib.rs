@@ -17,6 +17,7 @@ pub mod socket;
 pub mod stamp;
 pub mod subscriber;
 pub mod tally;
+pub mod viewer;
 pub mod weather;
 mod wire;
 
@@ -26,6 +27,7 @@ pub use person::Person;
 pub use publisher::{Publication, Publisher};
 pub use socket::RoomSocket;
 pub use subscriber::{Received, Subscriber};
+pub use viewer::Viewer;
 pub use weather::Weather;
 
 use protocol::ErrorCode;

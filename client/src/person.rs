@@ -4,6 +4,7 @@ use crate::description::Description;
 use crate::link::Local;
 use crate::publisher::{Offer, Publication, Publisher};
 use crate::subscriber::Subscriber;
+use crate::viewer::Viewer;
 use crate::{Api, Error, RoomSocket};
 use protocol::media::SlotBinding;
 use protocol::room::{Participant, Room, RoomState};
@@ -153,6 +154,15 @@ impl Person {
         let mut publisher = offer.answered(&answer)?;
         publisher.link.connect()?;
         Ok((publisher, location))
+    }
+
+    /// Watches over WHEP, without the socket; also the resource to delete.
+    pub fn whep(&self) -> Result<(Subscriber, String), Error> {
+        let viewer = Viewer::generate();
+        let (answer, location) = self.post_sdp("whep", &viewer.sdp)?;
+        let mut subscriber = viewer.answered(&answer)?;
+        subscriber.link.connect()?;
+        Ok((subscriber, location))
     }
 
     fn post_sdp(&self, door: &str, sdp: &str) -> Result<(String, String), Error> {

@@ -63,15 +63,14 @@ impl RoomSocket {
         &mut self,
         is_wanted: impl Fn(&ServerMessage) -> bool,
     ) -> Result<Option<ServerMessage>, Error> {
-        self.read(Duration::from_micros(1), |_, _| false)?;
+        self.read_waiting()?;
         let at = self.kept.iter().position(|(_, message)| is_wanted(message));
         Ok(at.and_then(|at| self.kept.remove(at)).map(|(_, message)| message))
     }
 
     /// Everything that has arrived by now, without waiting.
     pub fn drain(&mut self) -> Result<Vec<ServerMessage>, Error> {
-        // The shortest timeout there is: the socket stays blocking, so writes need no care.
-        self.read(Duration::from_micros(1), |_, _| false)?;
+        self.read_waiting()?;
         Ok(self.kept.drain(..).map(|(_, message)| message).collect())
     }
 
@@ -116,8 +115,16 @@ impl RoomSocket {
         Ok(message)
     }
 
-    /// Reads messages into `kept` until one `is_wanted`, where it stands there, or `patience` is over. What a crowd is
-    /// told together is kept as if it had come alone.
+    /// Reads into `kept` what has arrived by now. Even the shortest timeout lasts milliseconds, which are seconds for a crowd.
+    fn read_waiting(&mut self) -> Result<(), Error> {
+        self.socket.get_ref().set_nonblocking(true)?;
+        let read = self.read(PATIENCE, |_, _| false);
+        self.socket.get_ref().set_nonblocking(false)?;
+        read.map(|_| ())
+    }
+
+    /// Reads messages into `kept` until one `is_wanted`, where it stands there, or `patience` is over, which it is at once where the
+    /// socket does not block. What a crowd is told together is kept as if it had come alone.
     fn read(
         &mut self,
         patience: Duration,

@@ -90,20 +90,27 @@ impl Subscriber {
     /// Takes an offer; also the answer to send back.
     pub fn answer(offer: &str, local: &Local) -> Result<(Self, String), Error> {
         let description = Description::read(offer)?;
-        let slots: Vec<Slot> = description.sections.iter().filter_map(slot).collect();
-        if slots.len() != description.sections.len() {
-            return Err(Error::Answer(format!("a slot without VP8 or Opus or SSRC:\n{offer}")));
-        }
+        let subscriber = Self::of(&description, local)?;
+        let slots = &subscriber.slots;
         let mids: Vec<&str> = slots.iter().map(|slot| slot.mid.as_str()).collect();
         let mut sdp = format!(
             "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {}\r\n",
             mids.join(" ")
         );
-        for (section, slot) in description.sections.iter().zip(&slots) {
+        for (section, slot) in description.sections.iter().zip(slots) {
             write_section(&mut sdp, section, slot, local);
         }
-        let subscriber = Self {
-            link: Link::to(local, &description)?,
+        Ok((subscriber, sdp))
+    }
+
+    /// Of what the server sends by its description.
+    pub(crate) fn of(description: &Description, local: &Local) -> Result<Self, Error> {
+        let slots: Vec<Slot> = description.sections.iter().filter_map(slot).collect();
+        if slots.len() != description.sections.len() {
+            return Err(Error::Answer("a slot without VP8 or Opus or SSRC".into()));
+        }
+        Ok(Self {
+            link: Link::to(local, description)?,
             transport_cc: description
                 .sections
                 .iter()
@@ -112,8 +119,7 @@ impl Subscriber {
             received: VecDeque::new(),
             reports: Vec::new(),
             packets: 0,
-        };
-        Ok((subscriber, sdp))
+        })
     }
 
     /// Reads everything that waits.

@@ -87,6 +87,7 @@ fn hold(
         is_keyframe: packet.is_keyframe,
         frame: packet.frame,
         sequence: packet.sequence,
+        left_out: packet.left_out,
         since: now,
     };
     subscriber.pacing.hold(held);

@@ -3,6 +3,7 @@
 use crate::clock;
 use crate::codec::{self, vp8, vp9};
 use crate::format::Codec;
+use crate::left_out::LeftOut;
 use crate::relay::{MAX_WAITING, PlaneId, Relayed, RelayedPacket};
 use crate::room::{Pending, Room};
 use crate::router::Sfu;
@@ -77,6 +78,7 @@ impl Sfu {
             frame,
             header,
             captured_ntp: relayed.captured_ntp,
+            left_out: relayed.left_out,
         });
         if room.pending.len() == 1 {
             self.with_pending.push(room_key);
@@ -93,6 +95,7 @@ pub(crate) fn queue(
 ) {
     let pending = std::mem::take(&mut room.pending);
     let mut slab = BytesMut::new();
+    // Of each packet how long it is for those who take it; none where nobody takes anything of its encoding.
     let mut lengths = Vec::new();
     let mut is_untold = false;
     for packet in &pending {
@@ -100,12 +103,16 @@ pub(crate) fn queue(
             is_untold |= track.announced.as_ref().is_none_or(|announced| {
                 (announced.generation, announced.codec) != (track.generation, track.codec)
             });
-            let is_taken = track.takers.iter().any(|t| takes(&t.taken, packet.encoding));
-            track.encodings.get(packet.encoding)?.cache.get(packet.sequence).filter(|_| is_taken)
+            let (encoding, spatial) = (packet.encoding, packet.frame.layer.spatial);
+            if !track.takers.iter().any(|taker| taker.takes(encoding)) {
+                return None;
+            }
+            let is_taken = track.takers.iter().any(|taker| taker.takes_size(encoding, spatial));
+            let bytes = track.encodings.get(encoding)?.cache.get(packet.sequence)?;
+            Some(if is_taken { bytes } else { &[] })
         });
-        let taken = taken.unwrap_or_default();
-        slab.extend_from_slice(taken);
-        lengths.push(taken.len());
+        slab.extend_from_slice(taken.unwrap_or_default());
+        lengths.push(taken.map(<[u8]>::len));
     }
     if is_untold {
         tell_tracks(room, relayed);
@@ -113,16 +120,11 @@ pub(crate) fn queue(
     let mut slab = slab.freeze();
     let id = room.id;
     for (packet, length) in pending.iter().zip(lengths) {
-        if length > 0 {
+        if let Some(length) = length {
             hand_over(ntp, id, room, packet, slab.split_to(length), relayed, stats);
         }
     }
     room.pending = pending;
-}
-
-/// Whether packets of an encoding are among what is taken.
-fn takes(taken: &crate::relay::Taken, encoding: usize) -> bool {
-    taken.get(encoding).is_some_and(Option::is_some)
 }
 
 fn hand_over(
@@ -147,14 +149,20 @@ fn hand_over(
         generation: track.generation,
         number: 0,
         sequence: pending.sequence,
+        left_out: LeftOut::default(),
         codec: pending.codec,
         captured_ntp,
         packet,
     };
-    for taker in track.takers.iter_mut().filter(|t| takes(&t.taken, pending.encoding)) {
-        let Some(number) = taker.handed.get_mut(pending.encoding) else { continue };
-        *number = number.wrapping_add(1);
-        handed.number = *number;
+    let (encoding, sequence) = (pending.encoding, pending.sequence);
+    for taker in track.takers.iter_mut().filter(|taker| taker.takes(encoding)) {
+        if !taker.takes_size(encoding, pending.frame.layer.spatial) {
+            taker.leave_out(encoding, sequence);
+            stats.relayed_left_out += 1;
+            continue;
+        }
+        let Some((number, left_out)) = taker.hand(encoding, sequence) else { continue };
+        (handed.number, handed.left_out) = (number, left_out);
         if relayed.len() < MAX_WAITING {
             relayed.push_back((taker.plane, Relayed::Packet(handed.clone())));
             stats.relayed_out += 1;

@@ -20,6 +20,7 @@ mod handover;
 pub mod key;
 mod layering;
 pub mod layers;
+pub mod left_out;
 pub mod meter;
 pub mod nack;
 mod nested;

@@ -7,6 +7,7 @@ use crate::codec::red::Redundant;
 use crate::codec::{self, vp8, vp9};
 use crate::format::{Codec, Payload};
 use crate::key::TrackKey;
+use crate::left_out::LeftOut;
 use crate::room::{Pending, Room};
 use crate::rtcp::{self, Incoming, ReportBlock};
 use crate::rtp::{self, Header};
@@ -82,10 +83,17 @@ impl Publisher {
         Self::default()
     }
 
-    /// Takes over what a new offer settled. Streams whose SSRC it names are known from the start.
+    /// Takes over what a new offer settled. Streams whose SSRC it names are known from the start, and what packets have said of
+    /// others still holds: browsers name a stream's m-line and layer until a report of it has reached them, and then no more.
     pub fn set_sections(&mut self, sections: Vec<Section>) {
-        self.sections = sections;
-        self.streams.clear();
+        let before = std::mem::replace(&mut self.sections, sections);
+        self.streams.retain(|stream| {
+            let [old, new] = [&before, &self.sections].map(|all| all.get(stream.section));
+            let is_same = |(old, new): (&Section, &Section)| {
+                old.settled.mid == new.settled.mid && old.settled.rids == new.settled.rids
+            };
+            stream.is_heard && old.zip(new).is_some_and(is_same)
+        });
         self.last_stream = 0;
         for index in 0..self.sections.len() {
             let settled = &self.sections[index].settled;
@@ -99,8 +107,14 @@ impl Publisher {
             });
             let named: Vec<_> = media.chain(repair).collect();
             for (ssrc, role) in named {
+                let known =
+                    self.streams.iter().any(|stream| stream.ssrc == ssrc && stream.is_heard);
+                // Whatever had this place before, or this name, does not any more.
+                self.streams.retain(|stream| {
+                    stream.ssrc != ssrc && (stream.section != index || stream.role != role)
+                });
                 if self.streams.len() < MAX_STREAMS {
-                    self.streams.push(Stream { ssrc, section: index, role, is_heard: false });
+                    self.streams.push(Stream { ssrc, section: index, role, is_heard: known });
                 }
             }
         }
@@ -449,6 +463,7 @@ fn receive_media(
         frame,
         header,
         captured_ntp: None,
+        left_out: LeftOut::default(),
     });
     Fate::Pending
 }

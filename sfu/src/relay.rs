@@ -1,12 +1,13 @@
 //! What passes between the media planes of one room: on other threads, and one day on other nodes.
 //!
-//! A packet is handed over once per plane, only of encodings that somebody there takes, in the clear and
-//! after enforcement. Each plane has its own cache and answers NACKs itself; what it takes and the
+//! A packet is handed over once per plane, only of encodings, and of sizes within them, that somebody there takes, in the
+//! clear and after enforcement. Each plane has its own cache and answers NACKs itself; what it takes and the
 //! wish for a keyframe travel upstream. Everything but packets says how something is, not how it has changed:
 //! saying it twice changes nothing.
 
 use crate::format::{Codec, Extensions};
 use crate::layers::Rung;
+use crate::left_out::LeftOut;
 use crate::track::MAX_ENCODINGS;
 use crate::transport::stun;
 use bytes::Bytes;
@@ -128,6 +129,8 @@ pub struct RelayedPacket {
     pub number: u32,
     /// Extended sequence of the encoding.
     pub sequence: u64,
+    /// Numbers before it of sizes that nobody there takes: they were left out, not lost.
+    pub left_out: LeftOut,
     /// What it carries.
     pub codec: Codec,
     /// When it was captured, by the clock of the machine that received it (NTP), where that is known.

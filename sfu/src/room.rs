@@ -9,6 +9,7 @@ use crate::clock::PublisherClock;
 use crate::codec::Frame;
 use crate::format::Codec;
 use crate::key::{PeerKey, TrackKey};
+use crate::left_out::LeftOut;
 use crate::relay::Taken;
 use crate::rtp::Header;
 use crate::saving::Saving;
@@ -19,7 +20,7 @@ use crate::tap::Tap;
 use crate::track::{Origin, Track};
 use protocol::media::View;
 use protocol::room::MediaState;
-use protocol::{ParticipantId, RoomId, Source};
+use protocol::{Kind, ParticipantId, RoomId, Source};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -59,7 +60,12 @@ pub struct Pending {
     pub header: Header,
     /// When it was captured, where another plane has said so.
     pub captured_ntp: Option<u64>,
+    /// Which numbers before it another plane has left out.
+    pub left_out: LeftOut,
 }
+
+/// To so many receivers what a message costs the system weighs more than a moment's sleep.
+const MANY: usize = 48;
 
 /// A room with somebody in it.
 pub struct Room {
@@ -128,6 +134,12 @@ impl Room {
     /// The track with this key, if it is still there.
     pub fn track_mut(&mut self, key: TrackKey) -> Option<&mut Track> {
         self.tracks.get_mut(key)
+    }
+
+    /// Whether the rest of a picture that has begun to come is on its way, and many take it.
+    pub fn awaits_rest(&self) -> bool {
+        let is_piece = |p: &Pending| p.codec.kind() == Kind::Video && !p.header.marker;
+        self.subscribers.len() >= MANY && self.pending.last().is_some_and(is_piece)
     }
 
     /// Somebody needs a keyframe of an encoding, if it is still there.

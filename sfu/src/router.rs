@@ -13,6 +13,7 @@ use crate::event::{CloseReason, Event};
 use crate::fan_out;
 use crate::handover;
 use crate::key::{PeerKey, RoomKey, TrackKey};
+use crate::left_out::LeftOut;
 use crate::path::{HostCandidate, Path};
 use crate::peer::{MAX_KNOWN_SSRCS, Peer, Side};
 use crate::publisher::Fate;
@@ -277,6 +278,7 @@ impl Sfu {
                 generation: track.generation,
                 encoding: lost.encoding,
                 sequence: lost.sequence,
+                left_out: LeftOut::default(),
                 header: &header,
                 packet,
                 codec,
@@ -349,6 +351,12 @@ impl Sfu {
         let Some(peer) = self.peers.get(key) else { return };
         self.events.push_back(Event::Connected { peer: peer.id });
         self.tick.hasten(self.next_liveness);
+    }
+
+    /// Whether [`flush`](Self::flush) should wait for a fraction of a millisecond if nothing else is to be done: pieces of a picture
+    /// that come together leave together, as one message for each receiver, and the system is paid by the message.
+    pub fn awaits_rest(&self) -> bool {
+        self.with_pending.iter().any(|key| self.rooms.get(*key).is_some_and(Room::awaits_rest))
     }
 
     /// Fans the batch's packets out and settles who is in which slot. Call it after each receive batch

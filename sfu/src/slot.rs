@@ -17,6 +17,7 @@ use crate::codec::red::{self, Earlier};
 use crate::codec::{Frame, vp8, vp9};
 use crate::format::{Codec, Extensions, Payload};
 use crate::key::TrackKey;
+use crate::left_out::LeftOut;
 use crate::rtp::Header;
 use crate::sdp::SlotSpec;
 use crate::track::Track;
@@ -25,6 +26,7 @@ use numbering::Numbering;
 use protocol::{Kind, SlotReason};
 use repairs::Resent;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Flows that have ended and that a NACK may still ask about. More keeps stale mappings, fewer loses the packets
@@ -50,6 +52,8 @@ pub struct Forwarded<'a> {
     pub encoding: usize,
     /// Extended sequence of the track's encoding.
     pub sequence: u64,
+    /// Which numbers before it another plane has left out.
+    pub left_out: LeftOut,
     /// Its header.
     pub header: &'a Header,
     /// The whole packet: header and payload.
@@ -123,7 +127,7 @@ pub struct Written {
 #[derive(Debug)]
 pub struct Slot {
     /// `a=mid`.
-    pub mid: String,
+    pub mid: Box<str>,
     /// Audio or video.
     pub kind: Kind,
     /// Primary SSRC.
@@ -131,18 +135,19 @@ pub struct Slot {
     /// SSRC of retransmissions.
     pub rtx_ssrc: u32,
     /// CNAME, shared by the slots that a browser shall keep in step.
-    pub cname: String,
+    pub cname: Box<str>,
     /// Whether the subscriber takes it; false until its answer is here.
     pub is_accepted: bool,
-    /// Payload types as numbered on this transport.
-    pub payloads: Vec<Payload>,
+    /// Payload types as numbered on this transport; the same for many of its slots.
+    pub payloads: Arc<[Payload]>,
     /// Extension ids as numbered on this transport.
     pub extensions: Extensions,
     /// What its client was told last: why it shows what it shows, and which layers flow.
     pub told: (SlotReason, Option<(usize, u8, u8)>),
     /// Since when the link has been too slow for its lowest layer.
     pub short_since: Option<Instant>,
-    binding: Option<Binding>,
+    /// Apart: most slots carry nothing, and a listener has a dozen.
+    binding: Option<Box<Binding>>,
     history: VecDeque<Flow>,
     highest_out: u64,
     last_timestamp: Option<u32>,
@@ -176,13 +181,13 @@ impl Slot {
             Kind::Video => 90_000,
         };
         Self {
-            mid: spec.mid.clone(),
+            mid: spec.mid.as_str().into(),
             kind: spec.kind,
             ssrc: spec.ssrc,
             rtx_ssrc: spec.rtx_ssrc,
-            cname: spec.cname.clone(),
+            cname: spec.cname.as_str().into(),
             is_accepted: false,
-            payloads: Vec::new(),
+            payloads: Arc::default(),
             extensions: Extensions::default(),
             told: (SlotReason::Empty, None),
             short_since: None,
@@ -207,7 +212,7 @@ impl Slot {
 
     /// What it carries now.
     pub fn binding(&self) -> Option<&Binding> {
-        self.binding.as_ref()
+        self.binding.as_deref()
     }
 
     /// The payload type for a codec: its own, or for H264 one whose decoder takes it too; for Opus with
@@ -249,7 +254,7 @@ impl Slot {
         let shows_another = self.last_sent.is_some_and(|(at, csrc)| {
             csrc != track.csrc && now.duration_since(at) < PICTURE_STANDS
         });
-        self.binding = Some(Binding {
+        self.binding = Some(Box::new(Binding {
             track: key,
             csrc: track.csrc,
             generation: track.generation,
@@ -258,7 +263,7 @@ impl Slot {
             selector: Selector::new(target),
             flow: None,
             opens_at: shows_another.then(|| now + HANDOVER_PAUSE),
-        });
+        }));
     }
 
     /// Carries nothing from now on.
@@ -354,6 +359,12 @@ impl Slot {
             packet.is_keyframe || self.kind == Kind::Audio,
             &packet.frame,
         );
+        if packet.left_out != LeftOut::default()
+            && matches!(verdict, Verdict::LeaveOut | Verdict::Send { .. })
+            && let Some(flow) = &mut binding.flow
+        {
+            flow.numbering.leave_out_before(packet.sequence, packet.left_out);
+        }
         let ends_picture = match verdict {
             Verdict::Ignore => return None,
             Verdict::LeaveOut => {

@@ -47,6 +47,8 @@ pub struct Stats {
     pub bytes_out: u64,
     /// Packets for other planes that found no room in the queue.
     pub relayed_dropped: u64,
+    /// Packets not handed to a plane that takes smaller sizes of the same stream only.
+    pub relayed_left_out: u64,
     /// Packets handed to other planes.
     pub relayed_out: u64,
     /// Packets that other planes have handed over.

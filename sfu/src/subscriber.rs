@@ -14,7 +14,7 @@ use crate::codec::dependency::Described;
 use crate::codec::red::{self, Earlier};
 use crate::command::PeerId;
 use crate::event::Event;
-use crate::format::Codec;
+use crate::format::{Codec, Payload};
 use crate::key::TrackKey;
 use crate::layers;
 use crate::room::{Pending, Room};
@@ -26,6 +26,7 @@ use crate::timers::{CALM_TICK, TICK};
 use crate::track::{Encoding, Track};
 use protocol::media::View;
 use protocol::{Kind, ParticipantId, SlotBinding, SlotReason};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Marks a track that is in no slot.
@@ -33,8 +34,9 @@ const NO_SLOT: u8 = u8::MAX;
 /// Packets answered per NACK message; more is a receiver far behind, whom a keyframe helps better.
 const MAX_LOST_PER_MESSAGE: usize = 64;
 
-/// How often slots are looked at of which none waits: for sender reports, which are due once a second.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often slots are looked at of which none waits: for sender reports, which are due once a second. Longer delays the
+/// first one, by which sound and picture are brought together; shorter costs each receiver a walk over its dozen slots.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// The media state of a subscribe transport.
 pub struct Subscriber {
@@ -124,10 +126,15 @@ impl Subscriber {
 
     /// Takes over what an answer settled.
     pub fn settle(&mut self, sections: &[SubscribeSection]) {
+        // Lines of one kind are mostly answered alike, and then share their list.
+        let mut payloads: Arc<[Payload]> = Arc::default();
         for section in sections {
-            if let Some(slot) = self.slots.iter_mut().find(|slot| slot.mid == section.mid) {
+            if let Some(slot) = self.slots.iter_mut().find(|slot| *slot.mid == section.mid) {
                 slot.is_accepted = section.accepted;
-                slot.payloads.clone_from(&section.payloads);
+                if *payloads != *section.payloads {
+                    payloads = section.payloads.as_slice().into();
+                }
+                slot.payloads = Arc::clone(&payloads);
                 slot.extensions = section.extensions;
             }
         }
@@ -320,7 +327,7 @@ impl Subscriber {
                     Some(_) => slot.told.0,
                 };
                 SlotBinding {
-                    mid: slot.mid.clone(),
+                    mid: slot.mid.clone().into(),
                     kind: slot.kind,
                     participant_id: bound.map(|(_, track)| track.participant),
                     track: bound.map(|(_, track)| track.public()),
@@ -400,12 +407,12 @@ fn is_self_muted(room: &Room, track: &crate::track::Track) -> bool {
 
 fn slot_spec(slot: &Slot) -> SlotSpec {
     SlotSpec {
-        mid: slot.mid.clone(),
+        mid: slot.mid.clone().into(),
         kind: slot.kind,
         ssrc: slot.ssrc,
         rtx_ssrc: slot.rtx_ssrc,
-        stream: slot.cname.clone(),
-        cname: slot.cname.clone(),
+        stream: slot.cname.clone().into(),
+        cname: slot.cname.clone().into(),
     }
 }
 
@@ -422,6 +429,7 @@ pub fn forwarded<'a>(room: &'a Room, pending: &'a Pending, now_ntp: u64) -> Opti
         generation: track.generation,
         encoding: pending.encoding,
         sequence: pending.sequence,
+        left_out: pending.left_out,
         header: &pending.header,
         packet,
         codec: pending.codec,

@@ -7,6 +7,7 @@ use crate::codec::{self, Frame, Layer};
 use crate::format::{Codec, Extensions};
 use crate::key::PeerKey;
 use crate::layers::Rung;
+use crate::left_out::{Leaving, LeftOut};
 use crate::meter::Meter;
 use crate::nack::NackGenerator;
 use crate::nested::Nested;
@@ -67,6 +68,39 @@ pub struct Taker {
     pub taken: Taken,
     /// Packets of each encoding that it was handed, for it to see what it missed.
     pub handed: [u32; MAX_ENCODINGS],
+    /// Numbers of each encoding that it was not told yet of: it takes nothing of their size.
+    pub leaving: [Leaving; MAX_ENCODINGS],
+}
+
+impl Taker {
+    /// One that takes this.
+    pub fn new(plane: PlaneId, taken: Taken) -> Self {
+        Self { plane, taken, handed: Default::default(), leaving: Default::default() }
+    }
+
+    /// Whether it takes anything of an encoding.
+    pub fn takes(&self, encoding: usize) -> bool {
+        self.taken.get(encoding).is_some_and(Option::is_some)
+    }
+
+    /// Whether it takes that size of an encoding.
+    pub fn takes_size(&self, encoding: usize, spatial: u8) -> bool {
+        self.taken.get(encoding).copied().flatten().is_some_and(|highest| spatial <= highest)
+    }
+
+    /// A packet of an encoding is not for it.
+    pub fn leave_out(&mut self, encoding: usize, sequence: u64) {
+        if let Some(leaving) = self.leaving.get_mut(encoding) {
+            leaving.add(sequence);
+        }
+    }
+
+    /// A packet of an encoding is for it: its number among those, and what before it was not.
+    pub fn hand(&mut self, encoding: usize, sequence: u64) -> Option<(u32, LeftOut)> {
+        let number = self.handed.get_mut(encoding)?;
+        *number = number.wrapping_add(1);
+        Some((*number, self.leaving.get_mut(encoding)?.take(sequence)))
+    }
 }
 
 /// A track that a participant publishes in a room.

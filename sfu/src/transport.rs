@@ -65,6 +65,8 @@ pub struct Transport {
     ice: IceLite,
     role: DtlsRole,
     session: Option<Box<dtls::Session>>,
+    /// What is left of the session once the peer's media was heard.
+    farewell: Option<Box<dtls::Farewell>>,
     remote_fingerprint: Option<Fingerprint>,
     phase: Phase,
     last_heard: Instant,
@@ -97,6 +99,7 @@ impl Transport {
             ice: IceLite::new(local, now),
             role,
             session: None,
+            farewell: None,
             remote_fingerprint: None,
             phase: Phase::Opening,
             last_heard: now,
@@ -112,7 +115,7 @@ impl Transport {
         if self.is_closed() {
             return;
         }
-        if self.session.is_none() {
+        if !self.has_begun() {
             self.role = remote.role;
         }
         let is_other = match &self.phase {
@@ -348,6 +351,12 @@ impl Transport {
         if self.is_closed() {
             return;
         }
+        if let Some(farewell) = &self.farewell {
+            if farewell.hears(datagram) {
+                self.end(CloseReason::ClosedByPeer);
+            }
+            return;
+        }
         if self.session.is_none() && !self.begin(now) {
             return;
         }
@@ -361,13 +370,17 @@ impl Transport {
 
     /// Begins DTLS when that is on us and a path to the peer is known.
     fn begin_if_active(&mut self, now: Instant) {
-        let is_due = self.session.is_none()
+        let is_due = !self.has_begun()
             && self.role == DtlsRole::Client
             && self.ice.remote().is_some()
             && !self.is_closed();
         if is_due {
             self.begin(now);
         }
+    }
+
+    fn has_begun(&self) -> bool {
+        self.session.is_some() || self.farewell.is_some()
     }
 
     fn begin(&mut self, now: Instant) -> bool {
@@ -426,6 +439,9 @@ impl Transport {
         }
         self.send_flight();
         self.session = None;
+        if let (Some(farewell), Some(to)) = (self.farewell.take(), self.ice.remote()) {
+            self.transmit(to, farewell.into_words());
+        }
         self.phase = Phase::Closed;
         self.events.push_back(TransportEvent::Closed(reason));
     }
@@ -456,6 +472,12 @@ impl Transport {
 
     fn hear_packet(&mut self, now: Instant, from: Path, opened: Opened) {
         self.last_heard = now;
+        // Media comes from who has finished the handshake.
+        if self.session.as_ref().is_some_and(|session| session.may_rest())
+            && let Some(session) = self.session.take()
+        {
+            self.farewell = session.rest().map(Box::new);
+        }
         self.ice.heard_packet(now, from, opened.is_newest);
     }
 

@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What the server may hold. Whatever comes first shuts the door.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Capacity {
     /// Transports of media.
     pub transports: u64,
@@ -24,12 +24,14 @@ pub struct Capacity {
     pub sockets: u64,
     /// Bytes in memory.
     pub memory: u64,
+    /// Share of its time that a media thread may work; above it, packets begin to wait.
+    pub busy: f32,
 }
 
 /// What it holds and does now.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Measured {
-    /// How much of its time the busiest media thread worked, 0 to 1.
+    /// How much of its time the busiest media thread worked or waited for a core, 0 to 1.
     pub busy: f32,
     /// Transports of media.
     pub transports: u64,
@@ -106,7 +108,7 @@ impl Ladder {
         let share = |is: u64, most: u64| is as f32 / most.max(1) as f32;
         let packets = share(measured.packets, capacity.packets);
         // Saving makes packets fewer; the other shortages it does not help.
-        let work = measured.busy.max(packets * BUSY);
+        let work = packets.max(measured.busy / capacity.busy.max(LEAST_BUSY));
         self.climb(now, work);
         let holds = [
             (Shortage::Transports, share(measured.transports, capacity.transports)),
@@ -130,7 +132,7 @@ impl Ladder {
     }
 
     fn climb(&mut self, now: Instant, work: f32) {
-        if work >= BUSY {
+        if work >= 1.0 {
             self.calm_since = None;
             let since = *self.busy_since.get_or_insert(now);
             if now.saturating_duration_since(since) >= UP_AFTER && self.saving < Saving::Video {
@@ -152,10 +154,10 @@ impl Ladder {
     }
 }
 
-/// Busier than this, packets begin to wait. Higher lets delays grow before anything is done; lower wastes a machine.
-const BUSY: f32 = 0.85;
-/// Below this there is room for what a step gives back: the largest doubles what is sent.
-const CALM: f32 = 0.55;
+/// Below this share of what it may do there is room for what a step gives back: the largest doubles what is sent.
+const CALM: f32 = 0.65;
+/// A limit below it would be none.
+const LEAST_BUSY: f32 = 0.01;
 /// How long it must be too busy for each step. Shorter answers to a single burst; longer lets people suffer.
 const UP_AFTER: Duration = Duration::from_secs(2);
 /// How long there must be room for each step back. Shorter makes pictures come and go.
@@ -241,7 +243,7 @@ mod tests {
     use proptest::prelude::*;
 
     const CAPACITY: Capacity =
-        Capacity { transports: 100, packets: 10_000, sockets: 50, memory: 1_000 };
+        Capacity { transports: 100, packets: 10_000, sockets: 50, memory: 1_000, busy: 0.85 };
 
     struct Clock {
         ladder: Ladder,

@@ -163,10 +163,10 @@ impl Hub {
     pub(crate) async fn enter(
         &self,
         room: RoomId,
-        join: JoinRequest,
+        join: Box<JoinRequest>,
         outbox: Outbox,
     ) -> Result<RoomHandle, ApiError> {
-        self.deliver(room, Note::Enter { join: Box::new(join), outbox }).await
+        self.deliver(room, Note::Enter { join, outbox }).await
     }
 
     /// Opens a session of WHIP or WHEP and waits for its SDP answer.

@@ -184,6 +184,7 @@ impl Settings {
                 packets: 100_000_000,
                 sockets: 100_000,
                 memory: 1 << 40,
+                busy: 0.85,
             },
             rules: Rules::default(),
             recording: RecordingSettings {

@@ -5,10 +5,10 @@ mod budget;
 mod frame;
 mod origin;
 pub(crate) mod outbox;
-mod pieces;
 #[cfg(test)]
 mod tests;
 mod upgrade;
+mod wire;
 
 use crate::Signaling;
 use crate::app::ApiError;
@@ -24,24 +24,21 @@ use axum::routing::any;
 use budget::{Budget, Spent};
 pub(crate) use frame::Unambiguous;
 use frame::{Asked, Complaint};
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{Sink, SinkExt, StreamExt};
 use outbox::{Next, Outbox};
-use pieces::{PIECE_BYTES, pieces};
-use protocol::limits::{MAX_FRAME_BYTES, PING_EVERY, SOCKET_SILENT_AFTER, SOCKET_STUCK_AFTER};
+use protocol::limits::{PING_EVERY, SOCKET_SILENT_AFTER, SOCKET_STUCK_AFTER};
 use protocol::server::close;
 use protocol::{ClientMessage, ErrorCode, ParticipantId, RoomId, ServerMessage};
 use serde::Deserialize;
 use serde_json::Value;
+use std::io;
 use std::pin::pin;
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Utf8Bytes};
-use tokio_tungstenite::tungstenite::{Error, Message};
 use upgrade::{Socket, Upgrade};
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
+use wire::{Fault, Heard, Reader, Writer};
 
 pub(crate) fn routes() -> OpenApiRouter<Signaling> {
     OpenApiRouter::new().route("/ws/rooms/{slug}", any(open))
@@ -73,12 +70,7 @@ async fn open(
     }
     let (room, join, held) = signaling.admit(&slug, entry, address).await?;
     let hub = signaling.inner.hub.clone();
-    let config = WebSocketConfig::default()
-        .max_frame_size(Some(MAX_READ_BYTES))
-        .max_message_size(Some(MAX_READ_BYTES))
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(PIECE_BYTES);
-    Ok(upgrade.then(config, move |socket| serve(socket, hub, room, join, held)))
+    Ok(upgrade.then(move |socket| serve(socket, hub, room, join, held)))
 }
 
 impl Signaling {
@@ -88,7 +80,7 @@ impl Signaling {
         slug: &str,
         entry: Entry,
         address: ClientAddress,
-    ) -> Result<(RoomId, JoinRequest, Held), ApiError> {
+    ) -> Result<(RoomId, Box<JoinRequest>, Held), ApiError> {
         let (identity, room, role, place) = match (entry.ticket, entry.token) {
             (Some(secret), _) => {
                 let refusal = || {
@@ -130,7 +122,8 @@ impl Signaling {
             room: self.room_shown(&room, Some(role)),
             place,
         };
-        Ok((room.id, join, held))
+        // In a box, as whatever a task was given is a part of it until it ends.
+        Ok((room.id, Box::new(join), held))
     }
 
     /// Whose place somebody wants, by a resume secret or because it is their own.
@@ -145,16 +138,17 @@ impl Signaling {
 }
 
 /// Serves one socket until it is over.
-async fn serve(socket: Socket, hub: Hub, room: RoomId, mut join: JoinRequest, held: Held) {
+async fn serve(socket: Socket, hub: Hub, room: RoomId, mut join: Box<JoinRequest>, held: Held) {
     let (id, _running) = hub.new_socket();
     join.socket = id;
     metrics::gauge!("veche_sockets").increment(1.0);
     let outbox = Outbox::default();
-    let (mut sink, mut stream) = socket.split();
+    let (from, to) = tokio::io::split(socket);
+    let (mut reader, mut writer) = (Reader::new(from), Writer::new(to));
     match hub.enter(room, join, outbox.clone()).await {
         Ok(handle) => {
-            let mut reading = pin!(read(&mut stream, &handle, id, &outbox));
-            let mut writing = pin!(write(&mut sink, &outbox));
+            let mut reading = pin!(read(&mut reader, &handle, id, &outbox));
+            let mut writing = pin!(write(&mut writer, &outbox));
             tokio::select! {
                 () = &mut reading => {
                     timeout(LINGER, writing).await.ok();
@@ -176,7 +170,7 @@ async fn serve(socket: Socket, hub: Hub, room: RoomId, mut join: JoinRequest, he
             let (code, reason) = error.into();
             complain(&outbox, code, reason, None);
             outbox.close(close::TRY_LATER);
-            timeout(LINGER, write(&mut sink, &outbox)).await.ok();
+            timeout(LINGER, write(&mut writer, &outbox)).await.ok();
         }
     }
     metrics::gauge!("veche_sockets").decrement(1.0);
@@ -187,7 +181,7 @@ async fn serve(socket: Socket, hub: Hub, room: RoomId, mut join: JoinRequest, he
 
 /// Reads until the socket is over, and tells the room.
 async fn read(
-    stream: &mut SplitStream<Socket>,
+    reader: &mut Reader<impl AsyncRead + Unpin>,
     handle: &RoomHandle,
     id: SocketId,
     outbox: &Outbox,
@@ -195,21 +189,19 @@ async fn read(
     let mut heard_at = Instant::now();
     let mut budget = Budget::new(heard_at);
     let code = loop {
-        let frame = match timeout(SOCKET_SILENT_AFTER, stream.next()).await {
+        let heard = match timeout(SOCKET_SILENT_AFTER, reader.next()).await {
             Err(_) => break close::SILENT,
-            Ok(None) => break close::DONE,
-            Ok(Some(Err(error))) => break code_of(error),
-            Ok(Some(Ok(frame))) => frame,
+            Ok(Ok(None)) => break close::DONE,
+            Ok(Ok(Some(heard))) => heard,
+            Ok(Err(fault)) => break code_of(fault),
         };
         heard_at = Instant::now();
         let spent = budget.spend(heard_at);
         if spent == Spent::Flood {
             break close::FLOODING;
         }
-        match frame {
-            Message::Text(text) if text.len() > MAX_FRAME_BYTES => break close::TOO_LARGE,
-            Message::Binary(bytes) if bytes.len() > MAX_FRAME_BYTES => break close::TOO_LARGE,
-            Message::Text(text) => match (frame::parse(&text), spent) {
+        match heard {
+            Heard::Text(text) => match (frame::parse(&text), spent) {
                 (Ok(Asked { message, re }), Spent::Within) => {
                     if handle.request(id, message, re).await.is_err() {
                         break close::TRY_LATER;
@@ -223,18 +215,21 @@ async fn read(
                     complain(outbox, ErrorCode::RateLimited, reason, re);
                 }
             },
-            Message::Binary(_) => {
+            Heard::Binary => {
                 let reason = "frames must be text".to_owned();
                 complain(outbox, ErrorCode::BadRequest, reason, None);
             }
-            // A page that was closed or left. Firefox drops what a page says while it goes, its `leave` too.
-            Message::Close(Some(frame)) if u16::from(frame.code) == close::GOING_AWAY => {
-                if handle.request(id, ClientMessage::Leave, None).await.is_err() {
+            Heard::Ping(said) => outbox.answer_ping(said),
+            Heard::Pong => {}
+            // The next read ends the loop.
+            Heard::Close(code) => {
+                outbox.answer_close(code);
+                // A page that was closed or left. Firefox drops what a page says while it goes, its `leave` too.
+                let has_left = code == Some(close::GOING_AWAY);
+                if has_left && handle.request(id, ClientMessage::Leave, None).await.is_err() {
                     break close::TRY_LATER;
                 }
             }
-            // Pings are answered below us; the next read after a close ends the stream.
-            Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {}
         }
     };
     match code {
@@ -244,15 +239,13 @@ async fn read(
         _ => outbox.close(code),
     }
     handle.socket_gone(id, heard_at).await;
-    // Closing with unread input resets the connection, and a reset takes our close frame from the client.
-    let rest = async { while let Some(Ok(_)) = stream.next().await {} };
-    timeout(LINGER, rest).await.ok();
+    timeout(LINGER, reader.drain()).await.ok();
 }
 
 /// Writes what the outbox has until it says close, and pings in between.
-async fn write(sink: &mut SplitSink<Socket, Message>, outbox: &Outbox) {
+async fn write(writer: &mut Writer<impl AsyncWrite + Unpin>, outbox: &Outbox) {
     let is_usable = tokio::select! {
-        result = write_all(sink, outbox) => match result {
+        result = write_all(writer, outbox) => match result {
             Ok(()) => true,
             Err(Unwritten::Stuck) => {
                 outbox.cut(close::TOO_SLOW);
@@ -263,10 +256,15 @@ async fn write(sink: &mut SplitSink<Socket, Message>, outbox: &Outbox) {
         () = outbox.is_cut() => true,
     };
     if is_usable {
-        let code = outbox.close_code().unwrap_or(close::DONE);
-        let reason = Utf8Bytes::from_static(reason_of(code));
-        let frame = CloseFrame { code: code.into(), reason };
-        timeout(LINGER, sink.send(Message::Close(Some(frame)))).await.ok();
+        let reason = match outbox.close_answer() {
+            // Who says goodbye first hears the same.
+            Some(code) => code.map(|code| (code, "")),
+            None => {
+                let code = outbox.close_code().unwrap_or(close::DONE);
+                Some((code, reason_of(code)))
+            }
+        };
+        timeout(LINGER, writer.close(reason)).await.ok();
     }
 }
 
@@ -280,19 +278,19 @@ enum Unwritten {
 }
 
 async fn write_all(
-    sink: &mut (impl Sink<Message> + Unpin),
+    writer: &mut Writer<impl AsyncWrite + Unpin>,
     outbox: &Outbox,
 ) -> Result<(), Unwritten> {
     let mut pinged_at = Instant::now();
     loop {
         if pinged_at.elapsed() >= PING_EVERY {
             pinged_at = Instant::now();
-            taken(sink.feed(Message::Ping(Default::default()))).await?;
+            writer.ping();
         }
         let next = match outbox.try_next() {
             Some(next) => next,
             None => {
-                taken(sink.flush()).await?;
+                taken(writer.flush()).await?;
                 let until_ping = PING_EVERY.saturating_sub(pinged_at.elapsed());
                 match timeout(until_ping, outbox.next()).await {
                     Ok(next) => next,
@@ -301,19 +299,16 @@ async fn write_all(
             }
         };
         match next {
-            Next::Text(text) => {
-                for piece in pieces(text) {
-                    taken(sink.feed(piece)).await?;
-                }
-            }
-            Next::Close(_) => return taken(sink.flush()).await,
+            Next::Text(text) => taken(writer.text(text.as_str())).await?,
+            Next::Pong(said) => writer.pong(&said),
+            Next::Close(_) => return taken(writer.flush()).await,
         }
     }
 }
 
 /// Waits for the client to take something, not for ever: who goes on talking and reads nothing would hold what
 /// waits for them until the outbox is full, which takes hours in a quiet room.
-async fn taken<E>(writing: impl Future<Output = Result<(), E>>) -> Result<(), Unwritten> {
+async fn taken(writing: impl Future<Output = io::Result<()>>) -> Result<(), Unwritten> {
     match timeout(SOCKET_STUCK_AFTER, writing).await {
         Ok(result) => result.map_err(|_| Unwritten::Broken),
         Err(_) => Err(Unwritten::Stuck),
@@ -328,12 +323,11 @@ fn complain(outbox: &Outbox, code: ErrorCode, reason: String, re: Option<Value>)
 }
 
 /// What to tell a client whose stream broke, where it can still be told.
-fn code_of(error: Error) -> u16 {
-    match error {
-        Error::Utf8(_) => close::NOT_TEXT,
-        Error::Capacity(_) => close::TOO_LARGE,
-        Error::Protocol(_) => close::PROTOCOL_ERROR,
-        _ => close::DONE,
+fn code_of(fault: Fault) -> u16 {
+    match fault {
+        Fault::NotText => close::NOT_TEXT,
+        Fault::TooLarge => close::TOO_LARGE,
+        Fault::Protocol => close::PROTOCOL_ERROR,
     }
 }
 
@@ -341,12 +335,6 @@ fn reason_of(code: u16) -> &'static str {
     close::ALL.iter().find(|(known, _)| *known == code).map_or("", |(_, reason)| reason)
 }
 
-/// What the WebSocket layer reads at most. More than a frame may have, so that a frame somewhat too large is
-/// read and refused with its close code instead of a reset.
-const MAX_READ_BYTES: usize = 4 * MAX_FRAME_BYTES;
-/// What every socket holds for as long as it lives. More is zeroed before each read, a pong of two bytes included,
-/// and 10,000 idle sockets pay for it; less reads an SDP in more pieces.
-const READ_BUFFER_BYTES: usize = 2 * 1024;
 /// How long a socket may take to close. Longer holds memory for clients that are gone; shorter loses the
 /// close frame on a slow line.
 const LINGER: Duration = Duration::from_secs(2);

@@ -3,7 +3,7 @@
 
 use super::live::Live;
 use super::plan::Pace;
-use client::drain::{Drain, Waker};
+use client::drain::{Drain, Waker, note_arrivals};
 use client::histogram::Histogram;
 use client::link::{Link, Packet};
 use client::publisher::{Frame, Publisher};
@@ -54,6 +54,8 @@ pub enum Order {
     Leave {
         /// Who.
         person: usize,
+        /// To the end: whatever was sent and shown to them should have come.
+        has_stayed: bool,
         /// Told when that is done: the server closes what is left over, and that would be an end that we did not make.
         done: oneshot::Sender<()>,
     },
@@ -82,8 +84,10 @@ pub struct Outcome {
     pub departed: Counts,
     /// Where each stream's sender has come to.
     pub sent: HashMap<u32, Sent>,
-    /// Under way, from sending to reading.
+    /// Under way, from sending to arriving at our socket.
     pub latency: Histogram,
+    /// From there to being read: this thread's own being late.
+    pub waited: Histogram,
     /// Packets sent.
     pub packets: u64,
     /// Frames and sounds that were left out because this thread came too late.
@@ -212,14 +216,8 @@ impl Thread {
                 self.tick(now)?;
             }
         }
-        for end in self.ends.into_iter().flatten() {
-            match end.half {
-                Half::Watching(mut watching) => {
-                    watching.link.close()?;
-                    self.outcome.tallies.push(watching.tally);
-                }
-                Half::Publishing(mut publishing) => publishing.publisher.link.close()?,
-            }
+        for index in 0..self.ends.len() {
+            self.remove(index, true)?;
         }
         Ok(self.outcome)
     }
@@ -262,12 +260,12 @@ impl Thread {
                         }
                     }
                 }
-                Order::Leave { person, done } => {
+                Order::Leave { person, has_stayed, done } => {
                     let is_theirs =
                         |end: &Option<End>| end.as_ref().is_some_and(|end| end.person == person);
                     for index in 0..self.ends.len() {
                         if is_theirs(&self.ends[index]) {
-                            self.remove(index)?;
+                            self.remove(index, has_stayed)?;
                         }
                     }
                     done.send(()).ok();
@@ -281,7 +279,9 @@ impl Thread {
 
     fn add(&mut self, end: End) -> Result<(), Error> {
         let index = self.free.pop().unwrap_or(self.ends.len());
-        self.drain.add(index, end.link().as_raw_fd())?;
+        let socket = end.link().as_raw_fd();
+        note_arrivals(socket)?;
+        self.drain.add(index, socket)?;
         if matches!(end.half, Half::Publishing(_)) {
             self.senders.push(index);
         }
@@ -292,7 +292,7 @@ impl Thread {
         self.tick_one(index, Instant::now())
     }
 
-    fn remove(&mut self, index: usize) -> Result<(), Error> {
+    fn remove(&mut self, index: usize, has_stayed: bool) -> Result<(), Error> {
         let Some(end) = self.ends[index].take() else { return Ok(()) };
         self.drain.remove(index);
         self.free.push(index);
@@ -300,7 +300,10 @@ impl Thread {
         match end.half {
             Half::Watching(mut watching) => {
                 watching.link.close()?;
-                self.outcome.departed.add(&watching.tally.finish(|_| None));
+                match has_stayed {
+                    true => self.outcome.tallies.push(watching.tally),
+                    false => self.outcome.departed.add(&watching.tally.finish(|_| None)),
+                }
             }
             Half::Publishing(mut publishing) => publishing.publisher.link.close()?,
         }
@@ -314,11 +317,12 @@ impl Thread {
             Half::Watching(watching) => {
                 let Watching { link, tally, first } = &mut **watching;
                 let server = link.server();
-                drain.read_from(index, |datagram| {
+                drain.read_from(index, |at, datagram| {
                     let now = Instant::now();
                     link.take(now, server, datagram, &mut |packet| match packet {
                         Packet::Rtp(packet) => {
-                            tally.take(now, *epoch, packet, &mut outcome.latency);
+                            outcome.waited.record(now.saturating_duration_since(at));
+                            tally.take(at, *epoch, packet, &mut outcome.latency);
                         }
                         Packet::Rtcp(compound) => {
                             rtcp::parse(compound, |incoming| {
@@ -424,7 +428,7 @@ impl Thread {
         if end.link().closed().is_some() {
             self.outcome.broken += 1;
             self.live.broken.fetch_add(1, Ordering::Relaxed);
-            self.remove(index)?;
+            self.remove(index, false)?;
         }
         Ok(())
     }
@@ -444,7 +448,7 @@ impl Publishing {
         outcome.skipped += catch_up(&mut self.next_sound, now, SOUND_EVERY);
         if pace.speaks(self.number, now.saturating_duration_since(epoch)) {
             let stamp = stamp(self.number, 0, &mut self.sent, epoch, outcome);
-            self.publisher.send_stamped_sound(LEVEL, SOUND, stamp)?;
+            self.publisher.send_stamped_sound(level(stamp.number), SOUND, stamp)?;
         }
         Ok(())
     }
@@ -494,6 +498,11 @@ fn stamp(
     Stamp { stream, number, sent: at }
 }
 
+/// How loud a packet of sound is.
+fn level(number: u32) -> u8 {
+    LEVELS[(number / SYLLABLE) as usize % LEVELS.len()]
+}
+
 /// Moves on to the next time; how many were left out because it is long past.
 fn catch_up(next: &mut Instant, now: Instant, every: Duration) -> u64 {
     *next += every;
@@ -514,12 +523,28 @@ const SOUND_EVERY: Duration = Duration::from_millis(20);
 const MAX_LATE: Duration = Duration::from_millis(200);
 /// Opus at 40 kbit/s.
 const SOUND: usize = 100;
-/// As loud as people speak.
-const LEVEL: u8 = 25;
+/// As loud as people speak (RFC 6464), over two syllables: a level that stands still is a hum to a server, and no voice.
+const LEVELS: [u8; 8] = [36, 27, 22, 24, 40, 30, 20, 26];
+/// Packets of sound for each of them.
+const SYLLABLE: u32 = 4;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sfu::speakers::Speakers;
+
+    #[test]
+    fn whoever_speaks_for_minutes_is_a_voice_all_the_time() {
+        let start = Instant::now();
+        let mut speakers = Speakers::new();
+        for number in 0..10_000 {
+            let now = start + SOUND_EVERY * number;
+            speakers.heard(now, 1, Some(level(number)), false, SOUND);
+            let heard = speakers.poll(now).map(<[u32]>::to_vec);
+            assert!(number < 50 || heard.is_none(), "{heard:?} at packet {number}");
+        }
+        assert_eq!(speakers.loudest().len(), 1);
+    }
 
     #[test]
     fn what_is_a_little_late_is_made_good_and_what_is_very_late_is_left_out() {

@@ -137,6 +137,8 @@ pub async fn visit(place: &Place, number: usize, token: &str, role: Role) -> Vis
         is_in: false,
     };
     let failed = stay.run(token).await.err();
+    // Whoever was on the way when it was over was turned back by us.
+    let failed = failed.filter(|_| !*place.is_over.borrow());
     if stay.is_in {
         place.present.fetch_sub(1, Ordering::Relaxed);
     } else if !matches!(role, Role::Visitor(_)) {
@@ -194,7 +196,8 @@ impl Stay<'_> {
         let (mut socket, _) = opened.map_err(|error| broken("socket", &error))?;
         let outcome = self.talk(&mut socket, opening).await;
         let (done, left) = oneshot::channel();
-        self.media().order(Order::Leave { person: self.number, done });
+        let has_stayed = *self.place.is_over.borrow();
+        self.media().order(Order::Leave { person: self.number, has_stayed, done });
         // An error: the thread has ended, and with it all transports.
         left.await.ok();
         // A farewell frees the place at once; nobody waits long for its answer.

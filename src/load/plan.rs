@@ -4,6 +4,7 @@ use crate::doctor::Language;
 use anyhow::{bail, ensure};
 use clap::Args;
 use client::pictures::Size;
+use protocol::limits::MAX_DISPLAY_NAME_CHARS;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -70,6 +71,9 @@ pub struct Plan {
     /// Presences of each guest: more than one needs fewer identities, of which a server gives few to one address
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub presences: usize,
+    /// What people are called, each with a number behind: loads in one room are told apart by it
+    #[arg(long, value_name = "WORD", default_value = "Load")]
+    pub name: String,
     /// Invite key of the room, where it asks for one
     #[arg(long, value_name = "KEY")]
     #[serde(skip)]
@@ -130,6 +134,8 @@ impl Plan {
         within("burst", self.burst.unwrap_or(1) as f64, 1.0, 64.0)?;
         within("presences", self.presences as f64, 1.0, 50.0)?;
         within("threads", self.threads as f64, 1.0, 64.0)?;
+        let longest = self.name.chars().count() + " 4999".len();
+        ensure!(longest <= MAX_DISPLAY_NAME_CHARS, "--name {} is too long", self.name);
         if self.speakers > self.publishers && self.publishers > 0 {
             let (speakers, publishers) = (self.speakers, self.publishers);
             bail!("{speakers} cannot speak at a time: there are {publishers} publishers");
@@ -239,6 +245,7 @@ mod tests {
             "--rate 501",
             "--layers 4",
             "--speakers 3 --publishers 2",
+            "--name Sixty-letters-sixty-letters-sixty-letters-sixty-letters-sixty",
         ] {
             assert!(plan(words).check().is_err(), "{words}");
         }

@@ -31,8 +31,10 @@ pub struct Report {
     renegotiations_of_visitors: u64,
     /// What arrived.
     pub counts: Counts,
-    /// Under way.
+    /// Under way, until they arrived at our sockets.
     pub latency: Histogram,
+    /// From there until we read them.
+    pub waited: Histogram,
     /// Packets sent.
     pub sent: u64,
     /// Frames and sounds left out.
@@ -174,6 +176,7 @@ impl Report {
                 "skipped_by_us": self.skipped,
             },
             "latency_ms": spread(&self.latency),
+            "unread_ms": spread(&self.waited),
             "socket": {
                 "renegotiations": self.stayers.renegotiations,
                 "renegotiations_of_visitors": self.renegotiations_of_visitors,
@@ -222,6 +225,7 @@ impl Report {
             (say("join in all", "вход целиком"), &self.all),
             (say("first packet", "первый пакет"), &self.first),
             (say("packets under way", "пакеты в пути"), &self.latency),
+            (say("then unread", "затем не прочитаны"), &self.waited),
             (say("chat under way", "чат в пути"), &self.stayers.chat),
         ] {
             if let Some(words) = in_words(histogram) {

@@ -14,6 +14,11 @@ const MAX_ROUTES: usize = 65_536;
 /// Datagrams of strangers that all others are asked about, in a second: a client whose NAT has moved it is one of
 /// them until its next check. More lets strangers wake every thread, less loses the pictures of those who moved.
 const STRANGERS_PER_SECOND: u32 = 200;
+/// The same while a port is dealt anew, when all who come in by another socket than before are strangers to its thread. Fewer lose
+/// the pictures of a large room until their senders' next checks; more is more than that room has people.
+const MOVERS_PER_SECOND: u32 = 20_000;
+/// How long that is. Whoever has not sent anything by then has sent a check since.
+const DEALING: Duration = Duration::from_secs(5);
 
 /// What this thread knows of ways to peers of others, and others of ways to its own.
 pub struct Crossing {
@@ -23,6 +28,9 @@ pub struct Crossing {
     told: HashMap<Path, PlaneId>,
     strangers: u32,
     second: Instant,
+    /// How often the port had been dealt anew when that was looked at last, and until when it settles.
+    deals: u32,
+    settled: Instant,
 }
 
 /// Who is to look at a datagram.
@@ -39,7 +47,25 @@ enum Owner {
 impl Crossing {
     /// Without any way.
     pub fn new(now: Instant) -> Self {
-        Self { routes: HashMap::new(), told: HashMap::new(), strangers: 0, second: now }
+        Self {
+            routes: HashMap::new(),
+            told: HashMap::new(),
+            strangers: 0,
+            second: now,
+            deals: 0,
+            settled: now,
+        }
+    }
+
+    /// Whether the port was dealt anew since [`dealt`](Self::dealt) was told.
+    pub fn was_dealt(&self, deals: u32) -> bool {
+        self.deals != deals
+    }
+
+    /// What came in by one socket may come in by another from now on.
+    pub fn dealt(&mut self, now: Instant, deals: u32) {
+        self.deals = deals;
+        self.settled = now + DEALING;
     }
 
     /// Takes a datagram that came in here: gives it to our plane or passes it on.
@@ -94,7 +120,8 @@ impl Crossing {
             self.strangers = 0;
         }
         self.strangers += 1;
-        self.strangers <= STRANGERS_PER_SECOND
+        let most = if now < self.settled { MOVERS_PER_SECOND } else { STRANGERS_PER_SECOND };
+        self.strangers <= most
     }
 
     /// Takes a datagram that came in at another thread.
@@ -264,6 +291,26 @@ mod tests {
         assert_eq!(flood(now), STRANGERS_PER_SECOND as usize);
         assert_eq!(flood(now), 0);
         assert_eq!(flood(now + Duration::from_secs(1)), STRANGERS_PER_SECOND as usize);
+    }
+
+    #[test]
+    fn whoever_comes_in_elsewhere_as_the_port_is_dealt_anew_is_asked_about() {
+        let now = Instant::now();
+        let (mut links, there, _poll) = links();
+        let (mut crossing, mut sfu) = (Crossing::new(now), plane(now));
+        let mut all = |now: Instant, deals: u32| {
+            if crossing.was_dealt(deals) {
+                crossing.dealt(now, deals);
+            }
+            for port in 1..=3 * STRANGERS_PER_SECOND as u16 {
+                crossing.receive(now, path(port), &mut [0x80; 100], &mut sfu, &mut links);
+            }
+            passed_on(&there)
+        };
+        assert_eq!(all(now, 0), STRANGERS_PER_SECOND as usize);
+        let later = now + Duration::from_secs(1);
+        assert_eq!(all(later, 1), 3 * STRANGERS_PER_SECOND as usize);
+        assert_eq!(all(later + DEALING, 1), STRANGERS_PER_SECOND as usize);
     }
 
     #[test]

@@ -6,7 +6,9 @@ use sfu::{AllocationId, ConnectionId, Path, PlaneId, Transmits};
 use slotmap::{Key, KeyData};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use turn::{AllocationKey, Client, Config, Limits, Link, Moment, Received, Relay, Secret, Server};
+use turn::{
+    AllocationKey, Client, Config, Holders, Limits, Link, Moment, Received, Relay, Secret, Server,
+};
 
 /// The word that passwords are bound to. Strangers are told it in each challenge, so it is short.
 const REALM: &str = "veche";
@@ -28,6 +30,8 @@ pub struct RelaySettings {
     pub per_person: usize,
     /// Bytes per second of one allocation, each way.
     pub bytes_per_second: u64,
+    /// Who holds how much on all threads.
+    pub holders: Holders,
 }
 
 /// The allocations of a media thread.
@@ -66,7 +70,14 @@ impl Relays {
             ..defaults
         };
         let secret = Secret::new(settings.secret.expose().as_bytes());
-        let config = Config { realm: REALM.into(), secret, seed, peers, limits };
+        let config = Config {
+            realm: REALM.into(),
+            secret,
+            seed,
+            peers,
+            limits,
+            holders: settings.holders.clone(),
+        };
         Self { plane, server: Some(Server::new(config, now)), ..Self::none() }
     }
 

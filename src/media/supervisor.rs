@@ -15,11 +15,15 @@ use tokio::sync::mpsc::WeakSender;
 use tokio::sync::mpsc::error::TrySendError;
 
 /// How often it looks.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Looks without a turn between, after which nothing new goes to a thread: half a second. That costs little and is
+/// taken back with the next turn, so it comes long before the thread is given up. What others' clients send may be dealt to its
+/// socket, and is lost for as long as nobody reads there.
+const LOOKS_STILL: u32 = 3;
 /// Looks without a turn between, after which a thread is taken for stuck: five seconds. Fewer take a busy machine for a
 /// stuck thread; more leave people without picture and sound for longer. Looks are counted and not seconds, so that a machine
 /// that was asleep finds nobody guilty.
-const LOOKS: u32 = 10;
+const LOOKS: u32 = 20;
 
 /// The thread that looks, until this is dropped.
 pub struct Supervisor {
@@ -28,9 +32,11 @@ pub struct Supervisor {
 }
 
 /// A thread as it was when somebody looked last.
+#[derive(Default)]
 struct Seen {
     turned: u64,
     looks: u32,
+    is_still: bool,
     is_stuck: bool,
 }
 
@@ -55,7 +61,7 @@ impl Supervisor {
         port: Option<Arc<SharedPort>>,
     ) -> io::Result<Self> {
         let (stop, stopping) = sync_channel(0);
-        let seen = stations.iter().map(|_| Seen { turned: 0, looks: 0, is_stuck: false }).collect();
+        let seen = stations.iter().map(|_| Seen::default()).collect();
         let unsent = VecDeque::new();
         let mut looking = Looking { stations, seen, dispatcher, events, unsent, port };
         let thread = std::thread::Builder::new()
@@ -84,12 +90,22 @@ impl Looking {
         if turned != seen.turned {
             seen.turned = turned;
             seen.looks = 0;
-            if std::mem::take(&mut seen.is_stuck) {
+            if std::mem::take(&mut seen.is_still) | std::mem::take(&mut seen.is_stuck) {
                 tracing::warn!(plane = station.plane.0, "a media thread turns again");
             }
             return;
         }
         seen.looks += 1;
+        let may_be_still = self.stations.len() > 1 && !seen.is_still && !station.is_asleep();
+        if may_be_still && seen.looks >= LOOKS_STILL {
+            seen.is_still = true;
+            tracing::warn!(plane = station.plane.0, "a media thread stands still");
+            if let Some(port) = &self.port {
+                port.set_aside(at);
+            }
+            // Afterwards: whoever unsays it opens the socket again.
+            station.set_still();
+        }
         if seen.looks < LOOKS || seen.is_stuck {
             return;
         }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 /// On a busy machine everything takes its time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn config(threads: usize, fault: Option<Fault>) -> MediaConfig {
+fn config(threads: usize, faults: Faults) -> MediaConfig {
     let recording = recording::prepare(RecordingConfig {
         records: Records::new(std::env::temp_dir()),
         template: recorder::names::Template::parse("{person}-{source}.{ext}").expect("a good one"),
@@ -32,7 +32,7 @@ fn config(threads: usize, fault: Option<Fault>) -> MediaConfig {
         tap: recording.0.tap(),
         relays: None,
         moved: Arc::new(|_| {}),
-        fault,
+        faults,
     }
 }
 
@@ -101,7 +101,7 @@ const WELL: u8 = 0;
 const PANIC: u8 = 1;
 const STAND_STILL: u8 = 2;
 
-fn fault_on(plane: PlaneId) -> (Fault, Arc<AtomicU8>, Arc<AtomicU64>) {
+fn fault_on(plane: PlaneId) -> (Faults, Arc<AtomicU8>, Arc<AtomicU64>) {
     let (what, turns) = (Arc::new(AtomicU8::new(WELL)), Arc::new(AtomicU64::new(0)));
     let (told, counted) = (what.clone(), turns.clone());
     let fault = move |at: PlaneId| {
@@ -122,7 +122,7 @@ fn fault_on(plane: PlaneId) -> (Fault, Arc<AtomicU8>, Arc<AtomicU64>) {
             _ => {}
         }
     };
-    (Arc::new(fault), what, turns)
+    (Faults::of(Arc::new(fault)), what, turns)
 }
 
 /// Six people of one room on three planes, two on each.
@@ -143,8 +143,8 @@ fn only_peers(peers: &[(PeerId, u128)]) -> Vec<PeerId> {
 
 #[test]
 fn a_fault_in_one_thread_costs_its_own_people_and_they_come_back() {
-    let (fault, what, _) = fault_on(PlaneId(1));
-    let mut control = Control::start(&config(3, Some(fault)));
+    let (faults, what, _) = fault_on(PlaneId(1));
+    let mut control = Control::start(&config(3, faults));
     let peers = six(&mut control);
     what.store(PANIC, Ordering::Relaxed);
     control.expect_lost(only_peers(&peers[&PlaneId(1)]));
@@ -174,8 +174,8 @@ fn a_fault_in_one_thread_costs_its_own_people_and_they_come_back() {
 
 #[test]
 fn a_thread_that_stands_still_is_given_up_and_begins_anew_when_it_goes_on() {
-    let (fault, what, turns) = fault_on(PlaneId(2));
-    let mut control = Control::start(&config(3, Some(fault)));
+    let (faults, what, turns) = fault_on(PlaneId(2));
+    let mut control = Control::start(&config(3, faults));
     let peers = six(&mut control);
     what.store(STAND_STILL, Ordering::Relaxed);
     control.expect_lost(only_peers(&peers[&PlaneId(2)]));
@@ -204,7 +204,7 @@ fn a_thread_that_stands_still_is_given_up_and_begins_anew_when_it_goes_on() {
 
 #[test]
 fn a_report_of_a_room_on_several_planes_is_one() {
-    let mut control = Control::start(&config(2, None));
+    let mut control = Control::start(&config(2, Faults::default()));
     for who in 0..5 {
         control.subscribe(room(1), who);
     }
@@ -224,10 +224,11 @@ fn a_report_of_a_room_on_several_planes_is_one() {
 
 #[test]
 fn threads_have_a_port_each_or_share_one() {
-    let shared = Control::start(&config(3, None));
+    let shared = Control::start(&config(3, Faults::default()));
     let port = shared.media.ports[0];
     assert_eq!(shared.media.ports, [port]);
-    let mut own = Control::start(&MediaConfig { single_port: false, ..config(3, None) });
+    let mut own =
+        Control::start(&MediaConfig { single_port: false, ..config(3, Faults::default()) });
     let mut ports = own.media.ports.clone();
     assert_eq!(ports.len(), 3);
     // Each transport is told the port of its plane and no other.

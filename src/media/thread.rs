@@ -7,6 +7,7 @@ mod counters;
 
 use super::crossing::Crossing;
 use super::dispatcher::{Dispatcher, Order};
+use super::fault::Faults;
 use super::links::{Item, Letter, Links};
 use super::relays::{RelaySettings, Relays, by_datagrams, by_stream};
 use super::shared::SharedPort;
@@ -17,6 +18,7 @@ use crate::recording::TapQueue;
 use counters::Counters;
 use mio::{Events, Interest, Poll, Token};
 use sfu::{Command, Config, Event, HostCandidate, Identity, Path, PlaneId, Sfu, WallClock};
+use socket2::Socket;
 use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,6 +46,8 @@ const READS_PER_TURN: usize = 16;
 const HANDED_PER_TURN: usize = 16;
 /// Readiness taken at once.
 const EVENTS: usize = 256;
+/// How long the rest of a picture is waited for where many take it: senders need microseconds from piece to piece.
+const REST_OF_PICTURE: Duration = Duration::from_micros(50);
 /// How often counters are published.
 const METRICS_INTERVAL: Duration = Duration::from_secs(1);
 /// Events that wait for a stuck control plane. Beyond it the oldest are lost, counted and logged:
@@ -96,9 +100,8 @@ pub struct Setup {
     pub told: Told,
     /// The TURN server, where there is one.
     pub relays: Option<RelaySettings>,
-    /// Something that is done in every turn, to see what a fault costs.
-    #[cfg(test)]
-    pub fault: Option<super::Fault>,
+    /// What goes wrong here, for tests.
+    pub faults: Faults,
 }
 
 /// What this thread has to do with others.
@@ -197,11 +200,27 @@ impl MediaThread {
                     // Nobody hears it who has ended before.
                     self.ends.events.blocking_send((self.setup.plane, event)).ok();
                 }
+                if let Err(error) = self.leave_nothing(now) {
+                    tracing::error!(%error, plane, "what a media thread had counted stays in the metrics");
+                }
                 return;
             }
         }
         self.sfu.close();
         self.send();
+    }
+
+    /// It does not begin anew: nothing comes in by its socket any more, and nothing on it is counted.
+    fn leave_nothing(&mut self, now: Instant) -> anyhow::Result<()> {
+        if let Some(port) = &self.setup.port {
+            port.shut(usize::from(self.setup.plane.0));
+        }
+        self.streams.clear();
+        self.relays = relays(&self.setup, now)?;
+        self.sfu = sfu(&self.setup, now)?;
+        self.counters.begin_anew();
+        self.publish_metrics(now);
+        Ok(())
     }
 
     /// Turns until it is told to stop.
@@ -254,9 +273,20 @@ impl MediaThread {
 
     /// Takes its share of what comes in by a port that it shares, where it does not yet.
     fn open_socket(&mut self) -> anyhow::Result<()> {
-        if let Some(port) = &self.setup.port
-            && let Some(socket) = port.renew(usize::from(self.setup.plane.0))?
-        {
+        let Some(port) = &self.setup.port else { return Ok(()) };
+        let socket = port.renew(usize::from(self.setup.plane.0))?;
+        self.change_socket(socket)
+    }
+
+    /// The same where its socket was taken out while it stood still.
+    fn take_part_again(&mut self) -> anyhow::Result<()> {
+        let Some(port) = &self.setup.port else { return Ok(()) };
+        let socket = port.take_back(usize::from(self.setup.plane.0))?;
+        self.change_socket(socket)
+    }
+
+    fn change_socket(&mut self, socket: Option<Socket>) -> anyhow::Result<()> {
+        if let Some(socket) = socket {
             self.socket = MediaSocket::new(socket, self.setup.batched);
             self.socket.register(&self.poll, SOCKET, Interest::READABLE)?;
         }
@@ -265,17 +295,19 @@ impl MediaThread {
 
     /// One turn of everything. True when there is more to do at once.
     fn turn(&mut self) -> anyhow::Result<bool> {
-        #[cfg(test)]
-        if let Some(fault) = &self.setup.fault {
-            fault(self.setup.plane);
-        }
         let mut has_more = self.take_orders()?;
+        if let (Some(port), Some(far)) = (&self.setup.port, &mut self.far)
+            && far.crossing.was_dealt(port.deals())
+        {
+            far.crossing.dealt(Instant::now(), port.deals());
+        }
         while let Ok(told) = self.ends.told.try_recv() {
             self.relays.set_peers(&told.peers);
             self.sfu.set_candidates(told.candidates.clone());
             self.setup.told = told;
         }
         has_more |= self.take_letters();
+        let mut has_waited = false;
         for batch in 1..=BATCHES_PER_TURN {
             let (sfu, relays, far) = (&mut self.sfu, &mut self.relays, &mut self.far);
             let now = Instant::now();
@@ -288,8 +320,17 @@ impl MediaThread {
                     receive(now, path, packet, sfu, far);
                 }
             });
+            if !is_full && !has_waited && self.sfu.awaits_rest() {
+                has_waited = true;
+                std::thread::sleep(REST_OF_PICTURE);
+                continue;
+            }
             self.flush(now);
             if !is_full {
+                // What had come in before its socket was taken out of the sharing is read.
+                if self.station.stood_still() {
+                    self.take_part_again()?;
+                }
                 break;
             }
             has_more |= batch == BATCHES_PER_TURN;
@@ -482,6 +523,9 @@ impl MediaThread {
 
     /// Fans out what has come and sends it, a slab at a time.
     fn flush(&mut self, now: Instant) {
+        self.setup.faults.strike(self.setup.plane);
+        // First, so that others do their part while this thread does its own.
+        self.hand_over();
         while self.sfu.flush(now) {
             self.send();
         }
@@ -489,6 +533,11 @@ impl MediaThread {
         while let Some(tapped) = self.sfu.poll_tapped() {
             self.ends.tap.push(tapped);
         }
+        self.hand_over();
+    }
+
+    /// Gives other threads what there is for them, and wakes them.
+    fn hand_over(&mut self) {
         if let Some(far) = &mut self.far {
             while let Some((plane, relayed)) = self.sfu.poll_relayed() {
                 far.links.send(plane, Item::Relayed(relayed));
@@ -553,10 +602,10 @@ impl MediaThread {
     }
 
     fn publish_metrics(&mut self, now: Instant) {
-        self.counters.publish(&self.sfu, self.socket.take_dropped());
+        let sent = self.counters.publish(&self.sfu, self.socket.take_dropped());
         self.streams.publish_metrics(&mut self.counters.streams);
         self.relays.publish_metrics(&mut self.counters.allocations);
-        self.station.set_busy(self.counters.busy(now));
+        self.station.set_pace(self.counters.pace(now, sent));
         if let Some(far) = &mut self.far {
             self.counters.publish_links(far.links.take_counts());
             far.crossing.tidy(&self.sfu, &mut far.links);

@@ -17,7 +17,7 @@ export function batched(meeting, events, reduceOne) {
   /** @type {Map<string, Participant> | null} */
   let changing = null;
   const settle = () => {
-    if (changing) now = { ...now, participants: [...changing.values()] };
+    if (changing) now = { ...now, participants: [...changing.values()].sort(inOrder) };
     changing = null;
   };
   for (const event of events) {
@@ -74,11 +74,12 @@ export function paged(meeting, page) {
 }
 
 /**
- * By joining; ids of participants grow with time, so those of one moment keep their order too.
+ * By joining; ids of participants grow with time, so those of one moment keep their order too. What is said of them may come in
+ * another: everybody sees them in this one.
  * @param {Participant} a
  * @param {Participant} b
  */
-function inOrder(a, b) {
+export function inOrder(a, b) {
   return a.joined_ms - b.joined_ms || (a.id < b.id ? -1 : 1);
 }
 

@@ -12,6 +12,10 @@ import { preferences } from './preferences.js';
 /** @type {Record<Language, Readonly<Record<Key, Entry>>>} */
 const catalogues = { en, ru };
 
+/** Making a formatter costs a hundred times what using it does, and a list of hundreds of people asks for thousands of texts. */
+const NUMBERS = { en: new Intl.NumberFormat('en'), ru: new Intl.NumberFormat('ru') };
+const PLURALS = { en: new Intl.PluralRules('en'), ru: new Intl.PluralRules('ru') };
+
 /** @type {Language} */
 let language = pick(preferences().language, typeof navigator === 'undefined' ? [] : navigator.languages);
 
@@ -71,13 +75,13 @@ export function render(entry, inLanguage, values) {
   let text = '';
   if (typeof entry === 'string') text = entry;
   else {
-    const form = new Intl.PluralRules(inLanguage).select(Number(values.n ?? 0));
+    const form = PLURALS[inLanguage].select(Number(values.n ?? 0));
     text = entry[form] ?? entry.other ?? '';
   }
   return text.replace(/\{(\w+)\}/g, (whole, name) => {
     const value = values[name];
     if (value === undefined) return whole;
-    return typeof value === 'number' ? new Intl.NumberFormat(inLanguage).format(value) : value;
+    return typeof value === 'number' ? NUMBERS[inLanguage].format(value) : value;
   });
 }
 

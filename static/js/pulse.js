@@ -60,14 +60,15 @@ export class Pulse {
 
 /**
  * Which connections have lost their way. What is received may end because nobody speaks or shows any more: while what is sent is
- * answered and no picture is awaited, the network is not to blame.
+ * answered and no picture is awaited, the network is not to blame. Where one is lost, the other is too, but for signs of its life:
+ * who sends nothing now has nothing else to notice it by.
  * @param {{publish: Beat, subscribe: Beat}} beats
  * @param {boolean} isAwaited whether the server says that it sends a picture
  */
 export function lost({ publish, subscribe }, isAwaited) {
-  const isSendingLost = publish === 'still';
+  const isReceivingLost = subscribe === 'still' && (isAwaited || publish !== 'beats');
   return {
-    publish: isSendingLost,
-    subscribe: isSendingLost ? subscribe !== 'beats' : subscribe === 'still' && (isAwaited || publish !== 'beats'),
+    publish: publish === 'still' || (isReceivingLost && publish !== 'beats'),
+    subscribe: isReceivingLost || (publish === 'still' && subscribe !== 'beats'),
   };
 }

@@ -3,7 +3,7 @@
 
 import { brokenOut } from './breakouts.js';
 import { mergeMessages } from './chat.js';
-import { batched, paged } from './crowd.js';
+import { batched, inOrder, paged } from './crowd.js';
 import { ended, ordered, withHands } from './orders.js';
 import { callsMe, isTalk, talked } from './talk.js';
 import { LIMITS } from './limits.js';
@@ -171,7 +171,7 @@ export function reduce(meeting, event, now) {
     case 'member.joined': {
       const others = meeting.participants.filter((p) => p.id !== event.participant.id);
       const people = meeting.people !== null && others.length === meeting.participants.length ? meeting.people + 1 : meeting.people;
-      return { ...meeting, people, participants: [...others, event.participant] };
+      return { ...meeting, people, participants: [...others, event.participant].sort(inOrder) };
     }
     case 'hand.raised':
     case 'hand.lowered':
@@ -326,7 +326,7 @@ function snapshot(meeting, event) {
     ...meeting,
     phase: meeting.phase === 'ended' ? 'ended' : 'joined',
     state: event.state,
-    participants: event.participants,
+    participants: [...event.participants].sort(inOrder),
     people: event.people ?? null,
     speakers: event.speakers,
     lobby: event.lobby ?? [],

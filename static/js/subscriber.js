@@ -92,6 +92,8 @@ export class Subscriber {
   #world;
   #peer;
   #reader = window.setInterval(() => this.#readAll(), READ_MS);
+  /** A question was lost with the socket. */
+  #mustAsk = false;
   /** Offers are answered one after the other. */
   #turn = Promise.resolve();
 
@@ -156,9 +158,10 @@ export class Subscriber {
     return this.#peer.useIceServers(iceServers);
   }
 
-  /** The socket is back and the server still knows us. */
+  /** The socket is back and the server still knows us: what could not be asked is asked now. */
   resume() {
-    this.#peer.resume();
+    const pc = this.#peer.connection;
+    if (this.#peer.resume() && this.#mustAsk && pc) this.#ask(pc);
   }
 
   networkChanged() {
@@ -170,10 +173,14 @@ export class Subscriber {
    * @param {RTCPeerConnection} pc
    */
   #ask(pc) {
+    this.#mustAsk = false;
     const { audio, video } = this.#world.slots;
     this.#world.request({ type: 'media.subscribe', pc: this.#peer.name, audio_slots: audio, video_slots: video }).catch((error) => {
       if (pc !== this.#peer.connection) return;
-      if (error instanceof RequestError && error.code === 'disconnected' && this.#peer.questionLost()) return;
+      if (error instanceof RequestError && error.code === 'disconnected' && this.#peer.questionLost()) {
+        this.#mustAsk = true;
+        return;
+      }
       console.warn('subscribing failed', error);
       this.#peer.again();
     });

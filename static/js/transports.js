@@ -89,12 +89,13 @@ export class Transports {
       this.#make(ice_servers);
       this.#renewIceServers(ttl);
     }
+    // The line was lost with the network that media still tries to use.
+    if (resumed) await this.#repairLost();
+    if (this.#isOver) return;
     for (const end of [this.#publisher, this.#subscriber]) {
       if (resumed) end?.resume();
       else end?.restart();
     }
-    // The line was lost with the network that media still tries to use.
-    if (resumed) await this.#repairLost();
   }
 
   /** Sends what the devices give now. */
@@ -180,7 +181,7 @@ export class Transports {
     if (this.#isOver || !lost || !(lost.publish || lost.subscribe)) return;
     if (lost.publish) this.#publisher?.networkChanged();
     if (lost.subscribe) this.#subscriber?.networkChanged();
-    this.#vigil?.forget();
+    this.#vigil?.forget(lost);
   }
 
   /**

@@ -2,13 +2,11 @@
 
 import { Pulse, lost } from './pulse.js';
 
-/** @typedef {import('./pulse.js').Beat} Beat */
-
 /** How often statistics are read: they cost a large meeting some milliseconds. */
 const READ_MS = 500;
 /** The same where the last reading has brought nothing new. */
 const READ_SOON_MS = 100;
-/** An alarm that led to nothing yet, as the socket was down too, is repeated after this. */
+/** An alarm for a connection that led to nothing yet, as the socket was down too, is repeated after this. */
 const NEXT_ALARM_MS = 5_000;
 
 /**
@@ -16,8 +14,10 @@ const NEXT_ALARM_MS = 5_000;
  * @property {() => RTCPeerConnection | null} publish
  * @property {() => boolean} isAwaited whether the server says that it sends a picture
  * @property {() => number} received when something was played last, in whatever clock
- * @property {() => void} alarm a connection has gone still; said again while it stays so
+ * @property {() => Promise<unknown>} alarm a connection has gone still; said again while it stays so, never before it was seen to
  */
+
+/** @typedef {{publish: boolean, subscribe: boolean}} Lost which connections are still */
 
 export class Vigil {
   #pulses = { publish: new Pulse(), subscribe: new Pulse() };
@@ -27,7 +27,9 @@ export class Vigil {
   /** @type {number | undefined} */
   #timer;
   #isOver = false;
-  #alarmed = -NEXT_ALARM_MS;
+  #isAlarming = false;
+  /** When there was an alarm for each. */
+  #alarmed = { publish: -NEXT_ALARM_MS, subscribe: -NEXT_ALARM_MS };
 
   /** @param {VigilWorld} world */
   constructor(world) {
@@ -40,12 +42,19 @@ export class Vigil {
     clearTimeout(this.#timer);
   }
 
-  /** What is known of both is of the past: they are being repaired. */
-  forget() {
-    this.#pulses = { publish: new Pulse(), subscribe: new Pulse() };
+  /**
+   * What is known of these is of the past: they are being repaired. The other one may be found to be dead a moment later.
+   * @param {Lost} repaired
+   */
+  forget({ publish, subscribe }) {
+    if (publish) this.#pulses.publish = new Pulse();
+    if (subscribe) this.#pulses.subscribe = new Pulse();
   }
 
-  /** Which connections are still by what can be read now. */
+  /**
+   * Which connections are still by what can be read now.
+   * @returns {Promise<Lost>}
+   */
   async read() {
     const pc = this.#world.publish();
     if (pc !== this.#pc) {
@@ -64,27 +73,34 @@ export class Vigil {
   /** @param {number} ms */
   #next(ms) {
     this.#timer = window.setTimeout(async () => {
-      const { publish, subscribe } = await this.read();
+      const still = await this.read();
       if (this.#isOver) return;
       const now = performance.now();
-      if ((publish || subscribe) && now - this.#alarmed >= NEXT_ALARM_MS) {
-        this.#alarmed = now;
-        this.#world.alarm();
-      }
+      this.#tell(now, still);
       this.#next(Object.values(this.#pulses).some((pulse) => pulse.isPausing(now)) ? READ_SOON_MS : READ_MS);
     }, ms);
+  }
+
+  /** @param {number} now @param {Lost} still */
+  #tell(now, still) {
+    const ends = /** @type {const} */ (['publish', 'subscribe']).filter((end) => still[end]);
+    if (this.#isAlarming || !ends.some((end) => now - this.#alarmed[end] >= NEXT_ALARM_MS)) return;
+    for (const end of ends) this.#alarmed[end] = now;
+    this.#isAlarming = true;
+    void this.#world.alarm().finally(() => (this.#isAlarming = false));
   }
 }
 
 /**
- * What a connection that sends has carried.
+ * What a connection that sends has carried. Answers to checks (`responsesReceived`) are no sign of life: Chromium checks ways
+ * through every network of the machine, and those of another one are answered while the one in use is dead.
  * @param {Iterable<[string, any]> | null | undefined} stats
  */
 function countsOf(stats) {
   if (!stats) return null;
   const counts = { heard: 0, sent: 0 };
   for (const [, one] of stats) {
-    if (one.type === 'candidate-pair') counts.heard += (one.bytesReceived ?? 0) + (one.responsesReceived ?? 0);
+    if (one.type === 'candidate-pair') counts.heard += one.bytesReceived ?? 0;
     else if (one.type === 'outbound-rtp') counts.sent += one.packetsSent ?? 0;
   }
   return counts;

@@ -228,12 +228,9 @@ impl Cost {
     /// Time on a core of the process's threads of that name.
     pub fn of_thread(pid: u32, name: &str) -> Result<Duration, Error> {
         let mut nanos = 0;
-        for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-            let task = task?.path();
-            if fs::read_to_string(task.join("comm"))?.trim_end() == name {
-                let text = fs::read_to_string(task.join("schedstat"))?;
-                nanos += text.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0);
-            }
+        for task in tasks(pid, name)? {
+            let text = fs::read_to_string(task.join("schedstat"))?;
+            nanos += text.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0);
         }
         Ok(Duration::from_nanos(nanos))
     }
@@ -254,6 +251,18 @@ impl Cost {
             anonymous_kib: self.anonymous_kib.saturating_sub(before.anonymous_kib),
         }
     }
+}
+
+/// What the system says of a process's threads of that name: a folder for each, called by its number.
+pub fn tasks(pid: u32, name: &str) -> Result<Vec<PathBuf>, Error> {
+    let mut found = Vec::new();
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let task = task?.path();
+        if fs::read_to_string(task.join("comm"))?.trim_end() == name {
+            found.push(task);
+        }
+    }
+    Ok(found)
 }
 
 /// Nanoseconds on a core of all threads, exact where `stat` counts in ticks of 10 ms.

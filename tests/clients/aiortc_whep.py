@@ -1,6 +1,6 @@
-"""A WHEP viewer made of aiortc. Prints one JSON line with what it decoded in some seconds.
+"""A WHEP viewer made of aiortc. Prints one JSON line with what it decoded until it had so much, or for 45 s.
 
-usage: aiortc_whep.py URL TOKEN SECONDS
+usage: aiortc_whep.py URL TOKEN FRAMES SOUNDS
 
 {"state": .., "audio": frames, "video": frames, "energy": mean square of the sound, "colour": [r, g, b]}
 The colour is the middle of the last picture.
@@ -15,6 +15,8 @@ import numpy
 from aiortc import RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 
+PATIENCE = 45
+
 
 def request(method, url, token, body=None):
     headers = {"Authorization": f"Bearer {token}"}
@@ -25,7 +27,7 @@ def request(method, url, token, body=None):
         return answer.status, answer.headers, answer.read().decode()
 
 
-async def watch(url, token, seconds):
+async def watch(url, token, frames, sounds):
     peer = RTCPeerConnection()
     seen = {"audio": 0, "video": 0, "energy": 0.0, "colour": None}
     readers = []
@@ -54,7 +56,9 @@ async def watch(url, token, seconds):
     status, headers, answer = await loop.run_in_executor(None, request, "POST", url, token, offer)
     assert status == 201, status
     await peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
-    await asyncio.sleep(seconds)
+    end = loop.time() + PATIENCE
+    while (seen["video"] < frames or seen["audio"] < sounds) and loop.time() < end:
+        await asyncio.sleep(0.1)
     state = peer.connectionState
     seen["energy"] /= max(1, seen["audio"])
     location = urllib.parse.urljoin(url, headers["Location"])
@@ -64,4 +68,4 @@ async def watch(url, token, seconds):
 
 
 if __name__ == "__main__":
-    asyncio.run(watch(sys.argv[1], sys.argv[2], float(sys.argv[3])))
+    asyncio.run(watch(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """A WHIP publisher made of GStreamer's webrtcbin, of Debian's packages only.
 
-usage: gstreamer_whip.py URL TOKEN SECONDS [vp8|h264]
+usage: gstreamer_whip.py URL TOKEN [vp8|h264]
 
-Shows a plain picture of blue with a moving ball and plays a tone; deletes its resource at the end.
+Shows a plain picture of blue with a moving ball and plays a tone until SIGINT; then it deletes its resource.
 Must run with Debian's own Python, which has the bindings.
 
 GStreamer makes RSA certificates by itself; the server's DTLS takes ECDSA ones only, as browsers have them.
@@ -12,6 +12,7 @@ So one is made with openssl, given to the transport, and named in the offer.
 import base64
 import hashlib
 import re
+import signal
 import subprocess
 import sys
 import urllib.parse
@@ -106,9 +107,9 @@ class Publisher:
             headers["Content-Type"] = "application/sdp"
         return urllib.request.urlopen(urllib.request.Request(url, body, headers, method=method), timeout=15)
 
-    def run(self, seconds):
+    def run(self):
         self.pipeline.set_state(Gst.State.PLAYING)
-        GLib.timeout_add_seconds(seconds, self.loop.quit)
+        GLib.unix_signal_add(GLib.PRIORITY_DEFAULT, signal.SIGINT, self.loop.quit)
         self.loop.run()
         if not self.location:
             sys.exit("the server was never asked")
@@ -119,4 +120,4 @@ class Publisher:
 
 if __name__ == "__main__":
     Gst.init(None)
-    Publisher(sys.argv[1], sys.argv[2], (sys.argv + ["vp8"])[4]).run(int(sys.argv[3]))
+    Publisher(sys.argv[1], sys.argv[2], (sys.argv + ["vp8"])[3]).run()

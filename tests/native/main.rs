@@ -2,8 +2,10 @@
 
 mod abuse;
 mod coturn;
+mod faults;
 mod full;
 mod handshake;
+mod ladder;
 mod long;
 mod meeting;
 mod orders;

@@ -6,9 +6,11 @@ use crate::{both_kinds, flow};
 use protocol::{ServerMessage, SlotBinding};
 use std::path::Path;
 use std::time::{Duration, Instant};
+use testkit::http::Request;
 use testkit::link::Local;
 use testkit::publisher::Offer;
-use testkit::{Person, Publication, Received, Server};
+use testkit::relay::{RelayWire, TurnServer};
+use testkit::{Error, Person, Publication, Received, Server};
 
 /// Threads publish their numbers once a second; a busy machine takes its time.
 const TOLD_WITHIN: Duration = Duration::from_secs(20);
@@ -21,7 +23,7 @@ pub fn spread_server(settings: &[(&str, &str)]) -> Server {
 }
 
 /// Waits until a number of the server's is what it should be.
-fn until(server: &Server, name: &str, is_right: impl Fn(f64) -> bool) -> f64 {
+pub fn until(server: &Server, name: &str, is_right: impl Fn(f64) -> bool) -> f64 {
     let end = Instant::now() + TOLD_WITHIN;
     loop {
         let value = server.metric(name).expect("the server answers");
@@ -33,7 +35,7 @@ fn until(server: &Server, name: &str, is_right: impl Fn(f64) -> bool) -> f64 {
     }
 }
 
-fn on_thread(server: &Server, thread: usize, transports: f64) {
+pub fn on_thread(server: &Server, thread: usize, transports: f64) {
     let name = format!("veche_media_thread_transports{{thread=\"{thread}\"}}");
     until(server, &name, |value| value == transports);
 }
@@ -251,4 +253,61 @@ fn who_publishes_without_a_socket_is_seen_on_the_other_thread() {
     on_thread(&server, 1, 1.0);
     let mut to_boris = boris.subscribe(1, 1).unwrap();
     flow(&mut encoder, &mut to_boris, "an encoder's media", both_kinds(20)).unwrap();
+}
+
+#[test]
+fn an_encoder_and_a_player_on_two_threads_meet_without_a_socket() {
+    let server = spread_server(&[]);
+    let (mut anna, _) = Person::host(server.api, "Anna").unwrap();
+    let (mut encoder, publishing) = anna.whip(Publication::default()).unwrap();
+    let (mut player, watching) = anna.whep().unwrap();
+    on_thread(&server, 0, 1.0);
+    on_thread(&server, 1, 1.0);
+    let received = flow(&mut encoder, &mut player, "an encoder's media", both_kinds(100)).unwrap();
+    assert_whole(&received);
+    // What a player asks for reaches the encoder on the other thread.
+    let before = encoder.asked().keyframes;
+    player.ask_for_keyframe(1).unwrap();
+    encoder.wait_for_keyframe_request(before).unwrap();
+    // And what it missed comes again from where it is.
+    let received = flow(&mut encoder, &mut player, "media", both_kinds(20)).unwrap();
+    let lost = of_slot(&received, 1).last().unwrap().sequence;
+    player.ask_again(1, &[lost]).unwrap();
+    let again = |r: &[Received]| r.iter().any(|p| p.is_retransmission && p.sequence == lost);
+    player.receive_until("a retransmission", again).unwrap();
+    // Somebody in the room sees the encoder too, whichever thread gets them.
+    let mut to_anna = anna.subscribe(1, 1).unwrap();
+    flow(&mut encoder, &mut to_anna, "an encoder's media", both_kinds(20)).unwrap();
+    for session in [publishing, watching] {
+        let end = Request { method: "DELETE", path: &session, token: None, body: None };
+        assert_eq!(server.api.call(&end).unwrap().status, 200);
+    }
+    until(&server, "veche_media_transports", |transports| transports == 1.0);
+}
+
+#[test]
+fn allocations_of_one_person_are_counted_over_all_threads() {
+    let settings = [
+        ("HOST", "0.0.0.0"),
+        ("MEDIA_ADDRESSES", "127.0.0.1"),
+        ("MEDIA_SINGLE_PORT", "false"),
+        ("TURN_BUILTIN_ALLOCATIONS", "2"),
+    ];
+    let server = spread_server(&settings);
+    let (mut anna, room) = Person::host(server.api, "Anna").unwrap();
+    let mut boris = Person::guest(server.api, "Boris", &room).unwrap();
+    let here = anna.offer(Offer::new(Publication::default())).unwrap().link.server();
+    let there = boris.offer(Offer::new(Publication::default())).unwrap().link.server();
+    assert_ne!(here, there, "each thread has its own port");
+    let hers = crate::turn::told(&anna, "udp");
+    let allocate = |own: &TurnServer, address| {
+        RelayWire::allocate(&TurnServer { address, ..own.clone() }, here)
+    };
+    let _first = allocate(&hers, here).unwrap();
+    let _second = allocate(&hers, there).unwrap();
+    for address in [here, there] {
+        let refused = allocate(&hers, address).map(|_| ());
+        assert!(matches!(refused, Err(Error::Refused { status: 486, .. })), "{refused:?}");
+    }
+    allocate(&crate::turn::told(&boris, "udp"), there).expect("he has none yet");
 }

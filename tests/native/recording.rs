@@ -78,16 +78,20 @@ impl<'a> Actor<'a> {
     }
 }
 
-/// Lets everybody act for that long, and answer the server's pings.
-pub fn play(actors: &mut [&mut Actor<'_>], people: &mut [&mut Person], time: Duration) {
-    let end = Instant::now() + time;
-    while Instant::now() < end {
+/// Lets everybody act for that long, and answer the server's pings. For how long a busy machine kept them from it, at most.
+pub fn play(actors: &mut [&mut Actor<'_>], people: &mut [&mut Person], time: Duration) -> Duration {
+    let (mut now, mut held_up) = (Instant::now(), Duration::ZERO);
+    let end = now + time;
+    while now < end {
         actors.iter_mut().for_each(|actor| actor.act());
         for person in people.iter_mut() {
             person.socket.take(|_| false).unwrap();
         }
         std::thread::sleep(5 * MS);
+        held_up = held_up.max(now.elapsed());
+        now = Instant::now();
     }
+    held_up
 }
 
 /// A server, once there is something to show: a socket that waits for an encoder is silent for too long.

@@ -3,7 +3,7 @@
 use crate::program::{Place, Program};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 fn url(server: &Program) -> String {
@@ -50,32 +50,79 @@ fn everybody_comes_in_everything_that_is_sent_arrives_and_nobody_negotiates_anew
     server.stop();
 }
 
-#[test]
-fn an_interrupt_ends_it_with_the_numbers_so_far() {
-    let place = Place::new(&[]);
-    let server = place.serve();
+/// A load that goes on until it is told to end, and the lines that it tells meanwhile.
+fn begin(server: &Program, words: &str) -> (Child, impl Iterator<Item = String> + use<>) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_veche"))
-        .args(["load", &url(&server), "--subscribers", "3", "--audio-only", "--lang", "ru"])
-        .args(["--duration", "600"])
+        .args(["load", &url(server), "--audio-only", "--duration", "600"])
+        .args(words.split_whitespace())
         .env_clear()
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut progress = BufReader::new(child.stderr.take().unwrap()).lines();
-    let is_in = |line: &str| line.contains("внутри 4 из 4");
-    assert!(progress.any(|line| is_in(&line.unwrap())), "it says how many are in");
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    (child, lines.map(Result::unwrap))
+}
+
+/// Its exit code and its table.
+fn interrupt(child: Child) -> (Option<i32>, String) {
     let pid = libc::pid_t::try_from(child.id()).unwrap();
     let asked = Instant::now();
     // SAFETY: a signal to a child of ours that was not waited for, so the id is still its.
     assert_eq!(unsafe { libc::kill(pid, libc::SIGINT) }, 0);
-    let output = child.wait_with_output().unwrap();
-    let table = String::from_utf8(output.stdout).unwrap();
-    assert!(table.contains("4 / 4") && table.contains("Прервано"), "{table}");
-    assert_eq!(output.status.code(), Some(0), "{table}");
+    let ended = end(child);
     assert!(asked.elapsed() < Duration::from_secs(20));
+    ended
+}
+
+/// The same once it ends by itself.
+fn end(child: Child) -> (Option<i32>, String) {
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn an_interrupt_ends_it_with_the_numbers_so_far() {
+    let place = Place::new(&[]);
+    let server = place.serve();
+    let (child, mut progress) = begin(&server, "--subscribers 3 --lang ru");
+    let is_in = |line: String| line.contains("внутри 4 из 4");
+    assert!(progress.any(is_in), "it says how many are in");
+    let (code, table) = interrupt(child);
+    assert!(table.contains("4 / 4") && table.contains("Прервано"), "{table}");
+    assert_eq!(code, Some(0), "{table}");
     server.stop();
+}
+
+#[test]
+fn an_interrupt_is_no_failure_of_those_who_come_and_go() {
+    let place = Place::new(&[]);
+    let server = place.serve();
+    let words = "--subscribers 40 --visitors 12 --stay 0.5 --rate 200";
+    let (child, mut progress) = begin(&server, words);
+    let most_are_in = |line: String| {
+        let inside = line.split_once(" s: ").and_then(|(_, rest)| rest.split_once(" of 53 in"));
+        inside.is_some_and(|(inside, _)| inside.parse::<u32>().unwrap() > 40)
+    };
+    assert!(progress.any(most_are_in), "it says how many are in");
+    let (code, table) = interrupt(child);
+    assert!(table.contains(" / 41") && !table.contains("failed"), "{table}");
+    assert_eq!(code, Some(0), "{table}");
+    server.stop();
+}
+
+#[test]
+fn a_server_that_goes_away_ends_it_and_that_is_no_success() {
+    let place = Place::new(&[]);
+    let server = place.serve();
+    let (child, mut progress) = begin(&server, "--subscribers 2");
+    assert!(progress.any(|line| line.contains("3 of 3 in")), "it says how many are in");
+    server.stop();
+    // Were it to wait for its end, the test would be given up.
+    let (code, table) = end(child);
+    assert!(table.contains("3 / 3") && table.contains("failed"), "{table}");
+    assert_eq!(code, Some(1), "{table}");
 }
 
 #[test]

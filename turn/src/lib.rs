@@ -10,6 +10,7 @@
 pub mod bucket;
 pub mod channel;
 pub mod credentials;
+pub mod holders;
 pub mod message;
 pub mod nonce;
 pub mod peers;
@@ -20,6 +21,7 @@ mod requests;
 
 pub use allocation::AllocationKey;
 pub use credentials::Secret;
+pub use holders::Holders;
 pub use server::{
     Client, Closed, Config, Limits, Link, Moment, Received, Relay, Server, Stats, wants,
 };

@@ -151,12 +151,13 @@ impl Server {
             return Err(437.into());
         }
         let wanted = Wanted::read(message)?;
-        self.room_for(claims.person, from).inspect_err(|_| self.stats.refused += 1)?;
+        self.take_room(claims.person, from).inspect_err(|_| self.stats.refused += 1)?;
         let mut relayed = [None; 2];
         for family in wanted.families.into_iter().flatten() {
             relayed[family as usize] = self.free_address(family, wanted.is_even);
         }
         if relayed.iter().all(Option::is_none) {
+            self.give_back_room(claims.person, from);
             return Err(440.into());
         }
         let rate = self.limits.rate;

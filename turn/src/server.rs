@@ -4,6 +4,7 @@ use crate::allocation::{Allocation, AllocationKey, Way};
 use crate::bucket::{Rate, Source, Sources};
 use crate::channel;
 use crate::credentials::{Revoked, Secret};
+use crate::holders::{Holders, Most};
 use crate::message::{self, Class, DATA, Message, Method, USERNAME, XOR_PEER_ADDRESS};
 use crate::nonce::Nonces;
 use crate::peers::{Family, Peers};
@@ -70,7 +71,7 @@ pub struct Closed {
     relayed: [Option<SocketAddr>; 2],
 }
 
-/// Bounds of everything that clients can make grow.
+/// Bounds of everything that clients can make grow; those of allocations hold for all threads together.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Allocations in all. More take memory, 1 kB each; further ones get 508.
@@ -113,6 +114,8 @@ pub struct Config {
     pub peers: Vec<SocketAddr>,
     /// Bounds.
     pub limits: Limits,
+    /// Who holds how much here and on other threads.
+    pub holders: Holders,
 }
 
 /// What was counted since the start.
@@ -173,8 +176,7 @@ pub struct Server {
     pub(crate) clients: HashMap<Client, AllocationKey>,
     sources: Sources,
     relayed: HashSet<SocketAddr>,
-    of_persons: HashMap<Box<str>, usize>,
-    of_sources: HashMap<Source, usize>,
+    holders: Holders,
     answers: VecDeque<(Client, Vec<u8>)>,
     closed: VecDeque<Closed>,
     next_port: u16,
@@ -198,8 +200,7 @@ impl Server {
             allocations: SlotMap::with_key(),
             clients: HashMap::new(),
             relayed: HashSet::new(),
-            of_persons: HashMap::new(),
-            of_sources: HashMap::new(),
+            holders: config.holders,
             answers: VecDeque::new(),
             closed: VecDeque::new(),
             next_port,
@@ -414,18 +415,19 @@ impl Server {
         }
     }
 
-    /// Whether one more allocation of that person from there fits.
-    pub(crate) fn room_for(&self, person: &str, from: Client) -> Result<(), u16> {
-        let source = Source::from(from.address.ip());
-        if self.of_persons.get(person).is_some_and(|count| *count >= self.limits.per_person)
-            || self.of_sources.get(&source).is_some_and(|count| *count >= self.limits.per_source)
-        {
-            return Err(486);
-        }
-        if self.allocations.len() >= self.limits.allocations {
-            return Err(508);
-        }
-        Ok(())
+    /// Takes room for one more allocation of that person from there.
+    pub(crate) fn take_room(&self, person: &str, from: Client) -> Result<(), u16> {
+        let most = Most {
+            in_all: self.limits.allocations,
+            of_person: self.limits.per_person,
+            of_source: self.limits.per_source,
+        };
+        self.holders.take(person, Source::from(from.address.ip()), most)
+    }
+
+    /// Gives it back.
+    pub(crate) fn give_back_room(&self, person: &str, from: Client) {
+        self.holders.give_back(person, Source::from(from.address.ip()));
     }
 
     /// An address that no allocation has, of those that the media plane has; even if wanted.
@@ -445,10 +447,8 @@ impl Server {
         None
     }
 
+    /// Puts an allocation in, for which room was taken.
     pub(crate) fn insert(&mut self, allocation: Allocation) -> AllocationKey {
-        let source = Source::from(allocation.client.address.ip());
-        *self.of_persons.entry(allocation.person.clone()).or_default() += 1;
-        *self.of_sources.entry(source).or_default() += 1;
         self.relayed.extend(allocation.relayed.iter().flatten());
         self.stats.allocated += 1;
         let client = allocation.client;
@@ -463,19 +463,7 @@ impl Server {
         for address in allocation.relayed.iter().flatten() {
             self.relayed.remove(address);
         }
-        if let Some(count) = self.of_persons.get_mut(&allocation.person) {
-            *count -= 1;
-            if *count == 0 {
-                self.of_persons.remove(&allocation.person);
-            }
-        }
-        let source = Source::from(allocation.client.address.ip());
-        if let Some(count) = self.of_sources.get_mut(&source) {
-            *count -= 1;
-            if *count == 0 {
-                self.of_sources.remove(&source);
-            }
-        }
+        self.give_back_room(&allocation.person, allocation.client);
         let Allocation { client, relayed, .. } = allocation;
         self.closed.push_back(Closed { allocation: key, client, relayed });
     }
@@ -488,6 +476,15 @@ impl Server {
             .collect();
         over.iter().for_each(|key| self.close(*key));
         over.len()
+    }
+}
+
+impl Drop for Server {
+    /// Whoever had something here, as on a thread that begins anew, may have it elsewhere.
+    fn drop(&mut self) {
+        for allocation in self.allocations.values() {
+            self.give_back_room(&allocation.person, allocation.client);
+        }
     }
 }
 

@@ -38,11 +38,11 @@ enum Fate {
 
 impl History {
     /// Notes a packet and returns its number. `is_answered` tells whether this receiver sends
-    /// feedback at all: for one that does not, nothing is worth more memory.
+    /// feedback at all: for one that does not, little is worth its memory.
     pub fn push(&mut self, at_us: i64, bytes: usize, is_answered: bool) -> u64 {
         if self.ring.is_empty() {
             self.ring.resize(MIN_PACKETS, NOTHING);
-        } else if is_answered && self.ring.len() < MAX_PACKETS && self.is_oldest_awaited(at_us) {
+        } else if self.may_grow(is_answered) && self.is_oldest_awaited(at_us) {
             self.grow();
         }
         let number = self.next;
@@ -98,6 +98,10 @@ impl History {
         self.next.saturating_sub(self.ring.len() as u64)
     }
 
+    fn may_grow(&self, is_answered: bool) -> bool {
+        self.ring.len() < if is_answered { MAX_PACKETS } else { UNANSWERED_PACKETS }
+    }
+
     /// Whether the entry that would be overwritten may still be reported.
     fn is_oldest_awaited(&self, now_us: i64) -> bool {
         let len = self.ring.len() as u64;
@@ -139,9 +143,13 @@ const NOTHING: Entry = Entry { at: 0, bytes: 0, fate: Fate::Received };
 
 const UNIT_SHIFT: u32 = 4;
 
-/// Packets remembered at first, 2 KiB: enough for 1000 packets/s at a round trip of 150 ms with
-/// feedback each 100 ms. More would cost every subscriber memory, fewer would soon grow anyway.
-const MIN_PACKETS: usize = 256;
+/// Packets remembered at first, 512 bytes: enough for three voices at a round trip of 300 ms with
+/// feedback each 100 ms. More would cost every listener memory, fewer would soon grow anyway.
+const MIN_PACKETS: usize = 64;
+
+/// Packets remembered at most for who has told nothing yet, 2 KiB: 1000 packets/s until the first
+/// feedback is here. More would pay for receivers that never tell, fewer would lose what it says.
+const UNANSWERED_PACKETS: usize = 256;
 
 /// Packets remembered at most, 32 KiB: one second at 40 Mbit/s. More would pay for a link that no
 /// meeting fills, fewer would lose feedback on fast links with long round trips.
@@ -183,8 +191,10 @@ mod tests {
             history.heap_bytes()
         };
         assert_eq!(fill(true, 10), MAX_PACKETS * 8);
-        assert_eq!(fill(true, 5000), MIN_PACKETS * 8);
-        assert_eq!(fill(false, 10), MIN_PACKETS * 8);
+        assert_eq!(fill(true, 5000), 256 * 8, "200 of a second are awaited");
+        assert_eq!(fill(true, 20_000), MIN_PACKETS * 8);
+        assert_eq!(fill(false, 10), UNANSWERED_PACKETS * 8);
+        assert_eq!(fill(false, 20_000), MIN_PACKETS * 8);
     }
 
     proptest! {

@@ -107,7 +107,7 @@ impl Room {
                 }
                 Some(at) => track.takers[at].taken = taken,
                 None if taken == Taken::default() => {}
-                None => track.takers.push(Taker { plane, taken, handed: Default::default() }),
+                None => track.takers.push(Taker::new(plane, taken)),
             }
         }
     }

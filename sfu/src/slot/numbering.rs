@@ -1,5 +1,6 @@
 //! How the sequence numbers of an encoding become those of a slot that leaves some of them out.
 
+use crate::left_out::LeftOut;
 use std::collections::VecDeque;
 
 /// Stretches remembered. Leaving out every other frame begins one with each frame: this is over two
@@ -47,13 +48,30 @@ impl Numbering {
             first_out: last.first_out + (sequence - last.first_in),
             picture_delta: last.picture_delta.wrapping_sub(u16::from(is_new_picture)),
         };
-        if last.first_out == stretch.first_out {
+        self.begin_stretch(stretch);
+    }
+
+    fn begin_stretch(&mut self, stretch: Stretch) {
+        if self.stretches.back().is_some_and(|last| last.first_out == stretch.first_out) {
             // Nothing has gone out since the last one was left out.
             self.stretches.pop_back();
         } else if self.stretches.len() == MAX_STRETCHES {
             self.stretches.pop_front();
         }
         self.stretches.push_back(stretch);
+    }
+
+    /// These numbers before a packet never come here: whoever passes on what comes knew that nobody takes them.
+    pub fn leave_out_before(&mut self, sequence: u64, left_out: LeftOut) {
+        for (first, end) in left_out.before(sequence) {
+            let first = first.max(self.highest_in + 1);
+            let Some(last) = self.stretches.back().copied().filter(|_| first < end) else {
+                continue;
+            };
+            self.highest_in = end - 1;
+            let first_out = last.first_out + (first - last.first_in);
+            self.begin_stretch(Stretch { first_in: end, first_out, ..last });
+        }
     }
 
     /// The number and the picture shift under which a packet goes out; none for one whose place is
@@ -77,9 +95,43 @@ impl Numbering {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::left_out::Leaving;
     use proptest::prelude::*;
 
     proptest! {
+        #[test]
+        fn what_is_left_out_on_the_way_here_closes_up_like_what_is_left_out_here(
+            packets in prop::collection::vec((0u8..12, 0usize..40), 1..100),
+        ) {
+            let (mut told, mut seen) = (Numbering::new(1, 50, 0), Numbering::new(1, 50, 0));
+            prop_assert_eq!((told.send(1), seen.send(1)), (Some((50, 0)), Some((50, 0))));
+            let (mut next, mut leaving, mut losses) = (2, Leaving::default(), 0);
+            for (kind, count) in packets {
+                match kind {
+                    // A piece of a picture that everybody gets.
+                    0..4 => {
+                        // With more losses between two of them not everything is told.
+                        if losses > 2 {
+                            break;
+                        }
+                        told.leave_out_before(next, leaving.take(next));
+                        prop_assert_eq!(told.send(next), seen.send(next));
+                        losses = 0;
+                    }
+                    4 => losses += 1,
+                    _ => {
+                        for sequence in next..next + count as u64 {
+                            seen.leave_out(sequence, None);
+                            leaving.add(sequence);
+                        }
+                        next += count as u64;
+                        continue;
+                    }
+                }
+                next += 1;
+            }
+        }
+
         #[test]
         fn in_order_nothing_is_missing_and_everything_is_found_again(
             kept in prop::collection::vec(any::<bool>(), 1..400),

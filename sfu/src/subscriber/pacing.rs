@@ -7,6 +7,7 @@
 use crate::bwe::{Bitrate, Pacer};
 use crate::codec::Frame;
 use crate::key::TrackKey;
+use crate::left_out::LeftOut;
 use crate::room::{Pending, Room};
 use crate::rtp::Header;
 use std::collections::VecDeque;
@@ -35,6 +36,8 @@ pub struct Held {
     pub frame: Frame,
     /// Extended sequence of the encoding.
     pub sequence: u64,
+    /// Which numbers before it another plane has left out.
+    pub left_out: LeftOut,
     /// When it came.
     pub since: Instant,
 }
@@ -54,6 +57,7 @@ impl Held {
             frame: self.frame,
             header: Header::parse(packet)?,
             captured_ntp: None,
+            left_out: self.left_out,
         })
     }
 }
@@ -123,7 +127,17 @@ mod tests {
 
     fn held(sequence: u64, since: Instant) -> Held {
         let frame = Frame::default();
-        Held { track: 0, generation: 1, encoding: 0, is_keyframe: false, frame, sequence, since }
+        let (generation, left_out) = (1, LeftOut::default());
+        Held {
+            track: 0,
+            generation,
+            encoding: 0,
+            is_keyframe: false,
+            frame,
+            sequence,
+            left_out,
+            since,
+        }
     }
 
     #[test]

@@ -2,10 +2,15 @@
 //!
 //! Application data is not taken: there are no data channels.
 
+mod farewell;
+
+pub(super) use farewell::{Farewell, provider};
+
 use super::identity::Identity;
 use super::srtp::Profile;
 use crate::credentials::DtlsRole;
 use dimpl::{Dtls, KeyingMaterial, Output, SrtpProfile};
+use farewell::{RecordKey, overhearing};
 use std::time::{Duration, Instant};
 
 /// What the handshake agreed on, once it is over.
@@ -34,6 +39,8 @@ pub(super) struct Session {
     certificate: Option<Vec<u8>>,
     keys: Option<(Profile, KeyingMaterial)>,
     is_complete: bool,
+    /// What the peer's records are sealed with, where the ciphers tell.
+    record_key: Option<RecordKey>,
     /// Datagrams to send.
     flight: Vec<Vec<u8>>,
     /// What dimpl writes to; kept while the handshake lasts.
@@ -51,6 +58,7 @@ impl Session {
             certificate: None,
             keys: None,
             is_complete: false,
+            record_key: None,
             flight: Vec::new(),
             buffer: vec![0; LONGEST_CERTIFICATE],
         };
@@ -70,7 +78,8 @@ impl Session {
         }
         // dimpl has no other clock.
         self.handle_timeout(now)?;
-        let taken = self.dtls.handle_packet(datagram);
+        let (taken, key) = overhearing(|| self.dtls.handle_packet(datagram));
+        self.record_key = self.record_key.or(key);
         self.drain()?;
         taken.map_err(|error| self.judge(&error))
     }
@@ -107,6 +116,20 @@ impl Session {
         // An error means that there is nobody to say it to.
         let _ = self.dtls.close();
         let _ = self.drain();
+    }
+
+    /// Whether nothing but a goodbye is left to say and to hear, and [`rest`](Self::rest) knows how.
+    pub(super) fn may_rest(&self) -> bool {
+        self.is_complete && self.record_key.is_some()
+    }
+
+    /// What is left of it when the peer is known to have finished the handshake as well: it repeats nothing any more, and
+    /// wants nothing repeated.
+    pub(super) fn rest(mut self) -> Option<Farewell> {
+        let key = self.record_key.filter(|_| self.is_complete)?;
+        self.flight.clear();
+        self.close();
+        Some(Farewell::new(self.flight.pop()?, key))
     }
 
     /// Takes everything out of dimpl: what stays in fills its queues, and full queues are fatal.

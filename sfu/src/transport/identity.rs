@@ -1,5 +1,6 @@
 //! The certificate that this end shows in DTLS, and how it speaks DTLS.
 
+use super::dtls;
 use crate::credentials::{Fingerprint, FingerprintHash};
 use dimpl::{Config, DtlsCertificate};
 use std::sync::Arc;
@@ -56,6 +57,7 @@ impl Identity {
 
     fn with_options(certificate: DtlsCertificate, options: Options) -> Self {
         let builder = Config::builder()
+            .with_crypto_provider(dtls::provider())
             // DTLS is only taken from addresses that passed a check: a cookie would cost a round trip.
             .use_server_cookie(false)
             .mtu(options.mtu)

@@ -78,7 +78,7 @@ impl Sealer {
 
 /// Opens what we receive.
 pub struct Opener {
-    rtp: Cipher,
+    rtp: OnDemand,
     rtcp: Cipher,
     rtp_streams: Streams,
     rtcp_streams: Streams,
@@ -88,7 +88,7 @@ impl Opener {
     /// Opens with the session keys of a master key.
     pub fn new(master: &MasterKey<'_>) -> Self {
         Self {
-            rtp: Cipher::for_rtp(master),
+            rtp: OnDemand::new(master),
             rtcp: Cipher::for_rtcp(master),
             rtp_streams: Streams::default(),
             rtcp_streams: Streams::default(),
@@ -98,7 +98,8 @@ impl Opener {
     /// Opens an RTP packet in place. When that fails its bytes are spoiled, and nothing else changed.
     pub fn open_rtp(&mut self, packet: &mut [u8]) -> Result<Opened, Unopened> {
         let header_len = rtp_header_len(packet).ok_or(Unopened::Malformed)?;
-        if packet.len() < header_len + self.rtp.tag_len() {
+        let rtp = self.rtp.cipher();
+        if packet.len() < header_len + rtp.tag_len() {
             return Err(Unopened::Malformed);
         }
         let sequence = u16::from_be_bytes([packet[2], packet[3]]);
@@ -111,7 +112,7 @@ impl Opener {
         if !window.is_new(index) {
             return Err(Unopened::Replayed);
         }
-        let len = self.rtp.open_rtp(packet, header_len, ssrc, index);
+        let len = rtp.open_rtp(packet, header_len, ssrc, index);
         let len = len.map_err(|_| Unopened::Forged)?;
         Ok(Opened { len, is_newest: self.rtp_streams.take(at, index) })
     }
@@ -127,11 +128,12 @@ impl Opener {
         let may_have_rolled_over = sequence < ROLLED_OVER_LATELY;
         let untouched = may_have_rolled_over.then(|| packet.to_vec());
         let mut index = u64::from(sequence);
-        let mut opened = self.rtp.open_rtp(packet, header_len, ssrc, index);
+        let rtp = self.rtp.cipher();
+        let mut opened = rtp.open_rtp(packet, header_len, ssrc, index);
         if let (Err(_), Some(untouched)) = (opened, untouched) {
             packet.copy_from_slice(&untouched);
             index += 1 << 16;
-            opened = self.rtp.open_rtp(packet, header_len, ssrc, index);
+            opened = rtp.open_rtp(packet, header_len, ssrc, index);
         }
         let len = opened.map_err(|_| Unopened::Forged)?;
         self.rtp_streams.insert(ssrc, index);
@@ -156,6 +158,31 @@ impl Opener {
             }
         };
         Ok(Opened { len, is_newest })
+    }
+}
+
+/// A cipher whose keys are derived with its first packet: who only receives sends reports and no media, and a key
+/// schedule takes 600 bytes.
+enum OnDemand {
+    /// Master key and salt.
+    Waiting(Profile, Box<[u8]>),
+    Ready(Cipher),
+}
+
+impl OnDemand {
+    fn new(master: &MasterKey<'_>) -> Self {
+        Self::Waiting(master.profile, [master.key, master.salt].concat().into())
+    }
+
+    fn cipher(&mut self) -> &Cipher {
+        if let Self::Waiting(profile, material) = self {
+            let (key, salt) = material.split_at(profile.key_len());
+            *self = Self::Ready(Cipher::for_rtp(&MasterKey { profile: *profile, key, salt }));
+        }
+        match self {
+            Self::Ready(cipher) => cipher,
+            Self::Waiting(..) => unreachable!("it was derived above"),
+        }
     }
 }
 
@@ -205,6 +232,10 @@ impl Streams {
         let stream = Stream { ssrc, window: Window::starting_at(index), used: self.clock };
         if self.streams.len() < MAX_STREAMS {
             self.last_hit = self.streams.len();
+            if self.streams.is_empty() {
+                // A receiver has one, and remains with it.
+                self.streams.reserve_exact(1);
+            }
             self.streams.push(stream);
         } else {
             let oldest = self.streams.iter().enumerate().min_by_key(|(_, stream)| stream.used);

@@ -29,6 +29,8 @@ pub struct Layer {
 /// A camera in three layers of 150, 500 and 1,500 kbit/s with two temporal layers each.
 pub struct Camera {
     peer: u64,
+    /// Packets say which layer they are of, as they do until a report has come.
+    pub names_layers: bool,
     pub layers: [Layer; 3],
     frames: u32,
     seen_rtcp: usize,
@@ -36,7 +38,7 @@ pub struct Camera {
 
 impl Camera {
     pub fn publish(world: &mut World, peer: u64, who: u64) -> Self {
-        world.offer_with(peer, who, &[(Source::Microphone, 9), (Source::Camera, 1)], LAYERS);
+        Self::offer(world, peer, who);
         world.run_until(|world| world.is_connected(peer));
         let layer = |rid, ssrc, height, frame_bytes| Layer {
             rid,
@@ -51,7 +53,12 @@ impl Camera {
         };
         let layers =
             [layer("q", 11, 180, 650), layer("h", 12, 360, 2_150), layer("f", 13, 720, 6_500)];
-        Self { peer, layers, frames: 0, seen_rtcp: 0 }
+        Self { peer, names_layers: true, layers, frames: 0, seen_rtcp: 0 }
+    }
+
+    /// Offers it, for the first time or once more.
+    pub fn offer(world: &mut World, peer: u64, who: u64) {
+        world.offer_with(peer, who, &[(Source::Microphone, 9), (Source::Camera, 1)], LAYERS);
     }
 
     /// A shared screen instead: one size, with two frame rates in it.
@@ -69,7 +76,7 @@ impl Camera {
             is_starved,
         };
         let layers = [layer("none", true), layer("none", true), layer("", false)];
-        Self { peer, layers, frames: 0, seen_rtcp: 0 }
+        Self { peer, names_layers: true, layers, frames: 0, seen_rtcp: 0 }
     }
 
     /// The encoder is busy for a while, and only the voice comes.
@@ -97,7 +104,7 @@ impl Camera {
         self.obey(world);
         self.frames += 1;
         for layer in self.layers.iter_mut().filter(|l| l.is_active && !l.is_starved) {
-            for packet in layer.frame(world.client(self.peer), self.frames) {
+            for packet in layer.frame(world.client(self.peer), self.frames, self.names_layers) {
                 world.send(self.peer, packet);
             }
         }
@@ -130,7 +137,7 @@ impl Camera {
 }
 
 impl Layer {
-    fn frame(&mut self, client: &mut Client, frame: u32) -> Vec<Vec<u8>> {
+    fn frame(&mut self, client: &mut Client, frame: u32, is_named: bool) -> Vec<Vec<u8>> {
         let is_keyframe = std::mem::take(&mut self.is_keyframe_due);
         self.picture_id = self.picture_id.wrapping_add(1) & 0x7fff;
         let bytes = if is_keyframe { self.keyframe_bytes } else { self.frame_bytes };
@@ -140,7 +147,7 @@ impl Layer {
                 let mut media = Media::vp8(is_keyframe && at == 0, self.picture_id);
                 media.payload = self.payload(is_keyframe, at, bytes / packets, frame);
                 media.marker = at + 1 == packets;
-                media.rid = Some(self.rid).filter(|rid| !rid.is_empty());
+                media.rid = Some(self.rid).filter(|rid| is_named && !rid.is_empty());
                 client.send(self.ssrc, frame * 3_150 + self.ssrc * 1_000, &media)
             })
             .collect()

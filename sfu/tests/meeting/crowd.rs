@@ -60,6 +60,34 @@ fn a_burst_into_a_large_room_leaves_in_slabs_and_reaches_everybody_once_and_in_o
 }
 
 #[test]
+fn pieces_of_a_picture_are_worth_waiting_for_where_many_take_them() {
+    for (receivers, are_many) in [(20, false), (RECEIVERS, true)] {
+        let mut world = World::new(20);
+        world.publish(1, 1, &[(Source::Camera, CAMERA), (Source::Microphone, 3_001)]);
+        for peer in 2..2 + receivers {
+            world.subscribe(peer, peer, 1, 1);
+        }
+        film(&mut world, 1, CAMERA, 2, true);
+        assert!(!world.sfu.awaits_rest(), "nothing has come");
+        let from = world.client(1).address;
+        let mut comes = |media: &Media, ssrc| {
+            let mut packet = world.client(1).send(ssrc, 6_000, media);
+            world.sfu.receive(world.now, from.into(), &mut packet);
+            world.sfu.awaits_rest()
+        };
+        assert!(!comes(&Media::voice(20), 3_001), "sound is whole");
+        let piece = Media { marker: false, ..Media::vp8(false, 2) };
+        assert_eq!(comes(&piece, CAMERA), are_many, "with {receivers}");
+        assert_eq!(comes(&piece, CAMERA), are_many, "with {receivers}");
+        assert!(!comes(&Media::vp8(false, 2), CAMERA), "that was the last one");
+        while world.sfu.flush(world.now) {
+            world.collect();
+        }
+        assert!(!world.sfu.awaits_rest(), "all of it is sent");
+    }
+}
+
+#[test]
 fn in_a_crowd_who_comes_is_served_at_once_and_the_others_follow_in_a_moment() {
     let mut world = World::new(19);
     let publish = |world: &mut World, peer: u64| {

@@ -101,6 +101,18 @@ fn a_good_link_has_the_best_layer_within_four_seconds_and_no_number_is_missing()
 }
 
 #[test]
+fn a_layer_that_is_named_no_more_is_known_after_another_offer() {
+    let (mut world, mut camera) = anna_films_boris_watches(33);
+    until_height(&mut world, &mut camera, 720, 4 * SECOND);
+    camera.names_layers = false;
+    Camera::offer(&mut world, 1, 1);
+    camera.film(&mut world, SECOND);
+    let seen = seen(&mut world, 2);
+    assert!(world.now - seen.last().unwrap().at < Duration::from_millis(200));
+    assert!(longest_gap(&seen) < Duration::from_millis(200), "{:?}", longest_gap(&seen));
+}
+
+#[test]
 fn a_link_is_probed_while_the_first_picture_is_waited_for() {
     let mut world = World::new(36);
     let mut camera = Camera::publish(&mut world, 1, 1);

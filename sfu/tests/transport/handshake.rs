@@ -1,10 +1,12 @@
 //! Joining over networks that lose, swap and delay.
 
 use crate::network::{Clear, Datagram, Fate, Network, Setup, Way, address, rtp};
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 use veche_sfu::credentials::{DtlsRole, Fingerprint, FingerprintHash};
 use veche_sfu::event::CloseReason;
-use veche_sfu::transport::TransportEvent;
+use veche_sfu::transport::{Arrival, TransportEvent};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -269,6 +271,45 @@ fn whoever_closes_tells_the_other() {
     let last = network.client_events.last();
     assert_eq!(last, Some(&TransportEvent::Closed(CloseReason::ClosedByPeer)));
     assert_eq!(network.server.poll_timeout(), None);
+}
+
+#[test]
+fn whoever_closes_after_media_flowed_tells_the_other_and_nobody_else_can() {
+    for closes_first in ["client", "server"] {
+        let mut network = Network::new(Setup::default());
+        let said = Rc::new(RefCell::new(Vec::new()));
+        let hears = Rc::clone(&said);
+        network.judge(move |datagram| {
+            if datagram.is_dtls() && datagram.way == Way::ToServer {
+                hears.borrow_mut().push(datagram.bytes.clone());
+            }
+            Fate::Passes
+        });
+        assert!(network.connect_within(LIMIT));
+        assert_media_flows(&mut network);
+        // A handshake that comes again, and a goodbye that somebody else made up.
+        let forged = [&[21, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 9, 0, 26][..], &[7; 26]].concat();
+        let again = said.borrow().clone();
+        assert!(again.len() > 1);
+        for mut datagram in again.into_iter().chain([forged]) {
+            let arrival =
+                network.server.receive(network.now, network.client_address, &mut datagram);
+            assert!(matches!(arrival, Arrival::Nothing));
+        }
+        assert!(network.server.is_connected());
+        assert_eq!(network.server.poll_transmit(), None, "nothing is said twice");
+        match closes_first {
+            "client" => network.client.close(),
+            _ => network.server.close(),
+        }
+        network.run_for(Duration::from_millis(100));
+        let (server, client) = match closes_first {
+            "client" => (CloseReason::ClosedByPeer, CloseReason::Commanded),
+            _ => (CloseReason::Commanded, CloseReason::ClosedByPeer),
+        };
+        assert_eq!(network.server_events.last(), Some(&TransportEvent::Closed(server)));
+        assert_eq!(network.client_events.last(), Some(&TransportEvent::Closed(client)));
+    }
 }
 
 #[test]

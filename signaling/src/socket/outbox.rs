@@ -26,6 +26,10 @@ struct State {
     queue: VecDeque<Utf8Bytes>,
     bytes: usize,
     close: Option<u16>,
+    /// What the client's goodbye is answered with: its code, where it had one.
+    close_answer: Option<Option<u16>>,
+    /// What the client's newest ping is answered with; older ones need no answer (RFC 6455 §5.5.3).
+    pong: Option<Vec<u8>>,
     is_cut: bool,
 }
 
@@ -34,6 +38,8 @@ struct State {
 pub(crate) enum Next {
     /// This message.
     Text(Utf8Bytes),
+    /// An answer to a ping.
+    Pong(Vec<u8>),
     /// A close frame with this code, and nothing more.
     Close(u16),
 }
@@ -69,6 +75,22 @@ impl Outbox {
         self.shared.changed.notify_one();
     }
 
+    /// Answers a ping, before everything that waits.
+    pub(crate) fn answer_ping(&self, said: Vec<u8>) {
+        self.lock().pong = Some(said);
+        self.shared.changed.notify_one();
+    }
+
+    /// Notes the client's goodbye, which is answered when the socket is closed.
+    pub(crate) fn answer_close(&self, code: Option<u16>) {
+        self.lock().close_answer = Some(code);
+    }
+
+    /// With what the client's goodbye is to be answered, if there was one.
+    pub(crate) fn close_answer(&self) -> Option<Option<u16>> {
+        self.lock().close_answer
+    }
+
     /// Closes the socket now and drops what waits.
     pub(crate) fn cut(&self, code: u16) {
         let mut state = self.lock();
@@ -84,6 +106,9 @@ impl Outbox {
     /// What to write next, if there is anything.
     pub(crate) fn try_next(&self) -> Option<Next> {
         let mut state = self.lock();
+        if let Some(said) = state.pong.take() {
+            return Some(Next::Pong(said));
+        }
         if let Some(text) = state.queue.pop_front() {
             state.bytes -= text.len();
             if state.queue.is_empty() && state.queue.capacity() > KEPT {
@@ -154,6 +179,19 @@ mod tests {
         assert_eq!(next(), Some(Next::Text("a".into())));
         assert_eq!(next(), Some(Next::Text("b".into())));
         assert_eq!(next(), Some(Next::Close(close::KICKED)), "the first close counts");
+    }
+
+    #[test]
+    fn a_ping_is_answered_first_and_only_the_newest() {
+        let outbox = Outbox::default();
+        outbox.push("a".into()).unwrap();
+        outbox.answer_ping(b"older".to_vec());
+        outbox.answer_ping(b"newest".to_vec());
+        assert_eq!(outbox.try_next(), Some(Next::Pong(b"newest".to_vec())));
+        assert_eq!(outbox.try_next(), Some(Next::Text("a".into())));
+        assert_eq!(outbox.try_next(), None);
+        outbox.answer_close(None);
+        assert_eq!((outbox.close_answer(), outbox.close_code()), (Some(None), None));
     }
 
     #[test]

@@ -8,12 +8,10 @@ use axum::response::{IntoResponse, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use protocol::ErrorCode;
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
-/// One open WebSocket.
-pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
+/// The bytes of one open WebSocket.
+pub(super) type Socket = TokioIo<Upgraded>;
 
 /// A request that may become a WebSocket.
 pub(super) struct Upgrade {
@@ -39,22 +37,13 @@ impl<S: Sync> FromRequestParts<S> for Upgrade {
 
 impl Upgrade {
     /// The answer to the request. `serve` gets the socket when the client has that answer, and runs as a task.
-    pub(super) fn then<F>(
-        self,
-        config: WebSocketConfig,
-        serve: impl FnOnce(Socket) -> F + Send + 'static,
-    ) -> Response
+    pub(super) fn then<F>(self, serve: impl FnOnce(Socket) -> F + Send + 'static) -> Response
     where
         F: Future<Output = ()> + Send + 'static,
     {
         tokio::spawn(async move {
             match self.coming.await {
-                Ok(stream) => {
-                    let stream = TokioIo::new(stream);
-                    let socket =
-                        WebSocketStream::from_raw_socket(stream, Role::Server, Some(config));
-                    serve(socket.await).await;
-                }
+                Ok(stream) => serve(TokioIo::new(stream)).await,
                 Err(error) => {
                     tracing::debug!(%error, "a connection was gone before it was a socket")
                 }

@@ -2,6 +2,7 @@
 
 use crate::media::links;
 use crate::media::share::Share;
+use crate::media::station::Pace;
 use sfu::{Carrier, Census, CloseReason, DropReason, PlaneId, Sfu};
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,9 @@ pub struct Counters {
     pub streams: [Share; 2],
     /// Allocations of the TURN server.
     pub allocations: Share,
+    /// What it had used of processors, and how long it had waited for one.
     cpu: Duration,
+    waited: Duration,
     since: Instant,
 }
 
@@ -32,6 +35,7 @@ impl Counters {
             streams: Default::default(),
             allocations: Share::default(),
             cpu: cpu_time(),
+            waited: waited(),
             since: now,
         }
     }
@@ -41,15 +45,21 @@ impl Counters {
         self.told = sfu::Stats::default();
     }
 
-    /// How much of a core the calling thread, whose counters these are, has used since this was called last.
-    pub fn busy(&mut self, now: Instant) -> f32 {
-        let cpu = cpu_time();
+    /// What the calling thread, whose counters these are, has done since this was called last; it has sent so many packets.
+    pub fn pace(&mut self, now: Instant, sent: u64) -> Pace {
+        let (cpu, waited) = (cpu_time(), waited());
         let used = cpu.saturating_sub(std::mem::replace(&mut self.cpu, cpu));
+        let late = waited.saturating_sub(std::mem::replace(&mut self.waited, waited));
         let passed = now.saturating_duration_since(std::mem::replace(&mut self.since, now));
-        let busy = used.as_secs_f32() / passed.as_secs_f32().max(0.001);
-        metrics::gauge!("veche_media_thread_busy_ratio", "thread" => self.thread.clone())
-            .set(f64::from(busy));
-        busy
+        let seconds = passed.as_secs_f32().max(0.001);
+        let busy = used.as_secs_f32() / seconds;
+        let pressed = busy + late.as_secs_f32() / seconds;
+        for (name, share) in
+            [("veche_media_thread_busy_ratio", busy), ("veche_media_thread_pressed_ratio", pressed)]
+        {
+            metrics::gauge!(name, "thread" => self.thread.clone()).set(f64::from(share));
+        }
+        Pace { busy, pressed, packets: (sent as f32 / seconds) as u64 }
     }
 
     /// Tells what went to other threads.
@@ -59,8 +69,8 @@ impl Counters {
         metrics::counter!("veche_media_handed_lost_total").increment(counts.lost);
     }
 
-    /// Tells what was counted since this was called last.
-    pub fn publish(&mut self, sfu: &Sfu, dropped: u64) {
+    /// Tells what was counted since this was called last. How many packets were sent.
+    pub fn publish(&mut self, sfu: &Sfu, dropped: u64) -> u64 {
         let now = sfu.stats();
         let before = std::mem::replace(&mut self.told, now);
         let counters = [
@@ -92,6 +102,7 @@ impl Counters {
             ("veche_media_relayed_out_total", now.relayed_out - before.relayed_out),
             ("veche_media_relayed_missed_total", now.relayed_missed - before.relayed_missed),
             ("veche_media_relayed_dropped_total", now.relayed_dropped - before.relayed_dropped),
+            ("veche_media_relayed_left_out_total", now.relayed_left_out - before.relayed_left_out),
         ];
         for (name, by) in counters {
             metrics::counter!(name).increment(by);
@@ -123,6 +134,7 @@ impl Counters {
             .set(census.transports() as f64);
         metrics::counter!("veche_media_thread_packets_out_total", "thread" => thread)
             .increment(now.packets_out - before.packets_out);
+        now.packets_out - before.packets_out
     }
 }
 
@@ -133,6 +145,13 @@ fn cpu_time() -> Duration {
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
     Duration::from_secs(time.tv_sec.unsigned_abs())
         + Duration::from_nanos(time.tv_nsec.unsigned_abs())
+}
+
+/// How long the calling thread has been ready to work and got no core; nothing where the system does not say.
+fn waited() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanos = text.split_whitespace().nth(1).and_then(|nanos| nanos.parse().ok());
+    Duration::from_nanos(nanos.unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -150,18 +169,20 @@ mod tests {
             }
         });
         std::thread::sleep(Duration::from_millis(50));
-        let idle = counters.busy(Instant::now());
+        let idle = counters.pace(Instant::now(), 0).busy;
         drop(other);
         elsewhere.join().expect("it ends");
-        counters.busy(Instant::now());
+        counters.pace(Instant::now(), 0);
         let begin = cpu_time();
         while cpu_time() - begin < Duration::from_millis(20) {
             std::hint::spin_loop();
         }
         // However long that took on a busy machine.
         let passed = counters.since.elapsed().as_secs_f32();
-        let busy = counters.busy(Instant::now());
+        let Pace { busy, pressed, packets } = counters.pace(Instant::now(), 500);
         assert!(idle < 0.2, "{idle}");
         assert!(busy * passed > 0.015, "{busy} of {passed} s");
+        assert!(pressed >= busy, "{pressed}, {busy}");
+        assert!((packets as f32 * passed - 500.0).abs() < 100.0, "{packets} per second");
     }
 }

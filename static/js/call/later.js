@@ -112,6 +112,11 @@ export function chatPanel(meeting) {
   return new LaterPanel(() => import('./chat.js').then(({ ChatPanel }) => new ChatPanel(meeting)));
 }
 
+/** @param {Meeting} meeting */
+export function peoplePanel(meeting) {
+  return new LaterPanel(() => import('./people.js').then(({ PeoplePanel }) => new PeoplePanel(meeting)));
+}
+
 /**
  * @param {Meeting} meeting
  * @param {import('../readings.js').Readings} readings

@@ -3,7 +3,7 @@
 
 import { avatar } from '../avatar.js';
 import { countOf } from '../crowd.js';
-import { h, icon, keyed, setIcon, setText } from '../dom.js';
+import { h, icon, keyed, setIcon, setProp, setText } from '../dom.js';
 import { clock, t } from '../i18n.js';
 import { toggleMenu } from '../menu.js';
 import { placeOfHand, roster } from '../orders.js';
@@ -35,6 +35,9 @@ export class PeoplePanel {
   #shown = [];
   /** What `#shown` was made of. @type {readonly unknown[]} */
   #shownOf = [];
+  /** What each row was drawn of: while that is the same, nothing of it is touched.
+   * @type {WeakMap<Element, readonly unknown[]>} */
+  #drawnOf = new WeakMap();
   #coming = h('p', { class: 'quiet centre', hidden: true, role: 'status' }, t('people.coming'));
   #none = h('p', { class: 'quiet centre', hidden: true }, t('people.none'));
   #scroll = h('div', { class: 'people' }, this.#list, this.#none, this.#coming);
@@ -110,22 +113,13 @@ export class PeoplePanel {
     const held = isLong && focused && this.#list.contains(focused) ? this.#shown.findIndex((p) => p.id === focused.getAttribute('data-key')) : -1;
     const sight = isLong ? rowsInSight(count, ROW, this.#scroll.scrollTop, this.#scroll.clientHeight) : { from: 0, to: count };
     const { rows, before, after } = windowOf(count, ROW, sight, held);
+    const me = self(this.#meeting.state);
     this.#list.style.paddingTop = isLong ? `${before}px` : '';
     this.#list.style.paddingBottom = isLong ? `${after}px` : '';
     keyed(this.#list, rows, {
       key: (n) => this.#at(n).id,
       create: (n) => this.#create(this.#at(n)),
-      update: (row, n) => {
-        this.#update(row, this.#at(n));
-        // How many there are and where this one stands, for those who hear the list.
-        if (isLong) {
-          row.setAttribute('aria-setsize', String(count));
-          row.setAttribute('aria-posinset', String(n + 1));
-        } else {
-          row.removeAttribute('aria-setsize');
-          row.removeAttribute('aria-posinset');
-        }
-      },
+      update: (row, n) => this.#update(row, this.#at(n), me, isLong ? { place: n + 1, count } : null),
     });
   }
 
@@ -198,13 +192,23 @@ export class PeoplePanel {
   /**
    * @param {HTMLElement} row
    * @param {Participant} participant
+   * @param {Participant | null} me
+   * @param {{place: number, count: number} | null} stand where it stands among how many, where not all rows are in the page
    */
-  #update(row, participant) {
+  #update(row, participant, me, stand) {
     const { state } = this.#meeting;
-    const me = self(state);
     const isMe = participant.id === state.me;
     const { mic_muted, mic_forced, cam_off, cam_forced } = participant.media;
-    row.dataset.speaking = String(state.speakers.includes(participant.id) && !mic_muted && !mic_forced);
+    const isSpeaking = state.speakers.includes(participant.id) && !mic_muted && !mic_forced;
+    const level = volumeOf(state, participant.user_id);
+    const of = [participant, me, state.state, isSpeaking, level, stand?.place, stand?.count];
+    const before = this.#drawnOf.get(row);
+    if (before && of.every((part, n) => part === before[n])) return;
+    this.#drawnOf.set(row, of);
+    // For those who hear the list.
+    setProp(row, 'aria-setsize', stand?.count);
+    setProp(row, 'aria-posinset', stand?.place);
+    row.dataset.speaking = String(isSpeaking);
     row.dataset.mic = mic_forced ? 'forced' : mic_muted ? 'muted' : 'on';
     row.dataset.name = participant.display_name;
     row.dataset.role = participant.role;
@@ -215,7 +219,7 @@ export class PeoplePanel {
     if (hand) {
       hand.toggleAttribute('hidden', place === 0);
       setText(/** @type {Element} */ (hand.lastElementChild), String(place));
-      hand.setAttribute('title', t('hand.place', { n: place }));
+      setProp(hand, 'title', place > 0 && t('hand.place', { n: place }));
     }
     const micSign = row.querySelector('.mic-sign');
     if (micSign) {
@@ -230,7 +234,6 @@ export class PeoplePanel {
     row.querySelector('.person-signs')?.setAttribute('aria-label', cam_off || cam_forced ? `${said}, ${t('people.cam_off')}` : said);
     const button = row.querySelector('button');
     if (!button) return;
-    const level = volumeOf(state, participant.user_id);
     const hasDeeds = deedsFor(me, participant, state.state).length > 0;
     button.dataset.action = hasDeeds ? 'person-menu' : 'volume';
     button.setAttribute('aria-label', t('tile.menu', { name: participant.display_name }));

@@ -21,6 +21,8 @@ import { volumeSlider } from './volume.js';
 /** People beside a shared screen who should be seen first; a strip rarely holds more. */
 const STRIP = 4;
 const GAP = 8;
+/** What the pager takes below the tiles, so that it covers no face. */
+const PAGER = 52;
 /** Rings move this often; levels come with audio packets, ten times a second is smooth enough. */
 const LEVEL_MS = 100;
 
@@ -124,7 +126,7 @@ export class Stage {
       const shown = pageOf(arranged, state.page, perPage);
       pages = shown.pages;
       page = shown.page;
-      const boxes = gridBoxes(shown.items.length, width, height, GAP);
+      const boxes = gridBoxes(shown.items.length, width, pages > 1 ? height - PAGER : height, GAP);
       shown.items.forEach((spec, index) => placed.push({ spec, box: /** @type {Box} */ (boxes[index]) }));
     }
 

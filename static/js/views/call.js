@@ -30,11 +30,10 @@
 //   window.veche            {meeting}: the running Meeting, for `connections` (getStats) and `state`
 
 import { callBar } from '../call/bar.js';
-import { chatPanel, detailsPanel } from '../call/later.js';
+import { chatPanel, detailsPanel, peoplePanel } from '../call/later.js';
 import { newsOf } from '../call/news.js';
 import { endTalk, keyPressed } from '../call/keys.js';
 import { CallNotes } from '../call/notes.js';
-import { PeoplePanel } from '../call/people.js';
 import { RecordingSign } from '../call/recording.js';
 import { ReactionTeller } from '../call/reactions.js';
 import { Stage } from '../call/stage.js';
@@ -56,8 +55,8 @@ import { callsMe } from '../talk.js';
 const TOAST_UP_TO = 12;
 /** In a crowd they are not even read out: somebody who listens to the room would hear nothing else. */
 const SAY_UP_TO = 50;
-/** The chat is fetched this long after entering: sound and picture come first. */
-const CHAT_MS = 3_000;
+/** The chat and the list of people are fetched this long after entering: sound and picture come first. */
+const PANELS_MS = 3_000;
 
 /**
  * @param {import('../main.js').App} app
@@ -69,7 +68,7 @@ export function callView(app, meeting) {
   const readings = new Readings(meeting);
   const stage = new Stage(meeting, readings);
   const chat = chatPanel(meeting);
-  const people = new PeoplePanel(meeting);
+  const people = peoplePanel(meeting);
   const details = detailsPanel(meeting, readings, () => stage.shown);
   stage.openDetails = (key) => {
     meeting.store.dispatch({ type: 'local.panel', panel: 'details' });
@@ -142,8 +141,8 @@ export function callView(app, meeting) {
   const letSleep = keepAwake();
   Object.assign(window, { veche: { meeting } });
   draw();
-  // Whoever opens the chat later may have no network by then.
-  const early = setTimeout(() => chat.fetch().catch(() => {}), CHAT_MS);
+  // Whoever opens them later may have no network by then.
+  const early = setTimeout(() => [chat, people].forEach((panel) => panel.fetch().catch(() => {})), PANELS_MS);
   queueMicrotask(() => stage.draw());
 
   return {
@@ -180,7 +179,7 @@ export function callView(app, meeting) {
 /**
  * @param {Meeting} meeting
  * @param {ReturnType<typeof chatPanel>} chat
- * @param {PeoplePanel} people
+ * @param {ReturnType<typeof peoplePanel>} people
  * @param {ReturnType<typeof detailsPanel>} details
  */
 function sidePanel(meeting, chat, people, details) {

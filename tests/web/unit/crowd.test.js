@@ -43,6 +43,18 @@ test('a batch is what its events are one by one', () => {
   assert.deepEqual(before.participants.length, 3, 'what was before stays as it was');
 });
 
+test('two who come in one moment stand in the same order for those who see them come and for those who come later', () => {
+  const [first, second] = [person(5), { ...person(6), joined_ms: person(5).joined_ms }];
+  /** @type {ServerMessage[]} */
+  const events = [{ type: 'member.joined', participant: second, seq: 1 }, { type: 'member.joined', participant: first, seq: 2 }];
+  const seen = meetingOf([1]);
+  for (const meeting of [reduce(seen, { type: 'events.batch', events }, 0), events.reduce((before, event) => reduce(before, event, 0), seen)]) {
+    assert.deepEqual(ids(meeting), [person(1).id, first.id, second.id]);
+  }
+  const told = reduce(newMeeting({}), { type: 'state.snapshot', state: newMeeting({}).state, participants: [person(1), second, first], messages: [], speakers: [] }, 0);
+  assert.deepEqual(ids(told), [person(1).id, first.id, second.id]);
+});
+
 test('people come page by page, and what is said meanwhile holds', () => {
   let meeting = meetingOf([1, 50], 5);
   assert.equal(countOf(meeting), 5);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use turn::credentials::Secret;
 use turn::message::{self as m, Class, Integrity, LongTermKey, Message, Method, Writer};
-use turn::{Client, Config, Limits, Link, Moment, Received, Relay, Server};
+use turn::{Client, Config, Holders, Limits, Link, Moment, Received, Relay, Server};
 
 pub const SECRET: &[u8] = b"north";
 pub const REALM: &str = "veche";
@@ -35,6 +35,7 @@ impl World {
             seed: [7; 32],
             peers: peers.iter().map(|peer| peer.parse().expect("an address")).collect(),
             limits,
+            holders: Holders::default(),
         };
         Self { server: Server::new(config, started), started, passed: Duration::ZERO }
     }

@@ -10,6 +10,7 @@ use protocol::room::MediaState;
 use protocol::stats::RoomStats;
 use sfu::format::{Codec, Extensions};
 use sfu::layers::Rung;
+use sfu::left_out::LeftOut;
 use sfu::relay::{Relayed, RelayedEncoding, RelayedPacket, RelayedTrack, RelayedVoice};
 use sfu::rtcp::{self, Incoming};
 use sfu::rtp::Header;
@@ -175,6 +176,7 @@ fn nonsense_from_another_plane_is_bounded_and_forgotten_with_it() {
             generation,
             number: u32::MAX,
             sequence: u64::MAX,
+            left_out: LeftOut::default(),
             codec: Codec::Vp8,
             captured_ntp: Some(u64::MAX),
             packet: bytes.into(),

@@ -39,9 +39,14 @@ fn watch(planes: &mut Planes, at: usize, peer: u64) {
 }
 
 fn film(planes: &mut Planes, camera: &mut Camera, time: Duration) {
+    each_frame(planes, time, |world| camera.shoot(world));
+}
+
+/// Lets time pass frame by frame, each begun where the camera is.
+fn each_frame(planes: &mut Planes, time: Duration, mut shoot: impl FnMut(&mut World)) {
     let end = planes.worlds[0].now + time;
     while planes.worlds[0].now < end {
-        camera.shoot(&mut planes.worlds[0]);
+        shoot(&mut planes.worlds[0]);
         planes.run(FRAME);
     }
 }
@@ -112,12 +117,8 @@ fn nested_sizes_are_left_out_for_those_there_and_at_the_publisher_when_nobody_ta
     let mut camera = Nested::publish(&mut planes.worlds[0], 1, 1, 31);
     watch(&mut planes, 1, 2);
     in_step(&mut planes);
-    let mut film = |planes: &mut Planes, time: Duration| {
-        let end = planes.worlds[0].now + time;
-        while planes.worlds[0].now < end {
-            camera.turn(&mut planes.worlds[0]);
-            planes.run(FRAME);
-        }
+    let mut film = |planes: &mut Planes, time| {
+        each_frame(planes, time, |world| camera.turn(world));
     };
     let spatial = |world: &mut World| nested::told(world, 2).last().map(|told| told.layer.spatial);
     film(&mut planes, 5 * SECOND);
@@ -133,6 +134,46 @@ fn nested_sizes_are_left_out_for_those_there_and_at_the_publisher_when_nobody_ta
     assert_eq!(nested::asked(&planes.worlds[0], 1), [Some(0), None]);
     assert_eq!(spatial(&mut planes.worlds[1]), Some(1));
     nested::assert_decodable(&nested::told(&mut planes.worlds[1], 2));
+}
+
+#[test]
+fn nested_sizes_that_nobody_there_takes_are_not_handed_over_and_leave_no_gap() {
+    let mut planes = Planes::new(2, 45);
+    planes.spread(&[0, 1]);
+    planes.worlds[1].has_av1 = true;
+    let mut camera = Nested::publish(&mut planes.worlds[0], 1, 1, 31);
+    watch(&mut planes, 0, 3);
+    watch(&mut planes, 1, 2);
+    in_step(&mut planes);
+    let mut film = |planes: &mut Planes, time| {
+        each_frame(planes, time, |world| camera.turn(world));
+    };
+    let last = |world: &mut World, peer| nested::told(world, peer).last().map(|t| t.layer.spatial);
+    film(&mut planes, 5 * SECOND);
+    let before = planes.handed.len();
+    film(&mut planes, SECOND);
+    let all = planes.handed.len() - before;
+    assert!((130..=155).contains(&all), "{all} packets in a second");
+    // Anna's own plane has somebody who takes both sizes; the other one has not.
+    planes.worlds[1].command(tile(2, 320, 180));
+    film(&mut planes, 6 * SECOND);
+    let before = planes.handed.len();
+    film(&mut planes, SECOND);
+    let small = planes.handed.len() - before;
+    assert!((52..=62).contains(&small), "{small} packets in a second");
+    assert_eq!(
+        (last(&mut planes.worlds[0], 3), last(&mut planes.worlds[1], 2)),
+        (Some(1), Some(0))
+    );
+    assert_eq!(nested::asked(&planes.worlds[0], 1), [], "the publisher is asked for both");
+    let left_out = planes.worlds[0].sfu.stats().relayed_left_out;
+    assert!(left_out > 400, "{left_out}");
+    planes.worlds[1].command(tile(2, 1280, 720));
+    film(&mut planes, 4 * SECOND);
+    assert_eq!(last(&mut planes.worlds[1], 2), Some(1));
+    assert_eq!(planes.worlds[1].sfu.stats().relayed_missed, 0);
+    nested::assert_decodable(&nested::told(&mut planes.worlds[1], 2));
+    nested::assert_decodable(&nested::told(&mut planes.worlds[0], 3));
 }
 
 #[test]

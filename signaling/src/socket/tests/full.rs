@@ -5,7 +5,7 @@ use crate::admission::{Capacity, Measured};
 use sfu::Saving;
 
 const CAPACITY: Capacity =
-    Capacity { transports: 10, packets: 1_000_000, sockets: 1_000, memory: u64::MAX };
+    Capacity { transports: 10, packets: 1_000_000, sockets: 1_000, memory: u64::MAX, busy: 0.85 };
 
 async fn small_server() -> (Live, Person, Person) {
     let live = Live::with(Settings { capacity: CAPACITY, ..Settings::for_tests() }).await;

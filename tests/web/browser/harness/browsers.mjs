@@ -21,7 +21,13 @@ const FLAGS = [
   '--disable-backgrounding-occluded-windows',
   '--use-fake-device-for-media-stream=fps=30', '--use-fake-ui-for-media-stream',
   '--autoplay-policy=no-user-gesture-required', '--allow-loopback-in-peer-connection',
-  '--disable-features=WebRtcHideLocalIpsWithMdns',
+  `--disable-features=${[
+    'WebRtcHideLocalIpsWithMdns',
+    // The browser's own buttons, which nobody sees here: pages of their own in each window, with a process each.
+    'InitialWebUI', 'PreloadTopChromeWebUI', 'PreloadTopChromeWebUILessNavigations', 'WebUIToolbar', 'WebUIReloadButton', 'WebUIBackForwardButton',
+    'WebUIHomeButton', 'WebUILocationBar', 'WebUISplitTabsButton', 'WebUIAvatarButton', 'WebUIAppMenuButton', 'WebUIOmniboxPopup',
+    'WebUIOmniboxFullPopup', 'WebUIOmniboxAimPopup',
+  ].join()}`,
 ];
 
 const PREFS = {
@@ -40,10 +46,15 @@ const PREFS = {
 };
 
 /** What pages are looked at with: pictures cost two cores dearly where no graphics card paints them. */
-const SMALL = process.env.BROWSER_TESTS === 'pages';
+const SMALL = /[/\\]pages[/\\]/.test(process.argv[1] ?? '');
+
+/** Where media is looked at a smaller one, without a page's narrow forms: large moving pictures cost more than encoding them. */
+const WINDOW = SMALL ? { width: 1280, height: 800 } : { width: 960, height: 600 };
 
 /** Longer than anything a page does on a busy machine; a hung page fails the test. */
 export const PATIENCE = 30_000;
+/** A browser starts in a second or two, and in half a minute where everything starts at once. */
+const LAUNCH_MS = 90_000;
 
 /**
  * @typedef {object} PageOptions
@@ -162,14 +173,14 @@ export class Chromium {
   static async launch(flags = []) {
     const self = new Chromium();
     self.name = 'chromium';
-    self.browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: [...FLAGS, ...flags] });
+    self.browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, timeout: LAUNCH_MS, args: [...FLAGS, ...flags] });
     return self;
   }
 
   /** @param {PageOptions} [options] */
   async tab(options = {}) {
     const context = await this.browser.newContext({
-      viewport: options.viewport ?? { width: 1280, height: 800 },
+      viewport: options.viewport ?? WINDOW,
       colorScheme: options.theme ?? 'light',
       locale: options.locale ?? 'en-US',
       reducedMotion: SMALL ? 'reduce' : 'no-preference',
@@ -195,7 +206,7 @@ export class Firefox {
     authority?.trustedBy(self.folder);
     self.browser = await puppeteer.launch({
       browser: 'firefox', executablePath: FIREFOX, headless: true,
-      userDataDir: self.folder, extraPrefsFirefox: PREFS, protocolTimeout: 60_000, acceptInsecureCerts: true,
+      userDataDir: self.folder, extraPrefsFirefox: PREFS, timeout: LAUNCH_MS, protocolTimeout: LAUNCH_MS, acceptInsecureCerts: true,
     });
     return self;
   }
@@ -204,7 +215,7 @@ export class Firefox {
   async tab(options = {}) {
     const context = await this.browser.createBrowserContext();
     const page = await context.newPage();
-    await page.setViewport(options.viewport ?? { width: 1280, height: 800 });
+    await page.setViewport(options.viewport ?? WINDOW);
     await page.evaluateOnNewDocument(install, { small: SMALL, ...options.instruments });
     return new Tab(page, () => context.close());
   }

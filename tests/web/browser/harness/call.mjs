@@ -19,6 +19,25 @@ export const PALETTE = {
 };
 
 /**
+ * Colours in which the first publishers of `veche load` film, as `client/src/pictures.rs` has them: `Load 0` the first of them.
+ * @type {Record<string, Colour>}
+ */
+export const LOAD_COLOURS = {
+  'Load 0': [208, 32, 32],
+  'Load 1': [32, 160, 64],
+  'Load 2': [32, 80, 208],
+  'Load 3': [208, 160, 16],
+  'Load 4': [128, 48, 192],
+  'Load 5': [16, 160, 176],
+  'Load 6': [224, 96, 16],
+  'Load 7': [112, 112, 112],
+  'Load 8': [208, 64, 144],
+  'Load 9': [96, 176, 32],
+  'Load 10': [16, 48, 96],
+  'Load 11': [224, 224, 224],
+};
+
+/**
  * From the room's link over the door into the call, as a person does it.
  * @param {Tab} tab @param {string} url of the room @param {string} name
  */
@@ -56,22 +75,41 @@ export function connected(tab, patience = PATIENCE) {
     && document.body.dataset.connection === 'connected' && document.body.dataset.media === 'connected', undefined, patience);
 }
 
-/** Two clicks of a moderator's: the menu of a person, and what is to be done. @param {Tab} tab @param {string} name @param {string} deed */
+/**
+ * Two clicks of a moderator's: the menu of a person, and what is to be done. What was done before may be on its way to this
+ * page: a menu that does not offer the deed yet is opened again.
+ * @param {Tab} tab @param {string} name @param {string} deed
+ */
 export async function order(tab, name, deed) {
-  await tab.click(`.person[data-name=${name}] [data-action=person-menu]`);
-  await tab.click(`.menu [data-action=${deed}]`);
+  const choice = `.menu [data-action=${deed}]`;
+  const end = Date.now() + PATIENCE;
+  for (;;) {
+    await tab.click(`.person[data-name=${name}] [data-action=person-menu]`);
+    await tab.visible('.menu');
+    if (Date.now() > end || (await tab.run((/** @type {string} */ s) => document.querySelector(s) !== null, choice))) break;
+    await tab.press('Escape');
+    await tab.gone('.menu');
+  }
+  await tab.click(choice);
 }
+
+/** Waits until a toast has said so since this was asked for last, whether it stands there still or not. @param {Tab} tab @param {RegExp} words */
+export const toasted = (tab, words) => tab.until(`a toast ${words}`, (/** @type {string} */ source) => {
+  const { toasts } = /** @type {any} */ (window).testkit;
+  const at = toasts.findIndex((/** @type {string} */ text) => new RegExp(source).test(text));
+  return at >= 0 && toasts.splice(at, 1).length > 0;
+}, words.source);
 
 /** Waits until a tile says so of its person's microphone. @param {Tab} tab @param {string} name @param {string} state */
 export const mic = (tab, name, state) => tab.until(`the microphone of ${name} ${state}`, (/** @type {string[]} */ [n, s]) => document.querySelector(`veche-tile[data-name="${n}"]`)?.getAttribute('data-mic') === s, [name, state]);
 
 /**
  * What the tiles show, each picture named by the nearest colour.
- * @param {Tab} tab
- * @returns {Promise<{name: string, source: string, state: string, mine: boolean, mic: string, colour: string | null}[]>}
+ * @param {Tab} tab @param {Record<string, Colour>} [palette]
+ * @returns {Promise<{name: string, source: string, state: string, mine: boolean, mic: string, isSpeaking: boolean, colour: string | null}[]>}
  */
-export function tiles(tab) {
-  return tab.run((/** @type {any} */ palette) => /** @type {any} */ (window).testkit.look(palette), PALETTE);
+export function tiles(tab, palette = PALETTE) {
+  return tab.run((/** @type {any} */ palette) => /** @type {any} */ (window).testkit.look(palette), palette);
 }
 
 /**
@@ -93,25 +131,29 @@ export async function shows(tab, wanted) {
 }
 
 /**
- * Watches every picture from now on: whenever one is visible under somebody else's name, that is kept.
+ * Watches every picture from now on: whenever one is visible under somebody else's name, that is kept, and who was seen
+ * speaking in their own.
  * @param {Tab} tab @param {Record<string, string>} owners name (or `name/screen`) to colour
+ * @param {Record<string, Colour>} [palette]
  */
-export async function guardFaces(tab, owners) {
+export async function guardFaces(tab, owners, palette = PALETTE) {
   await tab.run((/** @type {any} */ { palette, owned }) => {
     const kit = /** @type {any} */ (window).testkit;
     kit.wrongFaces = [];
     kit.looks = 0;
+    kit.spoke = new Set();
     clearInterval(kit.guard);
     kit.guard = setInterval(() => {
       kit.looks += 1;
       for (const tile of kit.look(palette)) {
         const own = owned[tile.source === 'screen' ? `${tile.name}/screen` : tile.name];
+        if (tile.isSpeaking && tile.isVisible && tile.colour === own) kit.spoke.add(tile.name);
         if (tile.isVisible && tile.colour && own && tile.colour !== own && Object.values(owned).includes(tile.colour)) {
           kit.wrongFaces.push(`${tile.name}/${tile.source} shows ${tile.colour} at ${Math.round(performance.now())}`);
         }
       }
     }, 40);
-  }, { palette: PALETTE, owned: owners });
+  }, { palette, owned: owners });
 }
 
 /** What the guard saw. @param {Tab} tab @returns {Promise<{wrong: string[], looks: number}>} */

@@ -53,18 +53,18 @@ export async function ffmpegWhip(url, token, colour) {
 
 /**
  * GStreamer publishes a blue picture and a tone over WHIP.
- * @param {string} url @param {string} token @param {number} seconds @param {'vp8' | 'h264'} codec
+ * @param {string} url @param {string} token @param {'vp8' | 'h264'} codec
  */
-export function gstreamerWhip(url, token, seconds, codec) {
-  return new Program('/usr/bin/python3', [resolve(TESTS, 'clients/gstreamer_whip.py'), url, token, String(seconds), codec]);
+export function gstreamerWhip(url, token, codec) {
+  return new Program('/usr/bin/python3', [resolve(TESTS, 'clients/gstreamer_whip.py'), url, token, codec]);
 }
 
 /**
- * aiortc watches over WHEP and tells what it decoded.
- * @param {string} url @param {string} token @param {number} seconds
+ * aiortc watches over WHEP until it has seen and heard so much, and tells what it decoded.
+ * @param {string} url @param {string} token @param {{frames: number, sounds: number}} wanted
  * @returns {Promise<{state: string, audio: number, video: number, energy: number, colour: [number, number, number] | null}>}
  */
-export async function aiortcWhep(url, token, seconds) {
-  const { stdout } = await promisify(execFile)(python(), [resolve(TESTS, 'clients/aiortc_whep.py'), url, token, String(seconds)], { timeout: 60_000 });
+export async function aiortcWhep(url, token, { frames, sounds }) {
+  const { stdout } = await promisify(execFile)(python(), [resolve(TESTS, 'clients/aiortc_whep.py'), url, token, String(frames), String(sounds)], { timeout: 120_000 });
   return JSON.parse(stdout);
 }

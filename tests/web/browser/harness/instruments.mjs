@@ -10,7 +10,8 @@
  * @property {number} [mediaPort] replaces the port of every remote candidate, so that a proxy can stand between
  * @property {string[]} [relays] media goes by relays alone, of those whose URL contains one of these
  * @property {boolean} [flashes] Chromium only: camera and microphone flash and beep together, each full second
- * @property {boolean} [small] a camera of few and small pictures, where a page is looked at and not its media
+ * @property {boolean} [small] a camera of few and small pictures, and without a tone of hardly any and no sound, where a page is
+ *   looked at and not its media
  * @property {boolean} [films] the browser's own (fake) camera, at the size that the page asks for, and the tone
  * @property {boolean} [sharp] the page takes its display for a fine one, so that small tiles want the best layer
  * @property {boolean} [real] leave the browser's own (fake) devices as they are
@@ -24,12 +25,21 @@ export function install(wish) {
   const kit = w.testkit = {
     pcs: /** @type {RTCPeerConnection[]} */ ([]),
     mediaPort: wish.mediaPort ?? 0,
+    relays: wish.relays,
     colour: wish.colour ?? [0, 0, 0],
     tone: wish.tone ?? 440,
     errors: /** @type {string[]} */ ([]),
   };
   addEventListener('error', (event) => kit.errors.push(String(event.message)));
   addEventListener('unhandledrejection', (event) => kit.errors.push(String(event.reason)));
+
+  // What is told for seconds is kept: a test that looks late on a busy machine finds it all the same.
+  kit.toasts = /** @type {string[]} */ ([]);
+  new MutationObserver((changes) => {
+    for (const node of changes.flatMap((change) => [...change.addedNodes])) {
+      if (node instanceof Element && node.matches('.toast')) kit.toasts.push(node.textContent ?? '');
+    }
+  }).observe(document, { childList: true, subtree: true });
 
   const canvas = document.createElement('canvas');
   canvas.width = canvas.height = 8;
@@ -55,8 +65,8 @@ export function install(wish) {
             .sort((one, other) => one.off - other.off)[0];
           if (nearest && nearest.off < 60 && alpha === 255) colour = nearest.name;
         }
-        const { name = '', source = '', state = '', mine, mic = '' } = tile.dataset;
-        return { name, source, state, mine: mine === 'true', mic, colour, isVisible };
+        const { name = '', source = '', state = '', mine, mic = '', speaking } = tile.dataset;
+        return { name, source, state, mine: mine === 'true', mic, isSpeaking: speaking === 'true', colour, isVisible };
       });
     },
   });
@@ -86,11 +96,11 @@ export function install(wish) {
   });
 
   /** What a browser in the network of the test would be left with. @param {RTCConfiguration} configuration @returns {RTCConfiguration} */
-  const only = (configuration) => (!wish.relays ? configuration : {
+  const only = (configuration) => (!kit.relays ? configuration : {
     ...configuration,
     iceTransportPolicy: 'relay',
     iceServers: (configuration.iceServers ?? [])
-      .map((server) => ({ ...server, urls: [server.urls].flat().filter((url) => wish.relays?.some((part) => url.includes(part))) }))
+      .map((server) => ({ ...server, urls: [server.urls].flat().filter((url) => kit.relays.some((/** @type {string} */ part) => url.includes(part))) }))
       .filter(({ urls }) => urls.length > 0),
   });
 
@@ -122,7 +132,9 @@ export function install(wish) {
 
   if (wish.real || !navigator.mediaDevices) return;
 
-  const rate = wish.small ? 5 : 15;
+  // A page that is looked at needs a face and no voice: pictures and sound are half of what an open tab costs.
+  const isSilent = !!wish.small && wish.tone === undefined;
+  const rate = isSilent ? 2 : wish.small ? 5 : 15;
   /** @param {() => number[]} colour @param {number} width @param {number} height */
   const picture = (colour, width, height) => {
     const canvas = document.createElement('canvas');
@@ -156,6 +168,7 @@ export function install(wish) {
     await Promise.race([context.resume(), new Promise((done) => setTimeout(done, 300))]);
     // Without a sound device Firefox never starts a context; its own fake microphone is a tone as well.
     if (context.state !== 'running') return native({ audio: true });
+    if (isSilent) return context.createMediaStreamDestination().stream;
     const tone = context.createOscillator();
     const gain = context.createGain();
     const out = context.createMediaStreamDestination();

@@ -78,22 +78,22 @@ export async function under(call, whose, weather, seconds) {
 }
 
 /**
- * The watcher's link is cut to a rate and comes back; another on a good link sees nothing of it.
- * @param {{anna: Person, boris: Person}} call @param {Person} clara
+ * The watcher's link is cut to a rate and comes back; what another on a good link gets meanwhile is told, if there is one.
+ * @param {{anna: Person, boris: Person}} call @param {Person | null} clara
  * @param {{rateKbit: number, seconds: number, patienceMs: number}} cut
  */
 export async function cut(call, clara, { rateKbit, seconds, patienceMs }) {
   const { boris } = call;
   await untilWidth(boris.tab, (width) => width === FULL_WIDTH, patienceMs);
   const others = { before: 0, during: 0 };
-  others.before = (await quality(clara.tab, 5)).kbit;
+  if (clara) others.before = (await quality(clara.tab, 5)).kbit;
   boris.link.down.set({ rateKbit });
   const [lower, during, beside] = await Promise.all([
     untilWidth(boris.tab, (width) => width < FULL_WIDTH, seconds * 1000).catch(() => null),
     quality(boris.tab, seconds),
-    quality(clara.tab, seconds),
+    clara && quality(clara.tab, seconds),
   ]);
-  others.during = beside.kbit;
+  others.during = beside?.kbit ?? 0;
   boris.link.down.set({ rateKbit: 0 });
   const best = await untilWidth(boris.tab, (width) => width === FULL_WIDTH, patienceMs).catch(() => null);
   return { lowerMs: lower, bestMs: best, during, others };

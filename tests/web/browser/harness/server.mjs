@@ -82,7 +82,7 @@ export class Server {
     if (this.child.exitCode === null && this.child.signalCode === null) {
       const ended = once(this.child, 'exit');
       this.child.kill('SIGTERM');
-      const timer = setTimeout(() => this.child.kill('SIGKILL'), 15_000);
+      const timer = setTimeout(() => this.child.kill('SIGKILL'), 30_000);
       const [code, signal] = await ended;
       clearTimeout(timer);
       if (code !== 0) throw new Error(`the server did not stop cleanly (${code ?? signal}):\n${this.tail()}`);

@@ -47,10 +47,11 @@ test('ffmpeg 9 publishes over WHIP and is seen in Chromium', async () => {
 
 for (const codec of /** @type {const} */ (['vp8', 'h264'])) {
   test(`GStreamer publishes ${codec} over WHIP, is seen in Chromium, and deletes its resource`, async () => {
-    const encoder = gstreamerWhip(`${server.url}/whip/${slug}`, codec === 'vp8' ? await server.guest('GStreamer') : await server.streamKey(room, 'GStreamer', 'publish'), 8, codec);
+    const encoder = gstreamerWhip(`${server.url}/whip/${slug}`, codec === 'vp8' ? await server.guest('GStreamer') : await server.streamKey(room, 'GStreamer', 'publish'), codec);
     try {
       await shows(viewer, { GStreamer: 'blue' });
       await flows(viewer);
+      encoder.child.kill('SIGINT');
       assert.equal(await encoder.ended, 0);
       assert.match(encoder.output, /deleted/);
     } catch (error) {
@@ -63,7 +64,7 @@ for (const codec of /** @type {const} */ (['vp8', 'h264'])) {
 }
 
 test('aiortc watches over WHEP what Chromium shows', async () => {
-  const seen = await aiortcWhep(`${server.url}/whep/${slug}`, await server.streamKey(room, 'aiortc', 'watch'), 8);
+  const seen = await aiortcWhep(`${server.url}/whep/${slug}`, await server.streamKey(room, 'aiortc', 'watch'), { frames: 40, sounds: 200 });
   assert.equal(seen.state, 'connected');
   assert.ok(seen.video >= 40, `${seen.video} frames`);
   assert.ok(seen.audio >= 200, `${seen.audio} pieces of sound`);

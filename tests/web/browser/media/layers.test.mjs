@@ -12,10 +12,10 @@ import { Server, closeAll } from '../harness/server.mjs';
 /** @typedef {{rid: string | null, bitrate: number, width: number | null, height: number | null}} Encoding */
 
 /** Windows in which the picture of another is as large as the screen, and as a stamp. */
-const LARGE = { width: 1700, height: 1000 };
+const LARGE = { width: 1280, height: 800 };
 const SMALL = { width: 340, height: 420 };
-/** Five seconds until the server says that nobody takes a layer, as long again on a busy machine. */
-const PATIENCE = 25_000;
+/** Five seconds until the server says that nobody takes a layer, and much longer where encoders have no time for a large picture. */
+const PATIENCE = 60_000;
 
 /** @type {Server} */
 let server;

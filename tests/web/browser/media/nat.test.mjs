@@ -32,8 +32,8 @@ if (enterNetwork(import.meta.filename)) {
     const address = Network.address(cable);
     server.url = `https://${address}`;
     const url = `${server.url}/r/${(await server.room()).slug}`;
-    const anna = await browser.tab({ instruments: { colour: PALETTE.red, tone: 440 } });
-    const boris = await browser.tab({ instruments: { colour: PALETTE.green, tone: 660 } });
+    const anna = await browser.tab({ instruments: { small: true, colour: PALETTE.red, tone: 440 } });
+    const boris = await browser.tab({ instruments: { small: true, colour: PALETTE.green, tone: 660 } });
     await Promise.all([enter(anna, url, 'Anna'), enter(boris, url, 'Boris')]);
     await Promise.all([flows(anna), flows(boris)]);
     for (const tab of [anna, boris]) {

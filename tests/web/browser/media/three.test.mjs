@@ -21,7 +21,7 @@ let url = '';
 /** @param {string} name @param {'red' | 'green' | 'blue'} colour */
 async function come(name, colour) {
   const tab = await browser.tab({
-    instruments: { colour: PALETTE[colour], screen: PALETTE.yellow, tone: 300 + 100 * Object.keys(people).length },
+    instruments: { small: true, colour: PALETTE[colour], screen: PALETTE.yellow, tone: 300 + 100 * Object.keys(people).length },
     viewport: { width: 1000, height: 700 },
   });
   people[name] = tab;

@@ -59,7 +59,7 @@ test("a moderator's evening", async () => {
   await vera.click('.knock[data-name=Troll] [data-action=admit]');
   await connected(troll);
   await order(vera, 'Troll', 'force_mic');
-  await mic(ivan, 'Troll', 'forced');
+  await Promise.all([mic(ivan, 'Troll', 'forced'), mic(troll, 'Troll', 'forced')]);
   await troll.click('[data-action=mic]');
   await mic(ivan, 'Troll', 'forced');
   await troll.click('.bar [data-action=chat]');
@@ -95,7 +95,7 @@ test("a moderator's evening", async () => {
   await vera.until('the queue', () => [...document.querySelectorAll('.person')].map((p) => p.getAttribute('data-name')).join() === 'Vera,Lena,Ivan');
   await inspect(vera, 'evening-queue-light');
   await order(vera, 'Lena', 'let_speak');
-  await mic(vera, 'Lena', 'muted');
+  await Promise.all([mic(vera, 'Lena', 'muted'), mic(lena, 'Lena', 'muted')]);
   await lena.click('[data-action=mic]');
   await mic(vera, 'Lena', 'on');
   await mic(vera, 'Ivan', 'forced');

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Chromium } from '../harness/browsers.mjs';
-import { PALETTE, begin, connected, enter, knock, mic, order, shows } from '../harness/call.mjs';
+import { PALETTE, begin, connected, enter, knock, mic, order, shows, toasted } from '../harness/call.mjs';
 import { inspect } from '../harness/inspect.mjs';
 import { Server, closeAll } from '../harness/server.mjs';
 
@@ -34,9 +34,6 @@ before(async () => {
   await ada.click('[data-action=people]');
 });
 after(() => closeAll(browser, server));
-
-/** Waits for a toast. @param {Tab} tab @param {RegExp} words */
-const toasted = (tab, words) => tab.until(`a toast ${words}`, (/** @type {string} */ source) => [...document.querySelectorAll('.toast')].some((t) => new RegExp(source).test(t.textContent ?? '')), words.source);
 
 /** Waits until a button of the bar says so. @param {Tab} tab @param {string} action @param {string} state */
 const button = (tab, action, state) => tab.until(`the button ${action} ${state}`, (/** @type {string[]} */ [a, s]) => document.querySelector(`.bar [data-action=${a}]`)?.getAttribute('data-state') === s, [action, state]);
@@ -162,6 +159,7 @@ test('a lobby: who comes waits, is let in or refused, and moderators see them on
   await inspect(dan, 'lobby-waiting-dark');
   await inspect(eve, 'lobby-waiting-phone');
   await ada.visible('.knock[data-name=Eve]');
+  await ada.visible('.knock[data-name=Dan]');
   assert.deepEqual(await ada.run(() => [...document.querySelectorAll('.knock')].map((k) => k.getAttribute('data-name'))), ['Dan', 'Eve']);
   await inspect(ada, 'lobby-moderator-light');
   await ada.click('.knock[data-name=Dan] [data-action=admit]');
@@ -173,8 +171,12 @@ test('a lobby: who comes waits, is let in or refused, and moderators see them on
   await inspect(eve, 'lobby-refused-phone');
   await eve.click('[data-action=rejoin]');
   await eve.click('[data-action=join]');
-  await toasted(ada, /Eve asks to come in/);
-  await ada.click('.toast button');
+  // Within the seconds that it stands there.
+  await ada.until('to let her in by the toast', () => {
+    const toast = [...document.querySelectorAll('.toast')].find((one) => /Eve asks to come in/.test(one.textContent ?? ''));
+    toast?.querySelector('button')?.click();
+    return toast !== undefined;
+  });
   await connected(eve);
   await eve.close();
   await dan.close();

@@ -77,9 +77,12 @@ for (const { name: look, options } of LOOKS) {
     await tab.click('[data-action=react]');
     await tab.visible('.reaction');
     await inspect(tab, `${look}-reactions`);
-    await tab.click('.reaction[data-emoji="👍"]');
-    await tab.until('the thumb over the own tile', () => document.querySelector('veche-tile[data-mine=true] > .floating-reaction')?.textContent === '👍');
-    await friend.until('the thumb over their tile', () => document.querySelector('veche-tile:not([data-mine=true]) > .floating-reaction')?.textContent === '👍');
+    // It floats for seconds: both are looked at from the beginning.
+    await Promise.all([
+      tab.click('.reaction[data-emoji="👍"]'),
+      tab.until('the thumb over the own tile', () => document.querySelector('veche-tile[data-mine=true] > .floating-reaction')?.textContent === '👍'),
+      friend.until('the thumb over their tile', () => document.querySelector('veche-tile:not([data-mine=true]) > .floating-reaction')?.textContent === '👍'),
+    ]);
     await tab.press('Escape');
     await tab.press('KeyI');
     await tab.until('the picture explained', () => {
