@@ -15,10 +15,12 @@ const TIMEOUT_MS = 300_000;
 const ROOM = 6;
 const ROOM_OF = { pages: 2, media: 3 };
 /** They film in the best of sizes: beside them there is room for a page and for no other call. */
-const LARGE = ['layers', 'links', 'lipsync', 'networks'];
+const LARGE = ['layers', 'links', 'networks'];
 const ROOM_OF_LARGE = 4;
+/** What they judge by ear and eye is a sender's and a receiver's clock: files beside them move both. */
+const ALONE = ['lipsync'];
 /** The longest begin first, so that none is waited for at the end. */
-const LONGEST = ['layers', 'moderation', 'turn', 'handshake', 'chat', 'links', 'replay', 'mobility', 'lipsync', 'evening', 'networks', 'load', 'sound', 'screens', 'rooms', 'breakout'];
+const LONGEST = ['layers', 'moderation', 'turn', 'handshake', 'chat', 'links', 'replay', 'mobility', 'evening', 'networks', 'load', 'sound', 'screens', 'rooms', 'breakout'];
 
 const isLong = process.argv.includes('--long');
 
@@ -31,7 +33,7 @@ const files = ['pages', 'media'].flatMap((folder) => readdirSync(join(FOLDER, fo
     const noun = name.split('.')[0] ?? '';
     const place = LONGEST.includes(noun) ? LONGEST.indexOf(noun) : LONGEST.length;
     // What long tests measure would be a measure of the others.
-    const room = isLong ? ROOM : LARGE.includes(noun) ? ROOM_OF_LARGE : ROOM_OF[/** @type {'pages' | 'media'} */ (folder)];
+    const room = isLong || ALONE.includes(noun) ? ROOM : LARGE.includes(noun) ? ROOM_OF_LARGE : ROOM_OF[/** @type {'pages' | 'media'} */ (folder)];
     return { path: join(FOLDER, folder, name), name: `${folder}/${name}`, room, place };
   })).sort((a, b) => a.place - b.place);
 
