@@ -20,8 +20,11 @@ impl Signaling {
     pub(crate) async fn sign_in_guest(&self, display_name: &str) -> Result<AuthResponse, ApiError> {
         let display_name = names::display_name(display_name)?;
         let id = UserId(Uuid::now_v7());
-        let user = self.inner.store.create_guest(id, &display_name, now_ms()).await?;
-        self.open_session(user).await
+        let now_ms = now_ms();
+        let (session, refresh_token) = self.new_session(id, AccountRole::Guest, now_ms);
+        let store = &self.inner.store;
+        let user = store.create_guest(id, &display_name, Some(&session), now_ms).await?;
+        Ok(self.signed_in(user, session.id, refresh_token, now_ms))
     }
 
     /// Another name for somebody.
@@ -173,17 +176,23 @@ impl Signaling {
 
     async fn open_session(&self, user: User) -> Result<AuthResponse, ApiError> {
         let now_ms = now_ms();
+        let (session, refresh_token) = self.new_session(user.id, user.role, now_ms);
+        self.inner.store.open_session(&session, now_ms).await?;
+        Ok(self.signed_in(user, session.id, refresh_token, now_ms))
+    }
+
+    /// A session from now on, and its first refresh token.
+    fn new_session(&self, user: UserId, role: AccountRole, now_ms: i64) -> (NewSession, String) {
         let id = Uuid::now_v7();
         let keys = &self.inner.keys;
         let refresh_token = keys.refresh_token(id, rand::random());
         let session = NewSession {
             id,
-            user_id: user.id,
+            user_id: user,
             refresh_hash: keys.refresh_hash(&refresh_token),
-            expires_ms: after(now_ms, self.refresh_ttl(user.role)),
+            expires_ms: after(now_ms, self.refresh_ttl(role)),
         };
-        self.inner.store.open_session(&session, now_ms).await?;
-        Ok(self.signed_in(user, id, refresh_token, now_ms))
+        (session, refresh_token)
     }
 
     fn signed_in(

@@ -131,7 +131,7 @@ mod tests {
     /// A store with a room and files 1 and 2 in it.
     async fn stored(database: &TestDatabase) {
         let store = &database.store;
-        store.create_guest(ADA, "Ada", 0).await.expect("stores");
+        store.create_guest(ADA, "Ada", None, 0).await.expect("stores");
         let new = NewRoom {
             id: ROOM,
             slug: "weekly".into(),

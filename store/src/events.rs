@@ -358,7 +358,7 @@ mod tests {
 
     async fn own_room(store: &Store, n: u128) -> RoomId {
         let owner = UserId(Uuid::from_u128(n));
-        store.create_guest(owner, "Anna", 0).await.expect("a guest");
+        store.create_guest(owner, "Anna", None, 0).await.expect("a guest");
         let id = RoomId(Uuid::from_u128(1_000 + n));
         let new = NewRoom {
             id,

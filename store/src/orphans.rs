@@ -87,7 +87,7 @@ mod tests {
         for database in TestDatabase::all().await {
             let store = &database.store;
             let anna = UserId(Uuid::from_u128(1));
-            store.create_guest(anna, "Anna", 0).await.expect("a guest");
+            store.create_guest(anna, "Anna", None, 0).await.expect("a guest");
             let room = RoomId(Uuid::from_u128(2));
             let new = NewRoom {
                 id: room,

@@ -122,7 +122,9 @@ fn sqlite_options(connections: u32) -> AnyPoolOptions {
         .min_connections(1)
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        // A connection to a file does not go stale, and the last one to memory holds the data.
+        // A connection to a file does not go stale, and the last one to memory holds the data. Asking it whether it is
+        // there would be one more way to its thread and back for each thing that is read.
+        .test_before_acquire(false)
         .idle_timeout(None)
         .max_lifetime(None)
         .after_connect(|connection, _| {

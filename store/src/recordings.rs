@@ -591,7 +591,7 @@ mod tests {
     const ROOM: RoomId = RoomId(Uuid::from_u128(2));
 
     async fn with_room(store: &Store) {
-        store.create_guest(ANNA, "Anna", 0).await.expect("a guest");
+        store.create_guest(ANNA, "Anna", None, 0).await.expect("a guest");
         let new = NewRoom {
             id: ROOM,
             slug: "weekly".into(),

@@ -116,6 +116,25 @@ async fn open(
     new: NewSession,
     now_ms: i64,
 ) -> Result<Work<()>, Error> {
+    let user = new.user_id;
+    insert(connection, new, now_ms).await?;
+    sqlx::query(
+        "DELETE FROM sessions WHERE user_id = $1 AND id NOT IN \
+         (SELECT id FROM sessions WHERE user_id = $1 ORDER BY created_ms DESC, id DESC LIMIT $2)",
+    )
+    .bind(user.to_string())
+    .bind(MAX_SESSIONS_PER_USER)
+    .execute(connection)
+    .await?;
+    Ok(Work::Done(()))
+}
+
+/// Writes a session down, whatever others there are.
+pub(crate) async fn insert(
+    connection: &mut AnyConnection,
+    new: NewSession,
+    now_ms: i64,
+) -> Result<(), Error> {
     sqlx::query(
         "INSERT INTO sessions (id, user_id, refresh_hash, created_ms, expires_ms) \
          VALUES ($1, $2, $3, $4, $5)",
@@ -125,17 +144,9 @@ async fn open(
     .bind(new.refresh_hash)
     .bind(now_ms)
     .bind(new.expires_ms)
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query(
-        "DELETE FROM sessions WHERE user_id = $1 AND id NOT IN \
-         (SELECT id FROM sessions WHERE user_id = $1 ORDER BY created_ms DESC, id DESC LIMIT $2)",
-    )
-    .bind(new.user_id.to_string())
-    .bind(MAX_SESSIONS_PER_USER)
     .execute(connection)
     .await?;
-    Ok(Work::Done(()))
+    Ok(())
 }
 
 async fn rotate(

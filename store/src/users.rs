@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::pool::Store;
 use crate::row::{folded, optional_text, parsed, text};
+use crate::sessions::{self, NewSession};
 use crate::writer::Work;
 use protocol::UserId;
 use protocol::rest::{AccountRole, User};
@@ -40,16 +41,19 @@ pub enum AccountCreated {
 }
 
 impl Store {
-    /// Makes a guest.
+    /// Makes a guest, and the session that they are signed in by.
     pub async fn create_guest(
         &self,
         id: UserId,
         display_name: &str,
+        session: Option<&NewSession>,
         now_ms: i64,
     ) -> Result<User, Error> {
-        let display_name = display_name.to_owned();
+        let (display_name, session) = (display_name.to_owned(), session.cloned());
         self.writer
-            .write(move |connection| Box::pin(insert_guest(connection, id, display_name, now_ms)))
+            .write(move |connection| {
+                Box::pin(insert_guest(connection, id, display_name, session, now_ms))
+            })
             .await
     }
 
@@ -123,6 +127,7 @@ async fn insert_guest(
     connection: &mut AnyConnection,
     id: UserId,
     display_name: String,
+    session: Option<NewSession>,
     now_ms: i64,
 ) -> Result<Work<User>, Error> {
     let role = AccountRole::Guest;
@@ -135,8 +140,11 @@ async fn insert_guest(
     .bind(&display_name)
     .bind(folded(&display_name))
     .bind(now_ms)
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
+    if let Some(session) = session {
+        sessions::insert(connection, session, now_ms).await?;
+    }
     Ok(Work::Done(User { id, display_name, username: None, email: None, role }))
 }
 

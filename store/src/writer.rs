@@ -27,11 +27,20 @@ pub(crate) enum Writer {
     Pool(AnyPool),
 }
 
-/// Work on its way to the writing task. Run inside the group's transaction it gives a reply, to be sent when the
-/// group's fate is known.
-pub(crate) type Job = Box<dyn for<'c> FnOnce(&'c mut AnyConnection) -> Running<'c> + Send>;
+/// Work on its way to the writing task. Run alone, or inside the group's transaction, it gives a reply, to be sent when
+/// the group's fate is known.
+pub(crate) type Job = Box<dyn for<'c> FnOnce(&'c mut AnyConnection, Begin) -> Running<'c> + Send>;
 type Running<'c> = Pin<Box<dyn Future<Output = Reply> + Send + 'c>>;
 type Reply = Box<dyn FnOnce(Result<(), String>) + Send>;
+
+/// How work becomes whole or nothing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Begin {
+    /// By a transaction of its own, or a savepoint inside a group's.
+    Nested,
+    /// By a transaction of its own that has the file's lock.
+    Locked,
+}
 
 impl Writer {
     /// Starts the writing task on a pool of one connection; it ends when nobody can write any more.
@@ -48,12 +57,14 @@ impl Writer {
         F: for<'c> FnOnce(&'c mut AnyConnection) -> Working<'c, T> + Send + 'static,
     {
         match self {
-            Self::Pool(pool) => whole_or_not(&mut *pool.acquire().await?, work).await,
+            Self::Pool(pool) => {
+                whole_or_not(&mut *pool.acquire().await?, Begin::Nested, work).await
+            }
             Self::Grouped(jobs) => {
                 let (reply, answer) = oneshot::channel();
-                let job: Job = Box::new(move |connection| {
+                let job: Job = Box::new(move |connection, begin| {
                     Box::pin(async move {
-                        let result = whole_or_not(connection, work).await;
+                        let result = whole_or_not(connection, begin, work).await;
                         let reply: Reply = Box::new(move |fate| {
                             // Who asked may be gone; what was written stays.
                             reply.send(fate.map_err(Error::Group).and(result)).ok();
@@ -101,23 +112,39 @@ async fn write_group(only: AnyPool, group: Vec<Job>) {
 
 async fn settle(
     only: &AnyPool,
-    group: Vec<Job>,
+    mut group: Vec<Job>,
     replies: &mut Vec<Reply>,
 ) -> Result<(), sqlx::Error> {
-    // The lock at once: a transaction that reads first and writes later fails when another process wrote.
-    let mut transaction = only.begin_with("BEGIN IMMEDIATE").await?;
+    // Each statement is a way to the connection's thread and back: who is alone needs no savepoint in a transaction.
+    if group.len() == 1
+        && let Some(alone) = group.pop()
+    {
+        replies.push(alone(&mut *only.acquire().await?, Begin::Locked).await);
+        return Ok(());
+    }
+    let mut transaction = only.begin_with(LOCKED).await?;
     for job in group {
-        replies.push(job(&mut transaction).await);
+        replies.push(job(&mut transaction, Begin::Nested).await);
     }
     transaction.commit().await
 }
 
+/// The lock at once: a transaction that reads first and writes later fails when another process wrote.
+const LOCKED: &str = "BEGIN IMMEDIATE";
+
 /// Runs work in a transaction, or in a savepoint where there is one already.
-async fn whole_or_not<T, F>(connection: &mut AnyConnection, work: F) -> Result<T, Error>
+async fn whole_or_not<T, F>(
+    connection: &mut AnyConnection,
+    begin: Begin,
+    work: F,
+) -> Result<T, Error>
 where
     F: for<'c> FnOnce(&'c mut AnyConnection) -> Working<'c, T>,
 {
-    let mut transaction = connection.begin().await?;
+    let mut transaction = match begin {
+        Begin::Nested => connection.begin().await?,
+        Begin::Locked => connection.begin_with(LOCKED).await?,
+    };
     match work(&mut transaction).await {
         Ok(Work::Done(value)) => {
             transaction.commit().await?;
@@ -178,6 +205,21 @@ mod tests {
             assert!(!undone.expect("refuses"));
             assert!(matches!(failed, Err(Error::Corrupt("on purpose"))));
             assert!(late.expect("is done"));
+            assert_eq!(reached(&database.store).await, ["a", "d"], "{}", database.name);
+        }
+    }
+
+    #[tokio::test]
+    async fn work_that_is_alone_is_whole_or_not_there_as_well() {
+        for database in TestDatabase::all().await {
+            let writer = &database.store.writer;
+            assert!(writer.write(reach("a", || Ok(Work::Done(true)))).await.expect("is done"));
+            let undone = writer.write(reach("b", || Ok(Work::Undone(false)))).await;
+            assert!(!undone.expect("refuses"));
+            let failed = writer.write(reach("c", || Err(Error::Corrupt("on purpose")))).await;
+            assert!(matches!(failed, Err(Error::Corrupt("on purpose"))));
+            assert!(writer.write(reach("a", || Ok(Work::Done(true)))).await.is_err(), "one name");
+            assert!(writer.write(reach("d", || Ok(Work::Done(true)))).await.expect("is done"));
             assert_eq!(reached(&database.store).await, ["a", "d"], "{}", database.name);
         }
     }

@@ -52,7 +52,7 @@ async fn a_database_is_reached_without_being_made_or_changed() {
 async fn a_database_opens_again_with_what_was_stored() {
     for database in TestDatabase::all().await {
         let guest = UserId(Uuid::now_v7());
-        database.store.create_guest(guest, "Ада", NOW).await.expect("stores");
+        database.store.create_guest(guest, "Ада", None, NOW).await.expect("stores");
         database.store.close().await;
         let again = Store::connect(&database.url).await.expect("opens again");
         let user = again.user(guest).await.expect("reads").expect("is there");
@@ -101,13 +101,33 @@ async fn a_database_file_is_readable_by_its_owner_alone() {
 async fn a_guest_has_a_name_and_nothing_to_log_in_with() {
     for database in TestDatabase::all().await {
         let id = UserId(Uuid::now_v7());
-        let made = database.store.create_guest(id, "Guest", NOW).await.expect("stores");
+        let made = database.store.create_guest(id, "Guest", None, NOW).await.expect("stores");
         assert_eq!(made.role, AccountRole::Guest);
         assert_eq!(database.store.user(id).await.expect("reads"), Some(made));
         let nobody = UserId(Uuid::now_v7());
         assert_eq!(database.store.user(nobody).await.expect("reads"), None);
         assert_eq!(database.store.account_by_login("Guest").await.expect("reads"), None);
         assert_eq!(database.store.account_by_login("").await.expect("reads"), None);
+    }
+}
+
+#[tokio::test]
+async fn a_guest_comes_with_a_session_or_not_at_all() {
+    for database in TestDatabase::all().await {
+        let store = &database.store;
+        let [anna, boris] = [UserId(Uuid::now_v7()), UserId(Uuid::now_v7())];
+        let session = |user_id| NewSession {
+            id: Uuid::from_u128(1),
+            user_id,
+            refresh_hash: "digest".into(),
+            expires_ms: NOW + 1_000,
+        };
+        let made = store.create_guest(anna, "Anna", Some(&session(anna)), NOW).await;
+        let made = made.expect("stores");
+        assert_eq!(store.session_user(session(anna).id, NOW).await.expect("reads"), Some(made));
+        let taken = store.create_guest(boris, "Boris", Some(&session(boris)), NOW).await;
+        assert!(taken.is_err(), "the id of that session is another's");
+        assert_eq!(store.user(boris).await.expect("reads"), None, "{}", database.name);
     }
 }
 
@@ -294,7 +314,7 @@ async fn guests_are_forgotten_when_nobody_can_be_them_again() {
         for (expires_ms, created_ms) in [(NOW - 1, NOW - 100), (NOW + 1, NOW - 100), (NOW - 1, NOW)]
         {
             let id = UserId(Uuid::now_v7());
-            store.create_guest(id, "Guest", created_ms).await.expect("stores");
+            store.create_guest(id, "Guest", None, created_ms).await.expect("stores");
             session(store, id, "g", expires_ms).await;
             guests.push(id);
         }

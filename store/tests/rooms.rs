@@ -14,7 +14,7 @@ const NOW: i64 = 1_800_000_000_000;
 
 async fn guest(store: &Store) -> UserId {
     let id = UserId(Uuid::now_v7());
-    store.create_guest(id, "Guest", NOW).await.expect("stores");
+    store.create_guest(id, "Guest", None, NOW).await.expect("stores");
     id
 }
 

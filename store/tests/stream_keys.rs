@@ -11,7 +11,7 @@ const NOW: i64 = 1_800_000_000_000;
 
 async fn room(store: &Store, slug: &str) -> (RoomId, UserId) {
     let owner_id = UserId(Uuid::now_v7());
-    store.create_guest(owner_id, "Owner", NOW).await.expect("stores");
+    store.create_guest(owner_id, "Owner", None, NOW).await.expect("stores");
     let id = RoomId(Uuid::now_v7());
     let new = NewRoom {
         id,
