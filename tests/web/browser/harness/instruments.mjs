@@ -71,6 +71,18 @@ export function install(wish) {
     },
   });
 
+  /** By how much later sound is played than pictures, by the sender's clock as the server tells it; nothing where one of them is not known. */
+  kit.soundBehind = async () => {
+    /** @type {Record<string, number>} */
+    const times = {};
+    for (const pc of kit.pcs) {
+      (await pc.getStats()).forEach((/** @type {any} */ s) => {
+        if (s.type === 'inbound-rtp' && s.estimatedPlayoutTimestamp) times[s.kind] = s.estimatedPlayoutTimestamp;
+      });
+    }
+    return times.audio && times.video ? times.video - times.audio : null;
+  };
+
   if (wish.sharp) Object.defineProperty(window, 'devicePixelRatio', { get: () => 3 });
 
   // A line that can be cut, so that what comes after it was down can be tested: sockets close, and none opens.

@@ -97,14 +97,8 @@ async function measure() {
     const known = [];
     for (const end = performance.now() + (wanted + 2) * 1000; performance.now() < end;) {
       await new Promise((done) => setTimeout(done, 250));
-      /** @type {Record<string, number>} */
-      const times = {};
-      for (const pc of w.testkit.pcs) {
-        (await pc.getStats()).forEach((/** @type {any} */ s) => {
-          if (s.type === 'inbound-rtp' && s.estimatedPlayoutTimestamp) times[s.kind] = s.estimatedPlayoutTimestamp;
-        });
-      }
-      if (times.audio && times.video) known.push(times.video - times.audio);
+      const behind = await w.testkit.soundBehind();
+      if (behind !== null) known.push(behind);
     }
     await reader.cancel();
     return { flashes: seen, beeps: heard.map((at) => at + ahead), known: known.sort((a, b) => a - b) };
@@ -141,14 +135,8 @@ test('sound and picture of a person stay together', () => together('a good link'
 test('the browser itself sees both at the same moment of the sender', () =>
   // On a busy machine one look proves nothing; an offset that is the server's stands in every look.
   viewer.until('playout times of one moment', async (/** @type {number} */ most) => {
-    /** @type {Record<string, number>} */
-    const times = {};
-    for (const pc of /** @type {any} */ (window).testkit.pcs) {
-      (await pc.getStats()).forEach((/** @type {any} */ s) => {
-        if (s.type === 'inbound-rtp' && s.estimatedPlayoutTimestamp) times[s.kind] = s.estimatedPlayoutTimestamp;
-      });
-    }
-    return !!times.audio && !!times.video && Math.abs(times.audio - times.video) <= most;
+    const behind = await /** @type {any} */ (window).testkit.soundBehind();
+    return behind !== null && Math.abs(behind) <= most;
   }, MAX_OFFSET_MS));
 
 test('with 40 ms of jitter too', async () => {
